@@ -1,0 +1,49 @@
+"""The seam between whoever touches records and whoever counts the cost: spend first, then draw."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from accountant.events import Event
+
+
+class Side(StrEnum):
+    """Which people an event read: those the synthesizer learns from, or those held out for the gate."""
+
+    TRAINING = "training"
+    HOLDOUT = "holdout"
+
+
+BOTH_SIDES: tuple[Side, ...] = (Side.TRAINING, Side.HOLDOUT)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """One charge: a public label, what was done, and the price each side pays.
+
+    Attributes:
+      label: What it is for, from public names only.
+      event: What was done to the records of every side named in ``sides``.
+      sides: The sides whose records were read; each is priced by the event.
+    """
+
+    label: str
+    event: Event
+    sides: tuple[Side, ...] = (Side.TRAINING,)
+
+
+class Spend(Protocol):
+    """Something that can be charged: a ledger reservation, or a filter in memory."""
+
+    def charge(self, steps: Sequence[Step]) -> None:
+        """Record the steps, durably, before their noise is drawn.
+
+        Privacy:
+          Records the events of ``steps``; draws nothing.
+          Checked by: tests/accountant/test_spend_contract.py::test_refusal_leaves_no_entry
+
+        Raises:
+          BudgetExceeded: The steps don't fit; nothing was recorded.
+        """
+        ...

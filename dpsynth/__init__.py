@@ -1,0 +1,1 @@
+"""dpsynth: differentially private synthetic tables, accounted, attacked, gated and signed."""
