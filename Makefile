@@ -1,0 +1,86 @@
+# make demo     a released, signed, synthetic table from the embedded data set
+# make test     the tests
+# make check    lint, types, import contracts, docstring contract, docs snippets
+# make figures ROOM=line    the figures of one room, from the code
+# make bench    all figures
+#
+# Each sets up its own environment in .venv the first time, and again when pyproject.toml or constraints.txt changes.
+# Needed beforehand: Python 3.11 or newer, make, and pip. Choose another interpreter with PYTHON=...
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test check figures bench clean FORCE
+
+VENV ?= .venv
+ROOM ?= line
+DEMO_OUT ?= demo-release
+PYTEST_ARGS ?= -n auto --dist loadfile
+SHARED_DATA ?= ../shared/data
+
+# The newest interpreter that the pinned wheels exist for.
+PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; do \
+	"$$p" -c 'import sys; sys.exit(not sys.version_info >= (3, 11))' 2>/dev/null && command -v "$$p" && break; done)
+PY := $(VENV)/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check --quiet
+VENV_OK := $(shell "$(PY)" -c 'import sys, pip; print(sys.version_info >= (3, 11))' 2>/dev/null)
+RUN_STAMP := $(VENV)/.dpsynth-run
+DEV_STAMP := $(VENV)/.dpsynth-dev
+
+help:
+	@sed -n '1,8s/^# \{0,1\}//p' Makefile
+
+# A missing or broken environment is made anew, whatever the stamps say.
+ifneq ($(VENV_OK),True)
+$(RUN_STAMP) $(DEV_STAMP): FORCE
+endif
+FORCE:
+
+define make_venv
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "Python 3.11 or newer is needed and none was found. Install python3.11 and run make again." >&2; exit 2; fi
+	@if ! "$(PY)" -c 'import sys, pip; sys.exit(not sys.version_info >= (3, 11))' 2>/dev/null; then \
+		echo "Setting up $(VENV) with $(PYTHON) ..."; \
+		rm -rf "$(VENV)"; \
+		"$(PYTHON)" -m venv "$(VENV)" >/dev/null 2>&1 || { \
+			rm -rf "$(VENV)"; "$(PYTHON)" -m venv --without-pip "$(VENV)" \
+			&& "$(PYTHON)" -m pip --quiet --python "$(PY)" install pip; }; \
+	fi
+endef
+
+$(RUN_STAMP): pyproject.toml constraints.txt
+	$(make_venv)
+	@echo "Installing dpsynth and what it needs (pinned in constraints.txt) ..."
+	@$(PIP) install -c constraints.txt -e .
+	@touch $@
+
+$(DEV_STAMP): pyproject.toml constraints.txt
+	$(make_venv)
+	@echo "Installing dpsynth, what it needs and what its tests need (pinned in constraints.txt) ..."
+	@$(PIP) install -c constraints.txt -e '.[dev]'
+	@touch $(RUN_STAMP) $@
+
+demo: $(RUN_STAMP)
+	@rm -rf "$(DEMO_OUT)" "$(DEMO_OUT)-ledger"
+	@"$(VENV)/bin/dpsynth" demo --out "$(DEMO_OUT)"
+
+test: $(DEV_STAMP)
+	@if [ ! -d "$(SHARED_DATA)" ]; then \
+		echo "=== NOTE: $(SHARED_DATA) is absent: the tests on the larger real tables will be SKIPPED. ===" >&2; fi
+	@"$(PY)" -m pytest $(PYTEST_ARGS)
+
+check: $(DEV_STAMP)
+	@echo "ruff"; "$(PY)" -m ruff check .
+	@echo "mypy --strict"; "$(PY)" -m mypy --strict
+	@echo "import contracts"; "$(VENV)/bin/lint-imports" --no-logo
+	@echo "contracts and docs snippets"; "$(PY)" -m pytest tests/contracts tests/docs
+
+figures: $(DEV_STAMP)
+	@"$(PY)" benchmarks/figures.py --room "$(ROOM)"
+
+bench: $(DEV_STAMP)
+	@"$(PY)" benchmarks/figures.py --room all
+
+clean:
+	rm -rf "$(VENV)" build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
