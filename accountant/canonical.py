@@ -25,9 +25,9 @@ def _plain(value: Any) -> Any:
 
 
 def _key(key: Any) -> str:
-    if type(key) is not str:
+    if not isinstance(key, str):
         raise _refused(f"a key of type {type(key).__name__}", "every key is text")
-    return key
+    return str.__str__(key)
 
 
 def _refused(what: str, why: str) -> ParameterError:
