@@ -1,0 +1,61 @@
+"""A fitted model: a distribution over the coded domain, and nothing else. A function of measurements alone."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dpsynth.domain import Clique, Domain
+from dpsynth.estimation.junction_tree import JunctionTree, junction_tree
+from dpsynth.estimation.oracle import Table, marginal, reduce_to
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TreeModel:
+    """A graphical model on a junction tree, calibrated.
+
+    Attributes:
+      tree: The junction tree.
+      beliefs: Probability tables of its cliques, each summing to 1 and agreeing on separators.
+      total: Estimated number of rows, an accounted output.
+    """
+
+    tree: JunctionTree
+    beliefs: tuple[Table, ...] = field(repr=False)
+    total: float
+
+    @property
+    def domain(self) -> Domain:
+        """The public domain."""
+        return self.tree.domain
+
+    def marginal(self, clique: Clique) -> Table:
+        """Exact probability table of any clique, shape ``domain.shape(clique)``."""
+        return marginal(self.tree, self.beliefs, self.domain.clique(clique))
+
+    def log_density(self, codes: NDArray[Any]) -> Table:
+        """Natural log of the model's probability of each coded row; codes of shape (attributes, rows)."""
+        names = self.domain.names
+        out = np.zeros(codes.shape[1])
+        for belief, clique, separator in zip(self.beliefs, self.tree.cliques, self.tree.separators, strict=True):
+            with np.errstate(divide="ignore"):
+                out += np.log(belief[tuple(codes[names.index(n)] for n in clique)])
+                if separator:
+                    below = reduce_to(belief, clique, separator)
+                    out -= np.log(below[tuple(codes[names.index(n)] for n in separator)])
+        return out
+
+    def arrays(self) -> dict[str, NDArray[np.float64]]:
+        """The model as named arrays, for ``npz``."""
+        return {f"belief_{i}": b for i, b in enumerate(self.beliefs)} | {"total": np.array(self.total)}
+
+    @classmethod
+    def from_arrays(
+        cls, domain: Domain, cliques: tuple[Clique, ...], arrays: Mapping[str, NDArray[np.float64]]
+    ) -> "TreeModel":
+        """Rebuild a model from its tree cliques and :meth:`arrays`."""
+        tree = junction_tree(domain, cliques)
+        beliefs = {tuple(c): arrays[f"belief_{i}"] for i, c in enumerate(cliques)}
+        return cls(tree=tree, beliefs=tuple(beliefs[c] for c in tree.cliques), total=float(arrays["total"]))

@@ -1,0 +1,118 @@
+"""The oracle: exact marginals of a product of potentials on a junction tree, in probability space.
+
+Two passes of sum-product message passing (Shafer-Shenoy upward, Hugin downward). Only the small factors are
+exponentiated, by the caller's choice of log-potentials; tables are multiplied and summed as plain probabilities.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dpsynth.domain import Clique
+from dpsynth.estimation.junction_tree import JunctionTree
+
+Table = NDArray[np.float64]
+
+
+def expand(table: Table, clique: Clique, onto: Clique) -> Table:
+    """View of a table on ``clique`` with broadcastable axes of size 1 for the other attributes of ``onto``."""
+    index = tuple(slice(None) if n in clique else None for n in onto)
+    return table[index]
+
+
+def reduce_to(table: Table, clique: Clique, onto: Clique) -> Table:
+    """Sum a table on ``clique`` down to the attributes of ``onto``."""
+    axes = tuple(i for i, n in enumerate(clique) if n not in onto)
+    return np.asarray(table.sum(axis=axes)) if axes else table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Oracle:
+    """Marginals of prod_q exp(theta_q) for factors on fixed cliques, each inside a clique of a junction tree.
+
+    Attributes:
+      tree: The junction tree.
+      factors: The factors' cliques.
+      homes: Index of the tree clique that each factor folds into.
+    """
+
+    tree: JunctionTree
+    factors: tuple[Clique, ...]
+    homes: tuple[int, ...]
+
+    @classmethod
+    def of(cls, tree: JunctionTree, factors: Sequence[Clique]) -> "Oracle":
+        """An oracle for these factors; each must lie inside a clique of the tree."""
+        return cls(tree=tree, factors=tuple(factors), homes=tuple(tree.home(c) for c in factors))
+
+    def beliefs(self, theta: Sequence[Table]) -> list[Table]:
+        """Probability tables of the tree's cliques, each summing to 1.
+
+        Args:
+          theta: One log-potential per factor, shape ``domain.shape(factor)``.
+        """
+        tree = self.tree
+        tables = self._products(theta)
+        up: dict[int, Table] = {}
+        for i in range(len(tables) - 1, 0, -1):
+            message = reduce_to(tables[i], tree.cliques[i], tree.separators[i])
+            up[i] = message = message / message.sum()
+            parent = tree.parents[i]
+            tables[parent] *= expand(message, tree.separators[i], tree.cliques[parent])
+        tables[0] /= tables[0].sum()
+        for i in range(1, len(tables)):
+            parent = tree.parents[i]
+            down = reduce_to(tables[parent], tree.cliques[parent], tree.separators[i])
+            ratio = np.divide(down, up[i], out=np.zeros_like(down), where=up[i] > 0)
+            tables[i] *= expand(ratio, tree.separators[i], tree.cliques[i])
+            tables[i] /= tables[i].sum()
+        return tables
+
+    def marginals(self, theta: Sequence[Table]) -> list[Table]:
+        """Probability table of each factor's clique, in the factors' order."""
+        tables = self.beliefs(theta)
+        return [
+            reduce_to(tables[h], self.tree.cliques[h], c) for c, h in zip(self.factors, self.homes, strict=True)
+        ]
+
+    def _products(self, theta: Sequence[Table]) -> list[Table]:
+        domain = self.tree.domain
+        tables = [np.ones(domain.shape(c)) for c in self.tree.cliques]
+        for table, clique, home in zip(theta, self.factors, self.homes, strict=True):
+            tables[home] *= expand(np.exp(table - table.max()), clique, self.tree.cliques[home])
+        return tables
+
+
+def marginal(tree: JunctionTree, beliefs: Sequence[Table], clique: Clique) -> Table:
+    """Exact marginal of any clique from calibrated beliefs, by variable elimination over the subtree it needs.
+
+    Args:
+      tree: The junction tree of ``beliefs``.
+      beliefs: Probability tables of the tree's cliques (from :meth:`Oracle.beliefs`).
+      clique: Attributes in domain order, inside one tree clique or not.
+    """
+    wanted = set(clique)
+    messages: Mapping[int, list[tuple[Table, Clique]]] = {i: [] for i in range(len(tree.cliques))}
+    for i in range(len(tree.cliques) - 1, 0, -1):
+        table, names = _gather(tree, beliefs[i], i, messages[i])
+        keep = tree.domain.clique(set(tree.separators[i]) | (wanted & set(names)))
+        if set(keep) == set(tree.separators[i]):
+            continue
+        message = reduce_to(table, names, keep)
+        separator = reduce_to(beliefs[i], tree.cliques[i], tree.separators[i])
+        safe = np.divide(1.0, separator, out=np.zeros_like(separator), where=separator > 0)
+        messages[tree.parents[i]].append((message * expand(safe, tree.separators[i], keep), keep))
+    table, names = _gather(tree, beliefs[0], 0, messages[0])
+    return reduce_to(table, names, clique)
+
+
+def _gather(
+    tree: JunctionTree, belief: Table, index: int, messages: Sequence[tuple[Table, Clique]]
+) -> tuple[Table, Clique]:
+    table, names = belief, tree.cliques[index]
+    for message, clique in messages:
+        onto = tree.domain.clique(set(names) | set(clique))
+        table, names = expand(table, names, onto) * expand(message, clique, onto), onto
+    return table, names

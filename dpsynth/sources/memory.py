@@ -1,0 +1,90 @@
+"""Coded records held in memory: a marginal source and a row source in one."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dpsynth.domain import Clique, Domain
+from dpsynth.sources.base import Codes
+
+CHUNK_ROWS = 16_384
+"""Rows counted at a time, so that the joint codes stay in cache."""
+
+
+class MemorySource:
+    """Coded records in memory.
+
+    Args:
+      domain: The public domain.
+      records: Codes, unsigned integers, shape (attributes, rows), attributes in domain order.
+      units: Index of the privacy unit of each row, int64, shape (rows,); None where each row is a unit.
+      max_rows: Bound on the rows of one unit; checked here, because every sensitivity rests on it.
+    """
+
+    __slots__ = ("_domain", "_max_rows", "_records", "_units")
+
+    def __init__(
+        self, domain: Domain, records: Codes, *, units: NDArray[np.int64] | None = None, max_rows: int = 1
+    ) -> None:
+        if records.ndim != 2 or records.shape[0] != len(domain.names) or records.dtype.kind != "u":
+            raise ValueError("records must be unsigned codes of shape (attributes, rows)")
+        if records.size and (records.max(axis=1) >= np.array(domain.sizes)).any():
+            raise ValueError("a code lies outside the domain")
+        rows = records.shape[1]
+        units = np.arange(rows, dtype=np.int64) if units is None else units
+        if units.shape != (rows,) or (rows and np.bincount(units).max() > max_rows):
+            raise ValueError("a unit has more rows than max_rows")
+        self._domain, self._records, self._units, self._max_rows = domain, records, units, max_rows
+
+    def __repr__(self) -> str:
+        return f"MemorySource({len(self._domain.names)} attributes, max_rows={self._max_rows})"
+
+    @property
+    def domain(self) -> Domain:
+        """The public domain of the codes."""
+        return self._domain
+
+    @property
+    def max_rows(self) -> int:
+        """The enforced bound on rows of one unit."""
+        return self._max_rows
+
+    def counts(self, cliques: Sequence[Clique]) -> Iterator[tuple[Clique, NDArray[np.int64]]]:
+        """Exact counts of each clique, int64, in the order asked. Private."""
+        for clique in cliques:
+            yield clique, self._count(clique)
+
+    def _count(self, clique: Clique) -> NDArray[np.int64]:
+        columns = [self._domain.names.index(n) for n in clique]
+        shape = self._domain.shape(clique)
+        cells = self._domain.cells(clique)
+        total = np.zeros(cells, dtype=np.int64)
+        for start in range(0, self._records.shape[1], CHUNK_ROWS):
+            block = self._records[:, start : start + CHUNK_ROWS]
+            joint = np.zeros(block.shape[1], dtype=np.int64)
+            for column, size in zip(columns, shape, strict=True):
+                joint *= size
+                joint += block[column]
+            total += np.bincount(joint, minlength=cells)
+        return total.reshape(shape)
+
+    def blocks(self, rows: int = 65_536) -> Iterator[tuple[Codes, NDArray[np.int64]]]:
+        """Blocks of coded rows with the unit index of each row. Private."""
+        for start in range(0, self._records.shape[1], rows):
+            yield self._records[:, start : start + rows], self._units[start : start + rows]
+
+    def restrict(self, keep: NDArray[np.bool_]) -> "MemorySource":
+        """The records where ``keep`` is true, units numbered anew from 0."""
+        return MemorySource(
+            self._domain,
+            np.ascontiguousarray(self._records[:, keep]),
+            units=_renumber(self._units[keep]),
+            max_rows=self._max_rows,
+        )
+
+
+def _renumber(units: NDArray[np.int64]) -> NDArray[np.int64]:
+    inverse: NDArray[Any] = np.unique(units, return_inverse=True)[1]
+    return inverse.astype(np.int64).reshape(-1)
