@@ -52,7 +52,14 @@ class Oracle:
 
         Args:
           theta: One log-potential per factor, shape ``domain.shape(factor)``.
+
+        Raises:
+          FloatingPointError: The potentials are so extreme that a whole table underflows.
         """
+        with np.errstate(under="ignore", over="raise", divide="raise", invalid="raise"):
+            return self._pass(theta)
+
+    def _pass(self, theta: Sequence[Table]) -> list[Table]:
         tree = self.tree
         tables = self._products(theta)
         up: dict[int, Table] = {}

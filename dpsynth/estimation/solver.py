@@ -91,9 +91,13 @@ class _Problem:
     total: float
 
     def loss(self, theta: Table) -> tuple[float, Table]:
-        """Loss and its gradient by the log-potentials' mean parameters, as one flat vector."""
+        """Loss and its gradient by the log-potentials' mean parameters, as one flat vector; infinite on underflow."""
+        try:
+            marginals = self.oracle.marginals(_split(theta, self.targets))
+        except FloatingPointError:
+            return np.inf, np.zeros_like(theta)
         value, gradient = 0.0, []
-        for p, t in zip(self.oracle.marginals(_split(theta, self.targets)), self.targets, strict=True):
+        for p, t in zip(marginals, self.targets, strict=True):
             residual = self.total * p - t.values
             value += 0.5 * t.precision * float((residual * residual).sum())
             gradient.append((self.total * t.precision * residual).ravel())
@@ -109,6 +113,9 @@ def _descend(problem: _Problem, max_calls: int, tolerance: float) -> Table:
     """Mirror descent theta <- theta - step * gradient, extrapolated from the last few steps where that lowers the loss."""
     theta = _scaled_start(problem)
     loss, gradient = problem.loss(theta)
+    uniform = np.zeros_like(theta)
+    if not loss <= problem.loss(uniform)[0]:
+        theta, (loss, gradient) = uniform, problem.loss(uniform)
     step = 4.0 / (problem.total**2 * max(t.precision for t in problem.targets))
     history: list[tuple[Table, Table]] = []
     calm = 0
@@ -134,10 +141,13 @@ def _scaled_start(problem: _Problem) -> Table:
     order = sorted(range(len(parts)), key=lambda i: len(problem.targets[i].clique))
     for i in order:
         target = problem.targets[i]
+        try:
+            reached = problem.oracle.marginals(parts)[i]
+        except FloatingPointError:
+            break
         floor = 0.1 / np.sqrt(target.precision)
         aimed = np.maximum(target.values, floor)
-        reached = problem.oracle.marginals(parts)[i] * aimed.sum()
-        parts[i] = parts[i] + np.log(aimed / np.maximum(reached, 1e-12 * floor))
+        parts[i] = parts[i] + np.log(aimed / np.maximum(reached * aimed.sum(), 1e-12 * floor))
     return np.concatenate([p.ravel() for p in parts])
 
 

@@ -1,0 +1,135 @@
+"""Synthesizers: a mechanism that measures, then estimation. One frozen config each, and the registry."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from typing import Any
+
+from accountant.price import Coordinate
+from accountant.spend import Side, Spend
+from dpsynth.domain import Domain
+from dpsynth.errors import ParameterError
+from dpsynth.estimation import TreeModel, estimate_tree
+from dpsynth.measurement import Measurement
+from dpsynth.mechanisms import IndependentConfig, MstConfig, measure_independent, measure_mst
+from dpsynth.noise.base import RandomSource
+from dpsynth.sources.base import MarginalSource
+
+LARGEST_MARGINAL_CELLS = 20_000_000
+"""Cells of one table that the engine will hold (160 MB as 64-bit counts)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Synthesizer:
+    """A named way to turn exact marginals into a model.
+
+    Attributes:
+      name: Public name, as in ``--synthesizer``.
+      config: The mechanism's frozen settings.
+      measure: The mechanism: ``measure(source, config, amount=, coordinate=, spend=, random=, sides=)``.
+      ways: Attributes in its largest marginal.
+      adaptive: Whether later steps depend on earlier outputs.
+    """
+
+    name: str
+    config: Any
+    measure: Callable[..., list[Measurement]]
+    ways: int
+    adaptive: bool
+
+    def settings(self) -> dict[str, str]:
+        """The config as text, for plans and certificates; floats keep every digit."""
+        return {f.name: repr(getattr(self.config, f.name)) for f in fields(self.config)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Fitted:
+    """A model and what it was estimated from; both are functions of accounted outputs."""
+
+    model: TreeModel
+    measurements: tuple[Measurement, ...]
+
+
+REGISTRY: dict[str, Synthesizer] = {
+    s.name: s
+    for s in (
+        Synthesizer(
+            name="independent", config=IndependentConfig(), measure=measure_independent, ways=1, adaptive=False
+        ),
+        Synthesizer(name="mst", config=MstConfig(), measure=measure_mst, ways=2, adaptive=True),
+    )
+}
+
+
+def find_synthesizer(name: str | Synthesizer) -> Synthesizer:
+    """A synthesizer by name; a :class:`Synthesizer` is returned as it is.
+
+    Raises:
+      ParameterError: No synthesizer has this name.
+    """
+    if isinstance(name, Synthesizer):
+        return name
+    if name not in REGISTRY:
+        raise ParameterError(
+            f"There is no synthesizer named {name!r}.",
+            f"The names are {', '.join(sorted(REGISTRY))}, and external for a command of your own.",
+            "Choose one of them.",
+        )
+    return REGISTRY[name]
+
+
+def check_size(domain: Domain, synthesizer: Synthesizer) -> None:
+    """Refuse, before anything is allocated, a domain whose largest table wouldn't fit in memory.
+
+    Raises:
+      ParameterError: A marginal that the synthesizer may measure has too many cells.
+    """
+    largest = sorted(domain.sizes, reverse=True)[: synthesizer.ways]
+    cells = 1
+    for size in largest:
+        cells *= size
+    if cells > LARGEST_MARGINAL_CELLS:
+        raise ParameterError(
+            f"The synthesizer {synthesizer.name} would need a table of {cells:,} cells.",
+            f"At most {LARGEST_MARGINAL_CELLS:,} cells fit; the largest columns declare "
+            f"{', '.join(f'{s:,}' for s in largest)} codes.",
+            "Declare fewer categories or bins for the widest columns.",
+        )
+
+
+def fit_model(
+    source: MarginalSource,
+    synthesizer: Synthesizer,
+    *,
+    amount: int,
+    coordinate: Coordinate,
+    spend: Spend,
+    random: RandomSource,
+    sides: tuple[Side, ...] = (Side.TRAINING,),
+) -> Fitted:
+    """Measure, then estimate.
+
+    Args:
+      source: Exact marginals of the records.
+      synthesizer: What to run.
+      amount: Budget of the mechanism, in units of the coordinate.
+      coordinate: The ledger's coordinate.
+      spend: Charged before each draw.
+      random: Source of the noise.
+      sides: Whose records ``source`` holds.
+
+    Returns:
+      The model and its measurements.
+
+    Privacy:
+      Spends what the mechanism spends, at most ``amount``; estimation is post-processing.
+      Checked by: tests/oracles/test_mechanisms.py::test_mst
+
+    Raises:
+      BudgetExceeded: A charge was refused.
+      ParameterError: The domain is too large for the synthesizer.
+    """
+    check_size(source.domain, synthesizer)
+    measurements = synthesizer.measure(
+        source, synthesizer.config, amount=amount, coordinate=coordinate, spend=spend, random=random, sides=sides
+    )
+    return Fitted(model=estimate_tree(source.domain, measurements), measurements=tuple(measurements))

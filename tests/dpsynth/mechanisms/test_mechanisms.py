@@ -1,0 +1,149 @@
+"""Mechanisms on data with known structure: what is spent, what is found, what is refused."""
+
+import numpy as np
+import pytest
+
+from accountant.compose import totals
+from accountant.errors import BudgetExceeded
+from accountant.events import BoundedRange, DiscreteGaussian
+from accountant.filters import FilterSpend
+from accountant.price import AMOUNT_UNIT, Coordinate, Price
+from accountant.spend import BOTH_SIDES, Side
+from dpsynth.domain import Domain
+from dpsynth.errors import ParameterError
+from dpsynth.noise.random import SeededRandom
+from dpsynth.sources import MemorySource
+from dpsynth.synthesizers import REGISTRY, check_size, find_synthesizer, fit_model
+
+DOMAIN = Domain(names=("a", "b", "c", "d", "e"), sizes=(4, 4, 5, 5, 3))
+
+
+def chain(rows=4_000, seed=0):
+    """a determines b, c determines d, e is noise: the true forest is {ab, cd}."""
+    rng = np.random.default_rng(seed)
+    a, c, e = rng.integers(0, 4, rows), rng.integers(0, 5, rows), rng.integers(0, 3, rows)
+    return np.array([a, (a + 1) % 4, c, (2 * c) % 5, e]).astype(np.uint8)
+
+
+def spend_of(amount, sides=(Side.TRAINING,)):
+    return FilterSpend(coordinate=Coordinate.GDP, caps={s: Price(amount, 2**20) for s in sides})
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY))
+@pytest.mark.parametrize("coordinate", list(Coordinate))
+@pytest.mark.parametrize("max_rows", [1, 3])
+def test_spends_at_most_and_nearly_the_whole_amount(name, coordinate, max_rows):
+    amount = AMOUNT_UNIT // 10
+    spend = FilterSpend(coordinate=coordinate, caps={Side.TRAINING: Price(amount, 2**20)})
+    source = MemorySource(DOMAIN, chain(), max_rows=max_rows)
+    fit_model(source, find_synthesizer(name), amount=amount, coordinate=coordinate, spend=spend, random=SeededRandom(1))
+    spent = totals(spend.steps, coordinate)[Side.TRAINING]
+    assert 0.999 * amount <= spent.amount <= amount
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY))
+def test_noise_follows_the_bound_on_rows_of_a_person(name):
+    sigmas = {}
+    for k in (1, 3):
+        spend = spend_of(AMOUNT_UNIT)
+        source = MemorySource(DOMAIN, chain(), max_rows=k)
+        fitted = fit_model(
+            source,
+            find_synthesizer(name),
+            amount=AMOUNT_UNIT,
+            coordinate=Coordinate.GDP,
+            spend=spend,
+            random=SeededRandom(2),
+        )
+        sigmas[k] = fitted.measurements[0].sigma
+        assert {s.event.sensitivity for s in spend.steps if isinstance(s.event, DiscreteGaussian)} == {float(k)}
+    assert sigmas[3] == pytest.approx(3 * sigmas[1], rel=0.02)
+
+
+def test_a_refused_charge_stops_everything():
+    spend = spend_of(AMOUNT_UNIT // 100)
+    with pytest.raises(BudgetExceeded):
+        fit_model(
+            MemorySource(DOMAIN, chain()),
+            find_synthesizer("mst"),
+            amount=AMOUNT_UNIT,
+            coordinate=Coordinate.GDP,
+            spend=spend,
+            random=SeededRandom(3),
+        )
+
+
+def test_mst_finds_the_strong_pairs_and_spans():
+    spend = spend_of(AMOUNT_UNIT)
+    fitted = fit_model(
+        MemorySource(DOMAIN, chain()),
+        find_synthesizer("mst"),
+        amount=AMOUNT_UNIT,
+        coordinate=Coordinate.GDP,
+        spend=spend,
+        random=SeededRandom(4),
+    )
+    pairs = [m.clique for m in fitted.measurements if len(m.clique) == 2]
+    assert {("a", "b"), ("c", "d")} <= set(pairs)
+    assert len(pairs) == 4
+    assert sum(isinstance(s.event, BoundedRange) for s in spend.steps) == 4
+    table = fitted.model.marginal(("a", "b"))
+    assert sum(table[i, (i + 1) % 4] for i in range(4)) > 0.95
+
+
+def test_both_sides_are_charged_where_both_are_read():
+    spend = spend_of(AMOUNT_UNIT, BOTH_SIDES)
+    fit_model(
+        MemorySource(DOMAIN, chain()),
+        find_synthesizer("mst"),
+        amount=AMOUNT_UNIT,
+        coordinate=Coordinate.GDP,
+        spend=spend,
+        random=SeededRandom(5),
+        sides=BOTH_SIDES,
+    )
+    both = totals(spend.steps, Coordinate.GDP)
+    assert both[Side.TRAINING] == both[Side.HOLDOUT]
+    assert both[Side.TRAINING].amount > 0
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2])
+@pytest.mark.parametrize("name", sorted(REGISTRY))
+def test_empty_and_tiny_tables_are_like_any_other(rows, name):
+    spend = spend_of(AMOUNT_UNIT // 100)
+    fitted = fit_model(
+        MemorySource(DOMAIN, chain(rows)),
+        find_synthesizer(name),
+        amount=AMOUNT_UNIT // 100,
+        coordinate=Coordinate.GDP,
+        spend=spend,
+        random=SeededRandom(6),
+    )
+    assert fitted.model.total >= 1.0
+    assert np.isfinite(fitted.model.marginal(("a", "e"))).all()
+
+
+def test_one_column_has_no_tree():
+    domain = Domain(names=("a",), sizes=(3,))
+    spend = spend_of(AMOUNT_UNIT)
+    fitted = fit_model(
+        MemorySource(domain, chain()[:1] % 3),
+        find_synthesizer("mst"),
+        amount=AMOUNT_UNIT,
+        coordinate=Coordinate.GDP,
+        spend=spend,
+        random=SeededRandom(7),
+    )
+    assert [m.clique for m in fitted.measurements] == [("a",)]
+
+
+def test_an_oversize_domain_is_refused_with_its_cells():
+    domain = Domain(names=("a", "b", "c"), sizes=(50_000, 40_000, 2))
+    with pytest.raises(ParameterError, match="2,000,000,000 cells"):
+        check_size(domain, find_synthesizer("mst"))
+    check_size(domain, find_synthesizer("independent"))
+
+
+def test_an_unknown_synthesizer_is_refused():
+    with pytest.raises(ParameterError, match="independent, mst"):
+        find_synthesizer("pategan")
