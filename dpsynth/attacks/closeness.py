@@ -1,7 +1,7 @@
 """Closeness of real people to a fixed synthetic table: the statistics that every attack of the gate is made of.
 
 f_t(row) = 1 where the closest synthetic row is at most t columns away. A person's f_t is the mean over their rows,
-rounded down to 16 bits; c_t, the share of the synthetic table's own rows that are as close to another one, is taken off.
+rounded down to 16 bits; c_t, the share of the synthetic rows that are as close to another one, is subtracted.
 Only distances from REAL records to the synthetic table are used: one person moves a sum by at most 2**16, whichever
 the table. (The other direction, from synthetic rows to real ones, can be moved by one person without such a bound.)
 """

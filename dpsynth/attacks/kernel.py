@@ -58,9 +58,9 @@ def _scan(records: Any, blocks: Any, skip: Any, best: Any) -> None:
 def kernel(dtype: str) -> Kernel:
     """The compiled scan for codes of one unsigned dtype ("uint8", "uint16", "uint32").
 
-    ``scan(records, blocks, skip, best)``: records (rows, columns), blocks (blocks, columns, BLOCK), padded with a
-    value that is no code; skip[i] the position of a synthetic row that record i ignores (or -1), best[i] in and out. Records must
-    not be equal to a synthetic row other than the skipped one: the scan of a record ends at distance 1.
+    ``scan(records, blocks, skip, best)``: records (rows, columns); blocks (blocks, columns, BLOCK), padded with a value
+    that is no code; skip[i] the position of a synthetic row that record i ignores, or -1; best[i] in and out. Records
+    must not be equal to a synthetic row other than the skipped one: the scan of a record ends at distance 1.
 
     The machine code is cached beside this file, or in the user's cache folder where the installation can't be
     written, or not at all where neither can be: a folder never decides whether a release runs.

@@ -6,6 +6,7 @@ Equal rows are found by sorting keys; only the others are scanned, once each, an
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -111,7 +112,7 @@ def _nearest_other(codes: Codes, table: Table, skip: NDArray[np.int64]) -> NDArr
     scan, blocks = kernel(codes.dtype.name), _blocks(table.distinct, BLOCK)
     rows = np.ascontiguousarray(codes.T)
     cuts = np.linspace(0, best.size, _THREADS + 1).astype(int)
-    parts = [slice(a, b) for a, b in zip(cuts[:-1], cuts[1:], strict=True)]
+    parts = [slice(a, b) for a, b in pairwise(cuts)]
     with ThreadPoolExecutor(_THREADS) as pool:
         list(pool.map(lambda part: scan(rows[part], blocks, skip[part], best[part]), parts))
     return best.astype(np.int64)

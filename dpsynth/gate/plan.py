@@ -1,0 +1,115 @@
+"""Who pays what for the gate: integer caps per side and purpose, fixed before data is touched.
+
+A training person pays for the training total, the synthesizer and the gate; a holdout person for the holdout total
+and the gate. The gate's noise is shared but a holdout person weighs N_tr/N_ho times as much in it, so that side's cap
+is what limits it: gate_mu <= 0.85 mu_total share/(1 - share), with 5 % kept for the noise of the totals' ratio.
+"""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+
+from accountant.adjacency import Adjacency, PrivacyUnit
+from accountant.compose import price
+from accountant.events import DiscreteGaussian
+from accountant.price import AMOUNT_UNIT, Coordinate
+from dpsynth.errors import GateRefused
+from dpsynth.gate.policy import Policy
+
+_PER_MU_SQUARED = {Coordinate.GDP: Fraction(AMOUNT_UNIT), Coordinate.ZCDP: Fraction(AMOUNT_UNIT, 2)}
+"""Units of each coordinate in a mu^2 of 1 (a Gaussian of that mu has rho = mu^2 / 2)."""
+
+_COUNT_SHARE = Fraction(1, 100)
+_HOLDOUT_USE = Fraction(85, 100)
+_RATIO_SLACK = Fraction(105, 100)
+_TRAINING_MOST = Fraction(1, 10)
+_LEAST_MU = Fraction(1, 10_000)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GatePlan:
+    """Caps of a release, in units of 2^-40 of the coordinate; exact, and both sides within ``amount``.
+
+    Attributes:
+      coordinate: What the amounts are.
+      amount: Cap of each side.
+      holdout_share: Chance of a person's coin to be held out.
+      training_count: For the noisy number of training people.
+      training_gate: For the gate, of a training person.
+      training_amount: What is left to the synthesizer.
+      holdout_count: For the noisy number of holdout people.
+      holdout_gate: For the gate, of a holdout person.
+      delta: Sampler slack of both draws of a side, in units of 2^-62.
+    """
+
+    coordinate: Coordinate
+    amount: int
+    holdout_share: Fraction
+    training_count: int
+    training_gate: int
+    training_amount: int
+    holdout_count: int
+    holdout_gate: int
+    delta: int
+
+    @property
+    def gate_mu(self) -> float:
+        """mu that a training person pays for the gate, at most."""
+        return math.sqrt(self.training_gate / _PER_MU_SQUARED[self.coordinate])
+
+
+def plan_gate(
+    policy: Policy, *, amount: int, coordinate: Coordinate, unit: PrivacyUnit, gate_mu: Fraction | str | None = None
+) -> GatePlan:
+    """Divide a release's cap between totals, synthesizer and gate.
+
+    Args:
+      policy: Says the holdout share and the largest gate_mu.
+      amount: The release's cap, in units of 2^-40 of ``coordinate``.
+      coordinate: What the scope adds up.
+      unit: The privacy unit; add-remove.
+      gate_mu: Asked for by a person, as exact text or fraction: granted or refused, never lowered.
+
+    Raises:
+      GateRefused: ``gate_mu`` costs holdout people more than the cap, the cap is too small for any gate, or the
+        adjacency is replace-one.
+    """
+    if unit.adjacency is not Adjacency.ADD_REMOVE:
+        raise GateRefused(
+            f"A gate was planned under {unit.adjacency}.",
+            "A replaced person may change sides, and the gate is priced for people who stay on theirs.",
+            "Use add-remove, or make an ungated fit.",
+        )
+    ratio = (1 - policy.holdout_share) / policy.holdout_share
+    held = (ratio * _RATIO_SLACK) ** 2
+    asked = policy.gate_mu if gate_mu is None else Fraction(gate_mu)
+    gate = math.floor(asked**2 * _PER_MU_SQUARED[coordinate])
+    if gate_mu is None:
+        gate = min(gate, math.floor((_HOLDOUT_USE / ratio) ** 2 * amount), math.floor(_TRAINING_MOST * amount))
+    count, holdout_gate = math.floor(_COUNT_SHARE * amount), math.ceil(gate * held)
+    plan = GatePlan(
+        coordinate=coordinate,
+        amount=amount,
+        holdout_share=policy.holdout_share,
+        training_count=count,
+        training_gate=gate,
+        training_amount=amount - count - gate,
+        holdout_count=amount - holdout_gate,
+        holdout_gate=holdout_gate,
+        delta=2 * price(DiscreteGaussian(sigma=1.0), coordinate).delta,
+    )
+    _require_room(plan, ratio)
+    return plan
+
+
+def _require_room(plan: GatePlan, ratio: Fraction) -> None:
+    least = _LEAST_MU**2 * _PER_MU_SQUARED[plan.coordinate]
+    room = min(plan.training_amount, plan.holdout_count - plan.training_count)
+    if room < 0 or min(plan.training_count, plan.training_gate, plan.holdout_count) < least:
+        total = math.sqrt(plan.amount / _PER_MU_SQUARED[plan.coordinate])
+        raise GateRefused(
+            f"A gate_mu of {plan.gate_mu:.4g} can't be paid within a total mu of {total:.4g}.",
+            f"A holdout person pays {float(ratio):.3g} times as much as a training person, 5 % more in reserve, and "
+            "each total and the gate need a mu of 0.0001 at least.",
+            "Ask for a smaller gate_mu, hold out a larger share, or raise the release's epsilon.",
+        )

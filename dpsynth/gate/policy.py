@@ -1,0 +1,199 @@
+"""The gate's policy: every public number of the test, frozen and hashed before data is touched."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from fractions import Fraction
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+from accountant.canonical import sha256_hex
+from dpsynth.errors import GateRefused
+
+STATISTICS = "closeness-1"
+"""Version of the statistics and threshold formulas, hashed with every policy."""
+
+_Value = TypeVar("_Value")
+
+PROFILES = ("standard", "strict-health", "research")
+
+
+class AttackKind(StrEnum):
+    """How an attack's rates become a test."""
+
+    RATE = "rate"
+    """Each declared distance has its own threshold, from its own constant."""
+    ADVANTAGE = "advantage"
+    """The largest difference over all distances has one threshold (Kolmogorov-Smirnov, one-sided)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attack:
+    """One attack of the policy.
+
+    Attributes:
+      name: Public name.
+      kind: How its rates become a test.
+      distances: Declared distances (columns that may differ); those that the table is too narrow for are left out.
+      alpha: Probability that it alone fails a table made without looking at anybody, noise included.
+      weight: w in [0, 1].
+    """
+
+    name: str
+    kind: AttackKind
+    distances: tuple[int, ...]
+    alpha: Fraction
+    weight: Fraction
+
+    def thresholds(self, columns: int) -> tuple[int, ...]:
+        """The distances it looks at on a table of so many columns."""
+        return tuple(t for t in _CANDIDATES[self.kind](self, columns) if t < columns)
+
+
+_CANDIDATES: dict[AttackKind, Callable[[Attack, int], tuple[int, ...]]] = {
+    AttackKind.RATE: lambda attack, columns: attack.distances,
+    AttackKind.ADVANTAGE: lambda attack, columns: tuple(range(columns)),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """One gate for all tables; public.
+
+    Attributes:
+      name: Of the profile.
+      holdout_share: Probability of each person's coin to be held out, above 0, at most 1/2.
+      gate_mu: mu that a training person pays for the test, at most.
+      retries: Redraws after a failure; 0.
+      noise_alpha: Probability at most that the noise alone exceeds the margin.
+      grid: Steps of one record in which the statistic is rounded down (fewer where the noise is wide).
+      smallest_side: Noisy people each side must have for a decision.
+      tolerable_leak: Largest smallest leak with which the gate still decides, a share of training people.
+      detection: Probability of being seen that the smallest leak refers to.
+      attacks: The battery.
+    """
+
+    name: str
+    holdout_share: Fraction
+    gate_mu: Fraction
+    retries: int
+    noise_alpha: Fraction
+    grid: int
+    smallest_side: int
+    tolerable_leak: Fraction
+    detection: Fraction
+    attacks: tuple[Attack, ...]
+
+    def __post_init__(self) -> None:
+        shares = (self.noise_alpha, self.tolerable_leak, self.detection, *(a.alpha for a in self.attacks))
+        good = (
+            0 < self.holdout_share <= Fraction(1, 2)
+            and self.gate_mu > 0
+            and self.grid >= 1
+            and self.smallest_side >= 1
+            and all(0 < s < 1 for s in shares)
+            and all(0 < a.weight <= 1 for a in self.attacks)
+            and all(t >= 0 for a in self.attacks for t in a.distances)
+            and len({a.name for a in self.attacks}) == len(self.attacks) > 0
+        )
+        if not good or self.retries != 0:
+            raise GateRefused(
+                f"The gate policy {self.name!r} can't be used.",
+                "It needs 0 < holdout_share <= 1/2, gate_mu > 0, alphas, leaks and detection between 0 and 1, weights "
+                "in (0, 1], distances >= 0, at least one attack, different attack names, and 0 retries.",
+                f"Mend it, or use one of the profiles {', '.join(PROFILES)}.",
+            )
+
+    def to_json(self) -> dict[str, Any]:
+        """The policy as canonical JSON values; fractions as exact text."""
+        return {"statistics": STATISTICS, "version": 1} | _json(self)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the canonical JSON, hexadecimal."""
+        return sha256_hex(self.to_json())
+
+
+def load_policy(profile: str | Path = "standard") -> Policy:
+    """A shipped profile by name, or a policy file by path.
+
+    Raises:
+      GateRefused: It can't be read, has unknown or missing keys, or a number out of range.
+    """
+    import yaml
+
+    name = str(profile)
+    file = files("dpsynth.gate") / "profiles" / f"{name}.yaml" if name in PROFILES else Path(profile)
+    try:
+        return policy_from_json(yaml.safe_load(file.read_text(encoding="utf-8")))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise GateRefused(
+            f"The gate policy {name!r} can't be read.",
+            "It is neither a shipped profile nor a readable YAML file.",
+            f"Use one of {', '.join(PROFILES)}, or the path of a policy file.",
+        ) from error
+
+
+def policy_from_json(body: Any) -> Policy:
+    """Inverse of :meth:`Policy.to_json`; decimals and fractions are accepted as text.
+
+    Raises:
+      GateRefused: Unknown or missing keys, another version, or a number out of range.
+    """
+    try:
+        rest = dict(body)
+        if int(rest.pop("version")) != 1 or rest.pop("statistics", STATISTICS) != STATISTICS:
+            raise ValueError
+        attacks = tuple(_read(Attack, a) for a in rest.pop("attacks"))
+        return _read(Policy, rest | {"attacks": attacks})
+    except (TypeError, ValueError, KeyError, ZeroDivisionError) as error:
+        raise GateRefused(
+            "The gate policy isn't one of this version.",
+            f"It needs version 1 and exactly the keys {', '.join(f.name for f in fields(Policy))}.",
+            "Start from a shipped profile; numbers with decimals are quoted.",
+        ) from error
+
+
+def _fraction(value: Any) -> Fraction:
+    return Fraction(str(value))
+
+
+def _whole(value: Any) -> int:
+    found = _fraction(value)
+    if found.denominator != 1:
+        raise ValueError
+    return found.numerator
+
+
+_READERS: dict[Any, Any] = {
+    Fraction: _fraction,
+    int: _whole,
+    str: str,
+    AttackKind: AttackKind,
+    tuple[int, ...]: lambda values: tuple(_whole(v) for v in values),
+    tuple[Attack, ...]: tuple,
+}
+
+
+def _read(kind: type[_Value], body: Mapping[str, Any]) -> _Value:
+    known = {f.name: _READERS[f.type] for f in fields(kind)}  # type: ignore[arg-type]
+    if set(body) != set(known):
+        raise ValueError
+    return kind(**{name: read(body[name]) for name, read in known.items()})
+
+
+_WRITERS: dict[type, Any] = {
+    Fraction: str,
+    tuple: lambda values: [_WRITERS.get(type(v), _same)(v) for v in values],
+    Attack: lambda attack: _json(attack),
+}
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+def _json(value: Any) -> dict[str, Any]:
+    named = ((f.name, getattr(value, f.name)) for f in fields(value))
+    return {name: _WRITERS.get(type(v), _same)(v) for name, v in named}

@@ -1,0 +1,135 @@
+"""tau: how far a rate may differ between the sides where the table looked at nobody. Public formulas of public numbers.
+
+Rates: for an honest table A_t has mean (p - c)(n_tr/N_tr - n_ho/N_ho), where p is how common closeness is among real
+people and n/N is off by the noise of the totals, and variance p(1 - p)(1/N_tr + 1/N_ho). p isn't known; c, the same
+rate within the synthetic table, is. We take the least favourable p between c/k and k c, on both scales (closeness and
+its opposite), with k = ``KAPPA`` and a floor. KS needs no p: P[KS > x] <= exp(-2 x^2 / (1/N_tr + 1/N_ho)).
+The noise of the test belongs to the same sum, so tau is what is left of its quantile after the margin.
+"""
+
+import math
+from dataclasses import dataclass
+from fractions import Fraction
+from statistics import NormalDist
+
+from dpsynth.gate.noise import GateNoise, gate_noise, margin
+from dpsynth.gate.plan import GatePlan
+from dpsynth.gate.policy import Attack, AttackKind, Policy
+from dpsynth.gate.totals import Totals
+
+KAPPA = 2.0
+FLOOR = 1e-3
+_ROUND = 2**40
+_LARGEST_RECORDS = 50_000.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scale:
+    """What the thresholds depend on besides the table, all in units of the statistic A.
+
+    Attributes:
+      split: 1/N_tr + 1/N_ho.
+      totals: Relative standard deviation of N_tr and N_ho taken together.
+      noise: Standard deviation of the test's noise.
+      margin: The test's margin.
+    """
+
+    split: float
+    totals: float
+    noise: float
+    margin: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decidability:
+    """Whether noisy totals suffice for a decision; public.
+
+    Attributes:
+      decidable: Whether the synthesizer should be run at all.
+      smallest_leak: The smallest share of training people, copied into a table to which nobody else is close, that
+        would be seen with the policy's probability; above 1 where nothing would be.
+    """
+
+    decidable: bool
+    smallest_leak: float
+
+
+def scale(totals: Totals, noise: GateNoise, *, margin_steps: int) -> Scale:
+    """The scale of a test."""
+    return Scale(
+        split=1.0 / totals.training + 1.0 / totals.holdout,
+        totals=math.hypot(totals.training_sigma / totals.training, totals.holdout_sigma / totals.holdout),
+        noise=noise.records / totals.training,
+        margin=margin_steps / noise.grid / totals.training,
+    )
+
+
+def tau(attack: Attack, constant: float, *, columns: int, scale: Scale) -> Fraction:
+    """The threshold of one statistic, rounded up to a multiple of 2^-40.
+
+    Args:
+      attack: Its kind, alpha and weight.
+      constant: c in [0, 1], from the synthetic table.
+      columns: Width of the table.
+      scale: Of the test.
+    """
+    spread = math.hypot(_SPREAD[attack.kind](constant, scale), scale.noise / float(attack.weight))
+    reach = _QUANTILE[attack.kind](attack, columns) * spread
+    return Fraction(math.ceil(max(0.0, reach - scale.margin / float(attack.weight)) * _ROUND), _ROUND)
+
+
+def smallest_leak(policy: Policy, constants: tuple[float, ...], *, scale: Scale) -> float:
+    """The smallest share of training people whose verbatim copies would be seen with probability ``detection``.
+
+    People who aren't copied are taken to be as close to the table as its own rows are to each other. Above 1: none.
+    """
+    columns, z = len(constants), NormalDist().inv_cdf(float(policy.detection))
+    found = [math.inf]
+    for attack in policy.attacks:
+        for t in attack.thresholds(columns):
+            need = float(tau(attack, constants[t], columns=columns, scale=scale)) + scale.margin / float(attack.weight)
+            need += z * math.hypot(_rate_spread(constants[t], scale), scale.noise / float(attack.weight))
+            found.append(need / (1.0 - constants[t]) if constants[t] < 1.0 else math.inf)
+    return min(found)
+
+
+def decidable(policy: Policy, totals: Totals, *, plan: GatePlan) -> Decidability:
+    """Whether the gate can decide, from public and noisy numbers only, before a synthetic table is drawn.
+
+    Privacy: none; post-processing.
+    """
+    noise = gate_noise(policy, plan=plan, totals=totals)
+    if noise.records > _LARGEST_RECORDS:
+        return Decidability(decidable=False, smallest_leak=math.inf)
+    measure = scale(totals, noise, margin_steps=margin(policy, noise))
+    leak = smallest_leak(policy, (0.0,), scale=measure)
+    enough = min(totals.training, totals.holdout) >= policy.smallest_side
+    return Decidability(decidable=enough and leak <= policy.tolerable_leak, smallest_leak=leak)
+
+
+def _interval(c: float) -> tuple[float, float]:
+    """The least and the largest p that a table with constant c is taken to allow."""
+    low = max(0.0, c / KAPPA, 1.0 - KAPPA * (1.0 - c)) - FLOOR
+    high = min(1.0, KAPPA * c, 1.0 - (1.0 - c) / KAPPA) + FLOOR
+    return max(0.0, low), min(1.0, high)
+
+
+def _rate_spread(c: float, scale: Scale) -> float:
+    low, high = _interval(c)
+    p = min(max(low, 0.5), high)
+    return math.hypot(math.sqrt(p * (1.0 - p) * scale.split), max(high - c, c - low) * scale.totals)
+
+
+def _advantage_spread(_: float, scale: Scale) -> float:
+    return math.hypot(math.sqrt(scale.split / 4.0), scale.totals / 2.0)
+
+
+_SPREAD = {AttackKind.RATE: _rate_spread, AttackKind.ADVANTAGE: _advantage_spread}
+
+_QUANTILE = {
+    AttackKind.RATE: lambda attack, columns: (
+        -NormalDist().inv_cdf(float(attack.alpha) / max(1, len(attack.thresholds(columns))))
+    ),
+    AttackKind.ADVANTAGE: lambda attack, columns: math.sqrt(-2.0 * math.log(float(attack.alpha))),
+}
+"""In units of the spread. Rates share alpha between distances; exp(-x^2 / (2 v)) = alpha at x = sqrt(-2 ln alpha v)."""

@@ -1,0 +1,160 @@
+"""The one noisy threshold test: exact statistics in rational arithmetic, one charged draw, a verdict.
+
+A_j = S_tr/N_tr - S_ho/N_ho, where S sums f - c over the people of a side (|f - c| <= 1, f in 16 bits) and N is noisy;
+T = max_j w_j (A_j - tau_j), rounded down to multiples of 1/(g N_tr). A maximum of statistics that one person moves by
+at most 1/N_tr (training) or 1/N_ho (holdout), |w_j| <= 1, moves by no more. PASS iff floor(T) + noise <= margin.
+"""
+
+import math
+from fractions import Fraction
+
+from accountant import faults
+from accountant.compose import totals as side_totals
+from accountant.spend import Side, Spend
+from dpsynth.attacks.closeness import ONE, AttackStatistic, constants, side_sums, statistic
+from dpsynth.attacks.nearest import Codes, prepare
+from dpsynth.domain import Domain
+from dpsynth.gate.annex import GateAnnex
+from dpsynth.gate.noise import GateNoise, gate_noise, margin, probability_at_most
+from dpsynth.gate.plan import GatePlan
+from dpsynth.gate.policy import Attack, Policy
+from dpsynth.gate.result import GateResult, Verdict
+from dpsynth.gate.thresholds import decidable, scale, smallest_leak, tau
+from dpsynth.gate.totals import Totals
+from dpsynth.noise.base import RandomSource
+from dpsynth.noise.gaussian import draw_discrete_gaussian
+from dpsynth.sources.base import RowSource
+
+
+def run_gate(
+    training: RowSource,
+    holdout: RowSource,
+    synthetic: Codes,
+    *,
+    domain: Domain,
+    totals: Totals,
+    plan: GatePlan,
+    policy: Policy,
+    spend: Spend,
+    random: RandomSource,
+) -> tuple[GateResult, GateAnnex]:
+    """Attack one synthetic table and decide, with one draw of noise for the whole battery.
+
+    Args:
+      training: Rows of the people the synthesizer learned from. Private.
+      holdout: Rows of the people it never saw. Private.
+      synthetic: Codes of the table, shape (attributes, rows), attributes in domain order; an accounted output.
+      domain: The public domain.
+      totals: Noisy numbers of people, from :func:`dpsynth.gate.totals.measure_totals`; decidable.
+      plan: Caps of both sides.
+      policy: Attacks, weights, alphas.
+      spend: Charged on both sides before the draw.
+      random: Where the bits come from.
+
+    Returns:
+      The public result and the confidential annex.
+
+    Privacy:
+      Spends one ``DiscreteGaussian(sigma)`` draw, in steps of 1/(g N_tr): training people pay sensitivity g, holdout
+      people ceil(g N_tr/N_ho); within ``plan.training_gate`` and ``plan.holdout_gate``. Everything else that it reads
+      (table, totals, policy) is public or accounted earlier.
+      Checked by: tests/dpsynth/gate/test_sensitivity.py::test_steps_move_by_at_most_what_each_side_pays
+
+    Raises:
+      BudgetExceeded: The spend refused; nothing was drawn.
+    """
+    noise = gate_noise(policy, plan=plan, totals=totals)
+    margin_steps = margin(policy, noise)
+    spend.charge(noise.steps)
+    table = prepare(synthetic, domain.sizes)
+    own = constants(table)
+    sides = side_sums(training.blocks(), table), side_sums(holdout.blocks(), table)
+    measure = scale(totals, noise, margin_steps=margin_steps)
+    tests = [(attack, t) for attack in policy.attacks for t in attack.thresholds(table.columns)]
+    statistics = tuple(statistic(attack.name, t, own[t], *sides) for attack, t in tests)
+    taus = tuple(tau(attack, own[t] / ONE, columns=table.columns, scale=measure) for attack, t in tests)
+    exact = floored([attack for attack, _ in tests], statistics, taus, totals=totals, grid=noise.grid)
+    faults.reach("draw.before")
+    noisy = exact + int(draw_discrete_gaussian(noise.sigma, 1, random=random)[0])
+    faults.reach("draw.after")
+    result = _result(
+        Verdict.PASS if noisy <= margin_steps else Verdict.FAIL,
+        noise,
+        charged=True,
+        noisy_steps=noisy,
+        leak=smallest_leak(policy, tuple(c / ONE for c in own), scale=measure),
+        plan=plan,
+        policy=policy,
+        totals=totals,
+    )
+    chance = probability_at_most(margin_steps - exact, noise)
+    return result, GateAnnex(statistics=statistics, taus=taus, exact_steps=exact, pass_probability=chance)
+
+
+def undecidable(*, totals: Totals, plan: GatePlan, policy: Policy) -> GateResult:
+    """The public result where noisy totals don't allow a decision: only the totals were charged.
+
+    Privacy: none; post-processing.
+    """
+    leak = decidable(policy, totals, plan=plan).smallest_leak
+    noise = gate_noise(policy, plan=plan, totals=totals)
+    return _result(
+        Verdict.UNDECIDABLE, noise, charged=False, noisy_steps=None, leak=leak, plan=plan, policy=policy, totals=totals
+    )
+
+
+def floored(
+    attacks: list[Attack],
+    statistics: tuple[AttackStatistic, ...],
+    taus: tuple[Fraction, ...],
+    *,
+    totals: Totals,
+    grid: int,
+) -> int:
+    """T in steps of 1/(grid N_tr), rounded down; integers and fractions only. Exact: private until noise is added.
+
+    Args:
+      attacks: The attack of each statistic.
+      statistics: Sums of both sides.
+      taus: Threshold of each statistic.
+      totals: Noisy numbers of people.
+      grid: Steps of one training record.
+    """
+    found = (
+        attack.weight * (_difference(one, totals) - tau)
+        for attack, one, tau in zip(attacks, statistics, taus, strict=True)
+    )
+    return max(math.floor(value * grid * totals.training) for value in found)
+
+
+def _difference(one: AttackStatistic, totals: Totals) -> Fraction:
+    return Fraction(one.training, ONE * totals.training) - Fraction(one.holdout, ONE * totals.holdout)
+
+
+def _result(
+    verdict: Verdict,
+    noise: GateNoise,
+    *,
+    charged: bool,
+    noisy_steps: int | None,
+    leak: float,
+    plan: GatePlan,
+    policy: Policy,
+    totals: Totals,
+) -> GateResult:
+    paid = side_totals(noise.steps if charged else (), plan.coordinate)
+    return GateResult(
+        verdict=verdict,
+        policy=policy.name,
+        policy_sha256=policy.sha256,
+        coordinate=plan.coordinate.value,
+        training_amount=paid[Side.TRAINING].amount,
+        holdout_amount=paid[Side.HOLDOUT].amount,
+        training_people=totals.training,
+        holdout_people=totals.holdout,
+        sigma_records=noise.records,
+        grid=noise.grid,
+        margin_steps=margin(policy, noise) if charged else 0,
+        noisy_steps=noisy_steps,
+        smallest_leak=leak,
+    )
