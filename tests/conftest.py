@@ -1,0 +1,33 @@
+"""What all tests share: where the larger real tables may lie, and how much random testing a default run does."""
+
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+SHARED = Path(os.environ.get("DPSYNTH_SHARED", Path(__file__).parents[2] / "shared"))
+
+settings.register_profile("default-run", deadline=None, max_examples=30, derandomize=True, database=None)
+settings.load_profile("default-run")
+
+
+def pytest_report_header() -> str:
+    """Say loudly when the larger real tables are absent."""
+    found = (SHARED / "data").is_dir()
+    return f"larger real tables: {SHARED / 'data' if found else 'ABSENT: tests marked data are SKIPPED'}"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs the larger real tables where they are absent."""
+    if (SHARED / "data").is_dir():
+        return
+    for item in items:
+        if item.get_closest_marker("data"):
+            item.add_marker(pytest.mark.skip(reason="the larger real tables (../shared/data) are absent"))
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of the larger real tables."""
+    return SHARED / "data"
