@@ -21,9 +21,11 @@ def discrete_gaussian_sigma(*, amount: int, coordinate: Coordinate, sensitivity:
       sigma in counts; its own price never exceeds ``amount``.
     """
     start = sensitivity / math.sqrt(_plain(amount))
-    return _least(
-        lambda sigma: DiscreteGaussian(sigma=sigma, sensitivity=sensitivity), start, amount=amount, coordinate=coordinate
-    )
+
+    def event(sigma: float) -> Event:
+        return DiscreteGaussian(sigma=sigma, sensitivity=sensitivity)
+
+    return _least(event, start, amount=amount, coordinate=coordinate)
 
 
 def bounded_range_eta(*, amount: int, coordinate: Coordinate) -> float:

@@ -1,0 +1,209 @@
+"""Entries in SQLite: WAL, synchronous=FULL, BEGIN IMMEDIATE, and triggers that refuse every change but an append."""
+
+import os
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import quote
+
+from accountant.errors import LedgerError, Refusal
+from accountant.ledger.replay import tampered
+from accountant.ledger.store import Row
+
+APPLICATION_ID = 0x44504C47  # "DPLG"
+SCHEMA_VERSION = 1
+_SCHEMA = (
+    "CREATE TABLE entries (seq INTEGER PRIMARY KEY, body TEXT NOT NULL, hash TEXT NOT NULL)",
+    "CREATE TRIGGER entries_no_update BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'append-only'); END",
+    "CREATE TRIGGER entries_no_delete BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'append-only'); END",
+    "CREATE TRIGGER entries_next BEFORE INSERT ON entries "
+    "WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM entries) "
+    "BEGIN SELECT RAISE(ABORT, 'append-only'); END",
+)
+_inherited: list[sqlite3.Connection] = []  # after a fork: the parent's connections, kept so that nothing closes them
+
+
+class _Rows:
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    def after(self, seq: int) -> list[Row]:
+        query = "SELECT seq, body, hash FROM entries WHERE seq > ? ORDER BY seq"
+        return self._connection.execute(query, [seq]).fetchall()
+
+    def append(self, row: Row) -> None:
+        self._connection.execute("INSERT INTO entries VALUES (?, ?, ?)", row)
+
+
+class SqliteStore:
+    """An append-only SQLite file. One connection per process, under a lock; opened anew after a fork."""
+
+    def __init__(self, path: Path, *, busy_seconds: float) -> None:
+        self._path, self._busy = path, busy_seconds
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._owner, self._inode = 0, 0
+
+    @classmethod
+    def create(cls, path: Path, *, busy_seconds: float) -> "SqliteStore":
+        """Make the file and its tables; ``path`` must not exist."""
+        with _translated(path):
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+            connection = sqlite3.connect(path, isolation_level=None)
+            try:
+                connection.execute("PRAGMA journal_mode=WAL")
+                connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
+                connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+                for statement in _SCHEMA:
+                    connection.execute(statement)
+            finally:
+                connection.close()
+        return cls(path, busy_seconds=busy_seconds)
+
+    @contextmanager
+    def writing(self) -> Iterator[_Rows]:
+        """An exclusive transaction; see EntryStore."""
+        with self._lock, _translated(self._path):
+            connection = self._connected()
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield _Rows(connection)
+                connection.execute("COMMIT")
+            finally:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+
+    @contextmanager
+    def reading(self) -> Iterator[_Rows]:
+        """A consistent view; see EntryStore."""
+        with self._lock, _translated(self._path):
+            yield _Rows(self._connected())
+
+    def close(self) -> None:
+        """Close this process's connection."""
+        with self._lock:
+            if self._connection is not None and self._owner == os.getpid():
+                self._connection.close()
+            self._connection = None
+
+    def __del__(self) -> None:
+        self.close()
+
+    def _connected(self) -> sqlite3.Connection:
+        if self._connection is not None and self._owner != os.getpid():
+            _inherited.append(self._connection)
+            self._connection = None
+        if self._connection is None:
+            self._inode = self._path.stat().st_ino if self._path.is_file() else 0
+            self._connection, self._owner = self._connect(), os.getpid()
+        elif not self._path.is_file() or self._path.stat().st_ino != self._inode:
+            raise tampered(str(self._path), "the file was replaced while it was in use")
+        return self._connection
+
+    def _connect(self) -> sqlite3.Connection:
+        if not self._inode:
+            raise LedgerError(
+                f"There is no ledger at {self._path.parent}.",
+                "The folder or its ledger.sqlite doesn't exist.",
+                "Create one with `dpsynth ledger create`, or name the right folder.",
+            )
+        mode = "mode=rw" if _can_write(self._path) else "immutable=1" if not _has_log(self._path) else "mode=ro"
+        connection = sqlite3.connect(
+            f"file:{quote(str(self._path.resolve()))}?{mode}",
+            uri=True,
+            isolation_level=None,
+            timeout=self._busy,
+            check_same_thread=False,
+        )
+        try:
+            connection.execute("PRAGMA synchronous=FULL")
+            connection.execute("PRAGMA fullfsync=1")
+            connection.execute("PRAGMA trusted_schema=OFF")
+            _require_shape(connection, self._path)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _can_write(path: Path) -> bool:
+    return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
+
+
+def _has_log(path: Path) -> bool:
+    log = path.with_name(path.name + "-wal")
+    return log.exists() and log.stat().st_size > 0
+
+
+def _require_shape(connection: sqlite3.Connection, path: Path) -> None:
+    identity = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    statements = {row[0] for row in connection.execute("SELECT sql FROM sqlite_master")}
+    if statements.isdisjoint(_SCHEMA) and identity != APPLICATION_ID:
+        raise _not_a_ledger(path)
+    if (identity, version, statements) != (APPLICATION_ID, SCHEMA_VERSION, set(_SCHEMA)):
+        raise tampered(str(path), "its tables, triggers or version aren't a ledger's")
+
+
+def _not_a_ledger(path: Path) -> LedgerError:
+    return LedgerError(
+        f"{path} isn't a ledger.",
+        "It isn't an SQLite file with a ledger's tables.",
+        "Create a ledger with `dpsynth ledger create`, or name the right folder.",
+    )
+
+
+@contextmanager
+def _translated(path: Path) -> Iterator[None]:
+    """Driver and file errors as refusals."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _refusal(path, error) from error
+    except OSError as error:
+        raise LedgerError(
+            f"The ledger {path.parent} can't be used: {error.strerror}.",
+            "The file system refused to read or write it, and a charge counts only once it is on disk.",
+            "Check permissions and free space, then try again.",
+        ) from error
+
+
+def _refusal(path: Path, error: sqlite3.Error) -> Refusal:
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_NOTADB:
+        return _not_a_ledger(path)
+    if code == sqlite3.SQLITE_CORRUPT:
+        return tampered(str(path), "the database file is damaged")
+    what, why, next_step = _REFUSALS.get(code, _REFUSALS[sqlite3.SQLITE_IOERR])
+    return LedgerError(f"The ledger {path.parent} {what}.", why, next_step)
+
+
+_BUSY = (
+    "is locked",
+    "Another process has been writing to it for longer than the time allowed.",
+    "Wait until that process ends, then try again.",
+)
+_READ_ONLY = (
+    "can't be written to",
+    "Its folder or its files are read-only here, and a charge counts only once it is on disk.",
+    "Give yourself permission to write, or use a ledger of your own.",
+)
+_REFUSALS = {
+    sqlite3.SQLITE_BUSY: _BUSY,
+    sqlite3.SQLITE_LOCKED: _BUSY,
+    sqlite3.SQLITE_READONLY: _READ_ONLY,
+    sqlite3.SQLITE_CANTOPEN: _READ_ONLY,
+    sqlite3.SQLITE_PERM: _READ_ONLY,
+    sqlite3.SQLITE_FULL: (
+        "couldn't be written to: the disk is full",
+        "A charge counts only once it is on disk; nothing was recorded.",
+        "Free some space, then try again.",
+    ),
+    sqlite3.SQLITE_IOERR: (
+        "couldn't be read or written",
+        "The database reported an error of the file system.",
+        "Check the disk, then run `dpsynth ledger verify`.",
+    ),
+}
