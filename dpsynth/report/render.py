@@ -1,0 +1,57 @@
+"""One offline HTML file for people, from the dossier alone: no script, nothing loaded, the same bytes every time."""
+
+from functools import cache
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+
+from accountant.price import AMOUNT_UNIT, DELTA_UNIT, Price
+from dpsynth.certificate.dossier import Dossier
+from dpsynth.report.words import SIDES, VERDICT_WORDS, event_words, grouped, number, percent, wrapped
+
+
+def render_report(dossier: Dossier) -> bytes:
+    """The report of a release as one HTML file, UTF-8.
+
+    Args:
+      dossier: Its public facts; every text in it is escaped, whatever it holds.
+
+    Returns:
+      The bytes of ``report.html``; a function of ``dossier`` alone.
+    """
+    text = _template().render(d=dossier, verdict=VERDICT_WORDS[dossier.gate.verdict], sides=SIDES)
+    return (text.rstrip("\n") + "\n").encode("utf-8")
+
+
+@cache
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("dpsynth.report", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    filters = {
+        "number": number,
+        "percent": percent,
+        "amount": _amount,
+        "delta": _delta,
+        "fraction": _fraction,
+        "event": event_words,
+        "grouped": grouped,
+        "wrapped": wrapped,
+    }
+    environment.filters.update(filters)
+    return environment.get_template("report.html")
+
+
+def _amount(price: Price) -> str:
+    return number(price.amount / AMOUNT_UNIT)
+
+
+def _delta(price: Price) -> str:
+    return number(price.delta / DELTA_UNIT)
+
+
+def _fraction(part: Price, whole: Price) -> str:
+    return percent(min(1.0, part.amount / whole.amount)) if whole.amount else "0 %"
