@@ -1,0 +1,123 @@
+"""Coins: fresh per row, keyed per person, and the bound on rows."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dpsynth.errors import ParameterError
+from dpsynth.noise.coins import keep_at_most, keyed_coins, row_coins
+from dpsynth.noise.random import SeededRandom
+
+KEY = bytes(range(32))
+FIFTH = Fraction(1, 5)
+IDS = st.lists(st.binary(max_size=6), unique=True, min_size=1, max_size=8)
+
+
+@given(IDS, st.randoms(use_true_random=False))
+@settings(max_examples=50, deadline=None)
+def test_a_keyed_coin_depends_on_its_own_id_only(ids, shuffler):
+    coins = dict(zip(ids, keyed_coins(ids, key=KEY, share=Fraction(1, 2)).tolist(), strict=True))
+    others = [*ids, b"somebody else"]
+    shuffler.shuffle(others)
+    again = dict(zip(others, keyed_coins(others, key=KEY, share=Fraction(1, 2)).tolist(), strict=True))
+    assert coins == {i: again[i] for i in ids}
+
+
+def test_keyed_coins_have_their_share_and_grow_with_it():
+    ids = [str(i).encode() for i in range(20_000)]
+    fifth, half = (keyed_coins(ids, key=KEY, share=share) for share in (FIFTH, Fraction(1, 2)))
+    assert abs(fifth.mean() - 0.2) < 5 * (0.16 / 20_000) ** 0.5
+    assert not (fifth & ~half).any()
+    assert keyed_coins(ids, key=KEY, share=Fraction(1)).all()
+    assert not keyed_coins(ids, key=KEY, share=Fraction(0)).any()
+
+
+def test_keys_and_purposes_give_independent_coins():
+    ids = [str(i).encode() for i in range(20_000)]
+    half = Fraction(1, 2)
+    base = keyed_coins(ids, key=KEY, share=half)
+    for other in (
+        keyed_coins(ids, key=bytes(32), share=half),
+        keyed_coins(ids, key=KEY, share=half, purpose="reference"),
+    ):
+        assert abs((base ^ other).mean() - 0.5) < 5 * (0.25 / 20_000) ** 0.5
+
+
+def test_keyed_coins_are_pinned():
+    """A ledger's key keeps people on their side for ever: this pattern can't change within a version of the format."""
+    coins = keyed_coins([str(i).encode() for i in range(24)], key=KEY, share=Fraction(1, 2))
+    assert "".join("01"[int(c)] for c in coins) == "101111111010100011100110"
+
+
+def test_row_coins_ends_of_the_range():
+    random = SeededRandom(1)
+    assert row_coins(5, share=Fraction(1), random=random).all()
+    assert not row_coins(5, share=Fraction(0), random=random).any()
+    assert row_coins(0, share=FIFTH, random=random).shape == (0,)
+
+
+TABLES = st.lists(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=6), min_size=1, max_size=5)
+
+
+def table(people, order=None):
+    """Rows of the people, in file order or in ``order``: units and codes."""
+    rows = [(unit, row) for unit, rows in enumerate(people) for row in rows]
+    rows = rows if order is None else [rows[i] for i in order]
+    units = np.array([unit for unit, _ in rows], dtype=np.int64)
+    return units, np.array([row for _, row in rows], dtype=np.uint8).reshape(-1, 2).T
+
+
+def kept_rows(people, ids, max_rows, order=None, contents=True):
+    """The kept rows of each person."""
+    units, codes = table(people, order)
+    keep = keep_at_most(units, ids, max_rows=max_rows, key=KEY, contents=codes if contents else None)
+    return {i: sorted(map(tuple, codes[:, keep & (units == u)].T.tolist())) for u, i in enumerate(ids)}
+
+
+@given(TABLES, st.integers(1, 3), st.data(), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_the_bound_reads_a_person_alone(people, max_rows, data, contents):
+    """Nobody keeps more than the bound or loses without need, and removing a person changes nobody else's rows."""
+    ids = [f"p{i}".encode() for i in range(len(people))]
+    kept = kept_rows(people, ids, max_rows, contents=contents)
+    assert [len(kept[i]) for i in ids] == [min(max_rows, len(rows)) for rows in people]
+    gone = data.draw(st.integers(0, len(people) - 1))
+    fewer = kept_rows(people[:gone] + people[gone + 1 :], ids[:gone] + ids[gone + 1 :], max_rows, contents=contents)
+    assert fewer == {i: rows for i, rows in kept.items() if i != ids[gone]}
+
+
+@given(TABLES, st.integers(1, 3), st.data())
+@settings(max_examples=60, deadline=None)
+def test_with_contents_the_order_of_the_file_doesnt_matter(people, max_rows, data):
+    ids = [f"p{i}".encode() for i in range(len(people))]
+    order = data.draw(st.permutations(range(sum(map(len, people)))))
+    assert kept_rows(people, ids, max_rows) == kept_rows(people, ids, max_rows, order)
+
+
+def test_every_rank_is_kept_equally_often():
+    """Over ids, each of 5 ranked rows stays with probability 2/5: the choice isn't the first rows of a person."""
+    people = 4000
+    units = np.repeat(np.arange(people), 5)
+    keep = keep_at_most(units, [str(i).encode() for i in range(people)], max_rows=2, key=KEY)
+    shares = keep.reshape(people, 5).mean(axis=0)
+    assert np.abs(shares - 0.4).max() < 5 * (0.24 / people) ** 0.5
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda: row_coins(3, share=Fraction(3, 2), random=SeededRandom(1)),
+        lambda: keyed_coins([b"a"], key=KEY, share=Fraction(-1, 2)),
+        lambda: keyed_coins([b"a"], key=b"short", share=FIFTH),
+        lambda: keyed_coins([b"a"], key=KEY, share=FIFTH, purpose="a\0b"),
+        lambda: keep_at_most(np.zeros(1, dtype=np.int64), [b"a"], max_rows=0, key=KEY),
+        lambda: keep_at_most(np.zeros(1, dtype=np.int64), [b"a"], max_rows=1, key=b""),
+    ],
+)
+def test_parameters_out_of_range_are_refused(call):
+    with pytest.raises(ParameterError) as refusal:
+        call()
+    assert "short" not in str(refusal.value).split("key of")[0]

@@ -1,0 +1,172 @@
+"""Charge, count, draw: the order of every primitive, what a refusal leaves, and what is handed back."""
+
+import numpy as np
+import pytest
+
+from accountant import faults
+from accountant.errors import BudgetExceeded
+from accountant.events import BoundedRange, DiscreteGaussian, DiscreteLaplace
+from accountant.spend import BOTH_SIDES, Side, Step
+from dpsynth.domain import Domain
+from dpsynth.errors import ParameterError
+from dpsynth.noise.measure import measure_count, measure_gaussian, measure_laplace, measure_marginals
+from dpsynth.noise.random import SeededRandom
+from dpsynth.noise.selection import select_exponential
+
+DOMAIN = Domain.of({"a": 2, "b": 3})
+EXACT = np.arange(6, dtype=np.int64).reshape(2, 3)
+
+
+class Line:
+    """A spend, a source and a random source that write down what was done, in order."""
+
+    domain, max_rows, private = DOMAIN, 3, False
+
+    def __init__(self, refuse=False):
+        self.done, self.steps, self.refuse, self.random = [], [], refuse, SeededRandom(5)
+
+    def charge(self, steps):
+        if self.refuse:
+            raise BudgetExceeded("No.", "It is spent.", "Stop.")
+        self.done.append("charge")
+        self.steps += steps
+
+    def counts(self, cliques):
+        for clique in cliques:
+            self.done.append("count")
+            yield clique, np.zeros(self.domain.shape(clique), dtype=np.int64)
+
+    def draw(self, table, size):
+        self.done.append("draw")
+        return self.random.draw(table, size)
+
+
+def marginals(line, **changes):
+    arguments = {"sigmas": [2.0, 3.0], "spend": line, "random": line, "label": "measure"} | changes
+    return measure_marginals(line, [("a",), ("a", "b")], **arguments)
+
+
+def gaussian(line, **changes):
+    arguments = {"sigma": 2.0, "sensitivity": 1.5, "spend": line, "random": line, "label": "vector"} | changes
+    return measure_gaussian(EXACT, **arguments)
+
+
+def laplace(line, **changes):
+    arguments = {"scale": 2.0, "sensitivity": 4, "spend": line, "random": line, "label": "vector"} | changes
+    return measure_laplace(EXACT, **arguments)
+
+
+def count(line, **changes):
+    arguments = {"sigma": 2.0, "sensitivity": 3, "spend": line, "random": line, "label": "count"} | changes
+    return measure_count(41, **arguments)
+
+
+def select(line, **changes):
+    arguments = {"sensitivity": 2, "eta": 0.5, "spend": line, "random": line, "label": "select"} | changes
+    return select_exponential([3, 1, 2], **arguments)
+
+
+EVENTS = {
+    marginals: [
+        ("measure (a)", DiscreteGaussian(sigma=2.0, sensitivity=3.0, draws=2)),
+        ("measure (a, b)", DiscreteGaussian(sigma=3.0, sensitivity=3.0, draws=6)),
+    ],
+    gaussian: [("vector", DiscreteGaussian(sigma=2.0, sensitivity=1.5, draws=6))],
+    laplace: [("vector", DiscreteLaplace(scale=2.0, sensitivity=4.0, draws=6))],
+    count: [("count", DiscreteGaussian(sigma=2.0, sensitivity=3.0, draws=1))],
+    select: [("select", BoundedRange(eta=0.5))],
+}
+PRIMITIVES = pytest.mark.parametrize("primitive", EVENTS, ids=lambda p: p.__name__)
+
+
+@PRIMITIVES
+def test_one_charge_comes_first_and_names_what_was_done(primitive):
+    line = Line()
+    primitive(line)
+    assert line.done[0] == "charge"
+    assert line.done.count("charge") == 1
+    assert line.done.count("draw") == len(EVENTS[primitive])
+    assert line.steps == [Step(label=label, event=event, sides=(Side.TRAINING,)) for label, event in EVENTS[primitive]]
+
+
+@PRIMITIVES
+def test_every_side_that_was_read_is_charged(primitive):
+    line = Line()
+    primitive(line, sides=BOTH_SIDES)
+    assert {step.sides for step in line.steps} == {BOTH_SIDES}
+
+
+@PRIMITIVES
+def test_a_refusal_counts_nothing_and_draws_nothing(primitive):
+    line = Line(refuse=True)
+    with pytest.raises(BudgetExceeded):
+        primitive(line)
+    assert line.done == []
+
+
+@PRIMITIVES
+def test_fault_points_stand_between_charge_and_draw(primitive, monkeypatch):
+    line = Line()
+    monkeypatch.setattr(faults, "hook", line.done.append)
+    primitive(line)
+    draws = [event for event in line.done if event != "count"]
+    assert draws == ["charge"] + ["draw.before", "draw", "draw.after"] * len(EVENTS[primitive])
+
+
+@pytest.mark.parametrize(
+    ("primitive", "changes"),
+    [
+        (marginals, {"sigmas": [2.0, 0.0]}),
+        (marginals, {"sigmas": [2.0]}),
+        (gaussian, {"sigma": 1e9}),
+        (gaussian, {"sensitivity": 0.0}),
+        (laplace, {"scale": -1.0}),
+        (laplace, {"sensitivity": 0}),
+        (count, {"sigma": float("nan")}),
+        (select, {"eta": 0.0}),
+        (select, {"sensitivity": 0}),
+    ],
+)
+def test_bad_parameters_are_refused_before_the_charge(primitive, changes):
+    line = Line()
+    with pytest.raises(ParameterError):
+        primitive(line, **changes)
+    assert line.done == []
+
+
+def test_cliques_stand_in_domain_order():
+    line = Line()
+    with pytest.raises(ParameterError):
+        measure_marginals(line, [("b", "a")], sigmas=[1.0], spend=line, random=line, label="measure")
+    assert line.done == []
+
+
+def test_measurements_are_integers_of_the_asked_shape():
+    found = marginals(Line())
+    assert [(m.clique, m.values.dtype, m.values.shape, m.sigma) for m in found] == [
+        (("a",), np.int64, (2,), 2.0),
+        (("a", "b"), np.int64, (2, 3), 3.0),
+    ]
+    assert gaussian(Line()).shape == laplace(Line()).shape == (2, 3)
+    assert type(count(Line())) is int
+    assert type(select(Line())) is int
+
+
+@pytest.mark.parametrize("exact", [EXACT.astype(float), EXACT.astype(np.int32), EXACT[:0]])
+def test_only_int64_is_measured(exact):
+    line = Line()
+    for refused in (
+        lambda: measure_gaussian(exact, sigma=1.0, sensitivity=1, spend=line, random=line, label="x"),
+        lambda: measure_laplace(exact, scale=1.0, sensitivity=1, spend=line, random=line, label="x"),
+    ):
+        with pytest.raises(ParameterError):
+            refused()
+    assert line.done == []
+
+
+def test_the_noise_is_added_to_the_exact_values():
+    quiet = measure_gaussian(EXACT, sigma=0.01, sensitivity=1, spend=Line(), random=Line(), label="x")
+    assert quiet.tolist() == EXACT.tolist()
+    assert measure_laplace(EXACT, scale=0.01, sensitivity=1, spend=Line(), random=Line(), label="x").tolist() == (
+        EXACT.tolist()
+    )
