@@ -1,0 +1,6 @@
+"""Raw value <-> integer code, by declared facts alone."""
+
+from dpsynth.encode.encoder import Codes, Encoder
+from dpsynth.encode.lint import lint_table
+
+__all__ = ["Codes", "Encoder", "lint_table"]

@@ -1,0 +1,31 @@
+"""The operator's value check. CONFIDENTIAL: its lines depend on single records and are outside every claim."""
+
+from collections import Counter
+
+from dpsynth.encode.encoder import Encoder
+from dpsynth.tables import TableHandle
+
+CONFIDENTIAL = "CONFIDENTIAL - operator only: exact counts of records, outside the privacy claim; never publish them."
+
+
+def lint_table(handle: TableHandle) -> list[str]:
+    """Count values that don't fit the declaration: a check for whoever may see the table anyway.
+
+    Args:
+      handle: An open table.
+
+    Returns:
+      Lines of text, the first of which says that they are confidential. Columns and counts are named, values aren't.
+    """
+    encoder = Encoder.of(handle.schema)
+    rows, counts = 0, {name: Counter[str]() for name in encoder.domain.names}
+    for block in handle.blocks():
+        rows += len(next(iter(block.values())))
+        for name, column in zip(encoder.domain.names, encoder.columns, strict=True):
+            counts[name].update(column.problems(block[name]))
+    found = [
+        f"{name!r}: {count} of {rows} values: {problem}"
+        for name, problems in counts.items()
+        for problem, count in problems.items()
+    ]
+    return [CONFIDENTIAL, f"{rows} records were read.", *(found or ["Every value fits its declaration."])]

@@ -1,0 +1,196 @@
+"""Raw Arrow arrays to numbers and label indices: total functions, whatever the arrays hold."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from dpsynth.tables.types import family, numeric_label, truth_label
+
+ABSENT, UNKNOWN = -1, -2
+"""Indices of a null and of a value that isn't declared."""
+Levels = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """A column as numbers.
+
+    Attributes:
+      values: float64; 0 where there is no finite number.
+      state: int8: 0 for a finite number, ABSENT for a null, UNKNOWN for anything else.
+    """
+
+    values: NDArray[np.float64]
+    state: NDArray[np.int8]
+
+
+def numbers(array: pa.Array) -> Numbers:
+    """The numbers of an array of any accepted type; text is parsed, what isn't a finite number is told apart."""
+    return _NUMBERS.get(family(array.type), _no_numbers)(array)
+
+
+def _dictionary_numbers(array: Any) -> Numbers:
+    inner = numbers(array.dictionary)
+    return _spread(inner, _indices(array))
+
+
+def _spread(inner: Numbers, at: NDArray[np.int64]) -> Numbers:
+    return Numbers(np.append(inner.values, 0.0)[at], np.append(inner.state, np.int8(ABSENT))[at])
+
+
+def _indices(array: Any) -> NDArray[np.int64]:
+    """Dictionary indices; -1 for null."""
+    return _numpy(pc.cast(array.indices, pa.int64()), -1)
+
+
+def _plain_numbers(array: Any) -> Numbers:
+    values = _numpy(array, 0).astype(np.float64)
+    finite = np.isfinite(values)
+    state = np.where(finite, 0, UNKNOWN).astype(np.int8)
+    state[np.isnan(values)] = ABSENT
+    if array.null_count:
+        state[_nulls(array)] = ABSENT
+    return Numbers(np.where(finite, values, 0.0), state)
+
+
+def _decimal_numbers(array: Any) -> Numbers:
+    return _plain_numbers(pc.cast(array, pa.float64()))
+
+
+def _text_numbers(array: Any) -> Numbers:
+    encoded = _binary(array).dictionary_encode()
+    parsed = [_number(text) for text in encoded.dictionary.to_pylist()]
+    state = np.array([_state(number) for number in parsed], np.int8)
+    values = np.array(parsed, np.float64)
+    return _spread(Numbers(np.where(state == 0, values, 0.0), state), _indices(encoded))
+
+
+def _number(text: bytes) -> float:
+    """The number that bytes spell; NaN where they are blank, infinity where they spell no finite number."""
+    try:
+        return float(text) if b"_" not in text else np.inf
+    except ValueError:
+        return np.inf if text.strip() else np.nan
+
+
+def _state(number: float) -> int:
+    return ABSENT if np.isnan(number) else (0 if np.isfinite(number) else UNKNOWN)
+
+
+def _no_numbers(array: Any) -> Numbers:
+    return Numbers(np.zeros(len(array)), np.full(len(array), ABSENT, np.int8))
+
+
+_NUMBERS: dict[str, Callable[[Any], Numbers]] = {
+    "dictionary": _dictionary_numbers,
+    "int": _plain_numbers,
+    "float": _plain_numbers,
+    "decimal": _decimal_numbers,
+    "text": _text_numbers,
+    "binary": _text_numbers,
+}
+
+
+def levels(array: pa.Array, labels: Sequence[str]) -> Levels:
+    """The index of each value among ``labels``; ABSENT for a null, UNKNOWN for a value that isn't among them.
+
+    Text is compared exactly; a whole number's text also matches with ``.0`` behind it, where that isn't a label itself.
+    Stored numbers match labels that spell the same number. Empty text is null, unless it is a label.
+    """
+    return _LEVELS.get(family(array.type), _no_levels)(array, labels)
+
+
+def _dictionary_levels(array: Any, labels: Sequence[str]) -> Levels:
+    return np.asarray(np.append(levels(array.dictionary, labels), ABSENT)[_indices(array)])
+
+
+def _text_levels(array: Any, labels: Sequence[str]) -> Levels:
+    known = {label: i for i, label in enumerate(labels)}
+    for i, label in enumerate(labels):
+        number = numeric_label(label)
+        if number is not None and number.is_integer() and abs(number) < 2**53:
+            for spelled in (str(int(number)), f"{int(number)}.0"):
+                known.setdefault(spelled, i)
+    known.setdefault("", ABSENT)
+    values = pa.array([text.encode() for text in known], pa.large_binary())
+    found = _numpy(pc.index_in(_binary(array), value_set=values), len(known))
+    out: Levels = np.array([*known.values(), UNKNOWN], np.int64)[found]
+    if array.null_count:
+        out[_nulls(array)] = ABSENT
+    return out
+
+
+def _number_levels(array: Any, labels: Sequence[str]) -> Levels:
+    kind = array.type.to_pandas_dtype() if family(array.type) == "float" else float
+    spelled: dict[float, int] = {}
+    for i, label in enumerate(labels):
+        number = numeric_label(label)
+        if number is not None:
+            spelled.setdefault(float(kind(number)), i)
+    known = np.array(sorted(spelled) or [np.nan], np.float64)
+    index = np.array([spelled.get(k, UNKNOWN) for k in known.tolist()], np.int64)
+    found = _plain_numbers(array)
+    at = np.minimum(np.searchsorted(known, found.values), len(known) - 1)
+    out = np.where(known[at] == found.values, index[at], UNKNOWN)
+    return np.where(found.state == 0, out, found.state.astype(np.int64))
+
+
+def _truth_levels(array: Any, labels: Sequence[str]) -> Levels:
+    index = [UNKNOWN, UNKNOWN]
+    for i, label in reversed(list(enumerate(labels))):
+        truth = truth_label(label)
+        if truth is not None:
+            index[truth] = i
+    out = np.array(index, np.int64)[_numpy(array, False).astype(np.int64)]
+    out[_nulls(array)] = ABSENT
+    return out
+
+
+def _no_levels(array: Any, labels: Sequence[str]) -> Levels:
+    return np.full(len(array), ABSENT, np.int64)
+
+
+_LEVELS: dict[str, Callable[[Any, Sequence[str]], Levels]] = {
+    "dictionary": _dictionary_levels,
+    "int": _number_levels,
+    "float": _number_levels,
+    "bool": _truth_levels,
+    "text": _text_levels,
+    "binary": _text_levels,
+}
+
+
+def keys(array: pa.Array) -> list[bytes]:
+    """A key of bytes for each value of an id column: equal values have equal keys, and null is one value.
+
+    Whole numbers and their text have the same key, so that a file's type doesn't matter.
+    """
+    if family(array.type) == "dictionary":
+        inner = [*keys(array.dictionary), b"\0"]
+        return [inner[i] for i in _indices(array).tolist()]
+    if family(array.type) in ("text", "binary"):
+        return [b"\1" + value if value else b"\0" for value in _binary(array).to_pylist()]
+    return [b"\0" if value is None else b"\1" + _key(value) for value in array.to_pylist()]
+
+
+def _key(value: int | float) -> bytes:
+    whole = isinstance(value, float) and value.is_integer()
+    return str(int(value) if whole else value).encode()
+
+
+def _binary(array: Any) -> Any:
+    return array if pa.types.is_large_binary(array.type) else pc.cast(array, pa.large_binary())
+
+
+def _nulls(array: Any) -> NDArray[np.bool_]:
+    return np.asarray(pc.is_null(array).to_numpy(zero_copy_only=False), np.bool_)
+
+
+def _numpy(array: Any, fill: Any) -> NDArray[Any]:
+    filled = array.fill_null(fill) if array.null_count else array
+    return np.asarray(filled.to_numpy(zero_copy_only=False))

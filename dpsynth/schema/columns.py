@@ -1,0 +1,225 @@
+"""What a publisher declares of one column: its kind and its public domain."""
+
+import math
+from itertools import pairwise
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
+
+MAX_LEVELS = 65_536
+"""Most levels of one column: a code fits in two bytes."""
+MAX_EXACT = 2**53
+"""Largest magnitude of an integer bound: beyond it, not every integer has a float of its own."""
+MAX_LABEL_BYTES = 4_096
+
+
+def _finite(value: Any) -> float:
+    """A finite number from a number, or from text that YAML 1.1 doesn't read as one (``1e6``)."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise ValueError("a finite number")
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        raise ValueError("a finite number") from None
+    if not math.isfinite(number):
+        raise ValueError("a finite number")
+    return number
+
+
+def _label(value: Any) -> str:
+    """A category's label: text that has a UTF-8 form."""
+    if not isinstance(value, str):
+        raise ValueError("a label in quotes; an absent value is declared with 'nullable: true'")
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        raise ValueError("a label that has a UTF-8 form") from None
+    if size > MAX_LABEL_BYTES:
+        raise ValueError(f"a label of at most {MAX_LABEL_BYTES} bytes")
+    return value
+
+
+def _empty(value: Any) -> None:
+    if value not in (None, [], {}, ""):
+        raise ValueError("nothing: the key is reserved and not yet carried out by this version")
+
+
+Number = Annotated[float, BeforeValidator(_finite)]
+Label = Annotated[str, BeforeValidator(_label)]
+Reserved = Annotated[None, BeforeValidator(_empty)]
+
+
+class Declared(BaseModel):
+    """Base of every declaration: immutable, and a key that isn't known is an error."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ColumnBase(Declared):
+    """What columns of every kind can declare.
+
+    Attributes:
+      title: The column in words.
+      provenance: Where its public domain comes from: a codebook, a law, a top code.
+      nullable: Whether an absent value is a level of its own.
+      derived_from: Reserved.
+    """
+
+    title: StrictStr = ""
+    provenance: StrictStr = ""
+    nullable: StrictBool = False
+    derived_from: Reserved = None
+
+
+class Categorical(ColumnBase):
+    """One of a public list of labels, compared exactly.
+
+    Attributes:
+      kind: The word that names this kind.
+      categories: The labels, in the order of their codes.
+      ordered: Whether that order means something.
+      otherwise: The label of everything undeclared; where it isn't given, null, or the first label.
+    """
+
+    kind: Literal["categorical"] = "categorical"
+    categories: tuple[Label, ...]
+    ordered: StrictBool = False
+    otherwise: Label | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.categories:
+            raise ValueError("at least one label in 'categories': fill in the list, from public knowledge")
+        if len(set(self.categories)) != len(self.categories):
+            raise ValueError("different labels in 'categories'; one is there twice")
+        if len(self.categories) >= MAX_LEVELS:
+            raise ValueError(f"fewer than {MAX_LEVELS} labels in 'categories'")
+        if self.otherwise is not None and self.otherwise not in self.categories:
+            raise ValueError("'otherwise' to be one of the declared categories")
+        return self
+
+
+class _Numeric(ColumnBase):
+    bins: Any = None
+    edges: Any = None
+    bounds: Any = None
+    scale: Literal["linear", "log"] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _filled_in(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            bounds = data.get("bounds")
+            if not isinstance(bounds, list | tuple) or len(bounds) != 2:
+                raise ValueError("'bounds: [lower, upper]', two public numbers: fill them in")
+        return data
+
+    @model_validator(mode="after")
+    def _check_bounds(self) -> Self:
+        lower, upper = self.bounds
+        if lower >= upper:
+            raise ValueError("bounds [lower, upper] with lower < upper")
+        if max(-lower, upper) > MAX_EXACT:
+            raise ValueError(f"bounds between -2^53 and 2^53 ({MAX_EXACT})")
+        if self.edges is not None:
+            self._check_edges(self.edges)
+        return self
+
+    def _check_edges(self, edges: tuple[float, ...]) -> None:
+        if self.bins is not None or self.scale is not None:
+            raise ValueError("either 'edges', or 'bins' with a 'scale', not both")
+        if not all(a < b for a, b in pairwise(edges)):
+            raise ValueError("'edges' in strictly increasing order")
+        if edges and not (self.bounds[0] < edges[0] and edges[-1] <= self.bounds[1]):
+            raise ValueError("'edges' above the lower bound and up to the upper bound")
+        if len(edges) + 2 > MAX_LEVELS:
+            raise ValueError(f"fewer than {MAX_LEVELS - 1} edges")
+
+
+class Integer(_Numeric):
+    """A whole number between public bounds.
+
+    Attributes:
+      kind: The word that names this kind.
+      bounds: Smallest and largest value; what lies outside is clamped.
+      edges: First values of the second, third, ... bin, each above the lower bound and at most the upper.
+      bins: How many bins, or ``each`` for one code per integer.
+      scale: How bins are spaced; ``log`` keeps 0 alone where the bounds hold it.
+    """
+
+    kind: Literal["integer"] = "integer"
+    bounds: tuple[StrictInt, StrictInt]
+    edges: tuple[StrictInt, ...] | None = None
+    bins: Annotated[StrictInt, Field(ge=1, le=MAX_LEVELS - 1)] | Literal["each"] | None = None
+
+    @model_validator(mode="after")
+    def _check_each(self) -> Self:
+        if self.bins == "each" and self.bounds[1] - self.bounds[0] + 2 > MAX_LEVELS:
+            raise ValueError(f"fewer than {MAX_LEVELS} values between the bounds for 'bins: each'")
+        return self
+
+
+class Real(_Numeric):
+    """A real number between public bounds.
+
+    Attributes:
+      kind: The word that names this kind.
+      bounds: Smallest and largest value; what lies outside is clamped.
+      edges: Lower ends of the second, third, ... bin.
+      bins: How many bins.
+      scale: How bins are spaced; ``log`` keeps 0 alone where the bounds hold it.
+      resolution: Synthetic values are multiples of it (a public fact, for example 0.01 for money).
+    """
+
+    kind: Literal["real"] = "real"
+    bounds: tuple[Number, Number]
+    edges: tuple[Number, ...] | None = None
+    bins: Annotated[StrictInt, Field(ge=1, le=MAX_LEVELS - 1)] | None = None
+    resolution: Number | None = None
+
+    @model_validator(mode="after")
+    def _check_resolution(self) -> Self:
+        if self.resolution is None:
+            return self
+        lower, upper = self.bounds
+        if self.resolution <= 0 or max(-lower, upper) / self.resolution >= 2**50:
+            raise ValueError("a positive 'resolution' that isn't below the largest bound times 1e-15")
+        return self
+
+
+class Boolean(ColumnBase):
+    """True or false.
+
+    Attributes:
+      kind: The word that names this kind.
+    """
+
+    kind: Literal["boolean"] = "boolean"
+
+
+class Identifier(ColumnBase):
+    """A name of a person or a record: never learned, replaced by fresh surrogates.
+
+    Attributes:
+      kind: The word that names this kind.
+    """
+
+    kind: Literal["identifier"] = "identifier"
+
+
+class Opaque(ColumnBase):
+    """A kind that loads but that this version can't release: such a column has to be omitted.
+
+    Attributes:
+      kind: The word that names this kind.
+      bounds: First and last value, as text; not used yet.
+      max_length: Longest text; not used yet.
+    """
+
+    kind: Literal["date", "datetime", "text"]
+    bounds: tuple[StrictStr, StrictStr] | None = None
+    max_length: StrictInt | None = None
+
+
+Column = Annotated[Categorical | Integer | Real | Boolean | Identifier | Opaque, Field(discriminator="kind")]
+"""A column of any kind, told apart by the word in ``kind``."""

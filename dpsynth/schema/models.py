@@ -1,0 +1,184 @@
+"""What a publisher declares of a table and of a data set. Public facts only."""
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AfterValidator, Field, StrictInt, StrictStr, StringConstraints, model_validator
+
+from accountant import canonical
+from accountant.adjacency import Adjacency, PrivacyUnit
+from dpsynth.errors import SchemaError
+from dpsynth.schema.columns import Column, Declared, Identifier, Label, Opaque, Reserved
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def _safe(name: str) -> str:
+    if not _NAME.fullmatch(name):
+        raise ValueError("a name of letters, digits, '.', '_' and '-', at most 100, that starts with a letter or digit")
+    return name
+
+
+Name = Annotated[StrictStr, AfterValidator(_safe)]
+"""A name that is safe in a file name."""
+
+
+ColumnName = Annotated[Label, StringConstraints(min_length=1)]
+
+
+class Unit(Declared):
+    """The privacy unit as written: each row, or all rows that share a value of an id column.
+
+    Attributes:
+      rows: 1, where each row is a unit.
+      column: The identifier column of a person.
+      max_rows: Most rows of one person that are used.
+      adjacency: Which data sets are neighbours.
+    """
+
+    rows: Literal[1] | None = None
+    column: StrictStr | None = None
+    max_rows: Annotated[StrictInt, Field(ge=1)] = 1
+    adjacency: Adjacency = Adjacency.ADD_REMOVE
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.column is None and self.max_rows != 1:
+            raise ValueError("an id 'column' where 'max_rows' is above 1")
+        if self.column is not None and self.rows is not None:
+            raise ValueError("either 'rows: 1' or an id 'column' with 'max_rows'")
+        return self
+
+
+class TableSchema(Declared):
+    """One table: its privacy unit and its columns, in the order of its declaration.
+
+    Attributes:
+      name: Names the table, also in file names.
+      title: The table in words.
+      source: Where it comes from.
+      licence: Under which terms.
+      provenance: Notes on where the declared facts come from.
+      privacy_unit: Who is protected.
+      columns: Declarations by column name.
+      omit: Columns that are left out of the release.
+      rules: Reserved.
+      workload: Reserved.
+    """
+
+    name: Name
+    title: StrictStr = ""
+    source: StrictStr = ""
+    licence: StrictStr = ""
+    provenance: StrictStr = ""
+    privacy_unit: Unit = Unit(rows=1)
+    columns: Mapping[ColumnName, Column]
+    omit: tuple[StrictStr, ...] = ()
+    rules: Reserved = None
+    workload: Reserved = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if not self.columns:
+            raise ValueError("at least one column in 'columns'")
+        if len(set(self.omit)) != len(self.omit) or not set(self.omit) <= set(self.columns):
+            raise ValueError("different names of declared columns in 'omit'")
+        unit = self.privacy_unit.column
+        if unit is not None and not isinstance(self.columns.get(unit), Identifier):
+            raise ValueError("the privacy unit's column to be declared with 'kind: identifier'")
+        return self
+
+    @property
+    def unit(self) -> PrivacyUnit:
+        """The privacy unit, for the accountant."""
+        declared = self.privacy_unit
+        return PrivacyUnit(column=declared.column, max_rows=declared.max_rows, adjacency=declared.adjacency)
+
+    @property
+    def released(self) -> dict[str, Column]:
+        """The columns of the synthetic table, identifiers included, in the order of the declaration."""
+        return {name: column for name, column in self.columns.items() if name not in self.omit}
+
+    def check_releasable(self) -> None:
+        """Refuse a release that would hold a column this version can't synthesize.
+
+        Raises:
+          SchemaError: A column of kind date, datetime or text isn't omitted, or nothing is left to learn.
+        """
+        opaque = [name for name, column in self.released.items() if isinstance(column, Opaque)]
+        if opaque:
+            kind = self.columns[opaque[0]].kind
+            raise SchemaError(
+                f"Column {opaque[0]!r} of table {self.name!r} has kind {kind!r}, and {len(opaque)} column(s) like it "
+                "can't be released.",
+                f"A column of kind {kind!r} has no finite public domain here, so its values can't be synthesized "
+                "without repeating those of records.",
+                f"Leave them out with 'omit: {opaque}', or declare categories or bounds for a coarser column.",
+            )
+        if all(isinstance(column, Identifier) for column in self.released.values()):
+            raise SchemaError(
+                f"Table {self.name!r} has no column to release.",
+                "Identifiers are never learned, and every other column is omitted.",
+                "Declare at least one categorical, integer, real or boolean column.",
+            )
+
+    def canonical(self) -> dict[str, Any]:
+        """The declaration as JSON-able values without floats; columns are a list, because their order counts."""
+        columns = [
+            {"name": name, "kind": column.kind} | column.model_dump(mode="json", exclude_defaults=True)
+            for name, column in self.columns.items()
+        ]
+        rest = self.model_dump(mode="json", exclude_defaults=True, exclude={"columns"})
+        plain: dict[str, Any] = _without_floats(rest | {"columns": columns})
+        return plain
+
+
+class Schema(Declared):
+    """What is declared of a data set: its id and its tables.
+
+    Attributes:
+      dpsynth: Version of the format.
+      dataset: The declared id of the data set; ledgers are bound to it.
+      tables: The tables; one for now.
+    """
+
+    dpsynth: Literal[1] = 1
+    dataset: Name
+    tables: tuple[TableSchema, ...]
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if len(self.tables) != 1:
+            raise ValueError("exactly one table: several are reserved and not yet carried out by this version")
+        return self
+
+    @property
+    def table(self) -> TableSchema:
+        """The one table."""
+        return self.tables[0]
+
+    def canonical(self) -> dict[str, Any]:
+        """The schema as JSON-able values without floats (real numbers are decimal text); loads again."""
+        tables = [table.canonical() for table in self.tables]
+        return {"dpsynth": self.dpsynth, "dataset": self.dataset, "tables": tables}
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the canonical JSON."""
+        return canonical.sha256_hex(self.canonical())
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON Schema of the format, for editors."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Schema.model_json_schema()
+
+
+def _without_floats(value: Any) -> Any:
+    if isinstance(value, float):
+        return repr(value)
+    if isinstance(value, dict):
+        return {key: _without_floats(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_without_floats(item) for item in value]
+    return value

@@ -1,0 +1,87 @@
+"""Tables in memory: pandas DataFrames and Arrow tables, as blocks of Arrow arrays."""
+
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+
+def arrow_blocks(records: pa.Table, columns: tuple[str, ...], rows: int) -> Iterator[dict[str, pa.Array]]:
+    """Blocks of at most ``rows`` records of an Arrow table."""
+    for batch in records.select(list(columns)).to_batches(max_chunksize=rows):
+        if batch.num_rows:
+            yield {name: batch.column(name) for name in columns}
+
+
+def pandas_blocks(records: Any, columns: tuple[str, ...], rows: int) -> Iterator[dict[str, pa.Array]]:
+    """Blocks of at most ``rows`` records of a DataFrame; total, whatever its object columns hold."""
+    for start in range(0, len(records), rows):
+        block = records.iloc[start : start + rows]
+        yield {name: _array(block[name]) for name in columns}
+
+
+def pandas_fields(records: Any) -> pa.Schema:
+    """Names and Arrow types of a DataFrame, from its dtypes alone; null where a dtype tells nothing (object)."""
+    return pa.schema([pa.field(str(name), _type(dtype)) for name, dtype in records.dtypes.items()])
+
+
+def _type(dtype: Any) -> pa.DataType:
+    kind = type(dtype).__name__
+    if kind == "ArrowDtype":
+        return dtype.pyarrow_dtype
+    if kind == "CategoricalDtype":
+        values = _type(dtype.categories.dtype)
+        text = pa.large_string() if pa.types.is_null(values) else values
+        return pa.dictionary(pa.int32(), text, ordered=bool(dtype.ordered))
+    if kind == "StringDtype":
+        return pa.large_string()
+    try:
+        return pa.from_numpy_dtype(getattr(dtype, "numpy_dtype", dtype))
+    except (pa.ArrowNotImplementedError, TypeError):
+        return pa.null() if dtype == np.dtype(object) else pa.list_(pa.null())
+
+
+def _array(series: Any) -> pa.Array:
+    dtype = series.dtype
+    kind = type(dtype).__name__
+    python_text = kind == "StringDtype" and dtype.storage != "pyarrow"
+    if kind == "CategoricalDtype":
+        codes = np.asarray(series.cat.codes)
+        return pa.DictionaryArray.from_arrays(
+            pa.array(codes.astype(np.int32), mask=codes < 0), _array(series.cat.categories.to_series())
+        )
+    if python_text or dtype == np.dtype(object):
+        return pa.array([_plain(value) for value in series.tolist()], pa.large_binary())
+    array = pa.Array.from_pandas(series)
+    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+
+
+def _plain(value: object) -> bytes | None:
+    """The bytes of one Python value; null for absent values and for types that have no plain text."""
+    writer = _WRITERS.get(type(value))
+    return None if writer is None else writer(value)
+
+
+def _float(value: Any) -> bytes | None:
+    return None if value != value else str(value).encode()
+
+
+def _text(value: Any) -> bytes:
+    return str(value).encode(errors="replace")
+
+
+_WRITERS: dict[type, Any] = {
+    str: _text,
+    np.str_: _text,
+    bytes: bytes,
+    bool: lambda value: b"true" if value else b"false",
+    np.bool_: lambda value: b"true" if value else b"false",
+    int: lambda value: str(value).encode() if abs(value) < 10**300 else b"inf",
+    float: _float,
+    Decimal: lambda value: str(value).encode() if value.is_finite() else None,
+    **{kind: (lambda value: str(value.item()).encode()) for kind in (np.int8, np.int16, np.int32, np.int64)},
+    **{kind: (lambda value: str(value.item()).encode()) for kind in (np.uint8, np.uint16, np.uint32, np.uint64)},
+    **{kind: (lambda value: _float(value.item())) for kind in (np.float16, np.float32, np.float64)},
+}
