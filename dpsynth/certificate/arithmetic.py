@@ -8,7 +8,7 @@ from accountant.ledger.verify import verify_entries
 from accountant.price import AMOUNT_UNIT, Coordinate, Price
 from accountant.report import plain_reading
 from dpsynth.certificate.claim import release_epsilon, release_price, second_price
-from dpsynth.certificate.dossier import PASS, Dossier
+from dpsynth.certificate.dossier import FAIL, PASS, Dossier
 from dpsynth.certificate.errors import VerificationFailed
 
 TOLERANCE = 1e-9
@@ -78,12 +78,12 @@ def check_ledger(dossier: Dossier, entries: Any) -> str:
 
 
 def check_gate(dossier: Dossier) -> None:
-    """The verdict is the one that the published statistic gives."""
+    """The verdict is the one that the published noisy statistic gives."""
     gate = dossier.gate
-    if gate.statistic is None or gate.margin is None:
-        require(not dossier.released, "A release passed its gate without a statistic.")
-    elif gate.verdict in (PASS, "FAIL"):
-        within = gate.statistic <= gate.margin
+    if gate.noisy_steps is None:
+        require(gate.verdict not in (PASS, FAIL), "The gate decided without a statistic.")
+    elif gate.verdict in (PASS, FAIL):
+        within = gate.noisy_steps <= gate.margin_steps
         require(within == dossier.released, "The verdict isn't the one that the noisy statistic gives.")
 
 

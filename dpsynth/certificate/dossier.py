@@ -6,7 +6,7 @@ day.
 
 import hashlib
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from accountant.price import Coordinate, Price
 from accountant.report import PlainReading
@@ -14,9 +14,12 @@ from accountant.spend import Step
 from dpsynth.certificate.codec import from_json, to_json
 from dpsynth.errors import ParameterError
 
-PASS = "PASS"
-VERDICTS = (PASS, "FAIL", "UNDECIDABLE", "REFUTED")
-"""What a gate can say; only PASS comes with a table."""
+if TYPE_CHECKING:
+    from dpsynth.gate import GateResult, Policy
+
+PASS, FAIL = "pass", "fail"
+VERDICTS = (PASS, FAIL, "undecidable", "refuted")
+"""What a gate can say (the values of ``dpsynth.gate.Verdict``); only a pass comes with a table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,30 +194,63 @@ class Synthesis:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GateResult:
-    """What the gate did.
+class GateFacts:
+    """What the gate did; every number is an accounted output or a public fact.
 
     Attributes:
       verdict: One of ``VERDICTS``.
-      attacks: Names of the attacks whose statistics it took the worst of.
-      statistic: The noisy statistic, as it was charged and published, or None where none was drawn.
-      margin: The statistic passes at or below this.
-      mu: What a training person paid for it (GDP), or None.
-      holdout_share: Fraction of people held out.
-      sigma_records: Standard deviation of its noise, in records of the training side.
-      smallest_leak: The smallest leak it could have seen, in words.
-      notes: What it can't see, and other results that may leave.
+      policy: Name of the policy.
+      attacks: Names of the attacks whose worst statistic was tested.
+      holdout_share: Probability of each person's coin to be held out.
+      detection: The probability that ``smallest_leak`` refers to.
+      training_amount: What the test cost a training person, in units of 2^-40 of the coordinate.
+      holdout_amount: What it cost a holdout person.
+      training_people: Noisy number of training people.
+      holdout_people: Noisy number of holdout people.
+      sigma_records: Scale of the test's noise, in training records.
+      grid: Steps of one training record.
+      margin_steps: Largest noisy statistic that passes, in steps.
+      noisy_steps: The noisy statistic, in steps; None where undecidable.
+      smallest_leak: Smallest share of training people copied verbatim that would be seen; above 1 where none would be.
+      notes: Other results that may leave, and what the gate can't see.
     """
 
     verdict: str
+    policy: str
     attacks: tuple[str, ...]
-    statistic: float | None
-    margin: float | None
-    mu: float | None
     holdout_share: float
-    sigma_records: float | None
-    smallest_leak: str
+    detection: float
+    training_amount: int
+    holdout_amount: int
+    training_people: int
+    holdout_people: int
+    sigma_records: float
+    grid: int
+    margin_steps: int
+    noisy_steps: int | None
+    smallest_leak: float
     notes: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, result: "GateResult", policy: "Policy", *, notes: tuple[str, ...] = ()) -> "GateFacts":
+        """The facts of a gate's public result under its policy."""
+        return cls(
+            verdict=str(result.verdict),
+            policy=policy.name,
+            attacks=tuple(attack.name for attack in policy.attacks),
+            holdout_share=float(policy.holdout_share),
+            detection=float(policy.detection),
+            training_amount=result.training_amount,
+            holdout_amount=result.holdout_amount,
+            training_people=result.training_people,
+            holdout_people=result.holdout_people,
+            sigma_records=result.sigma_records,
+            grid=result.grid,
+            margin_steps=result.margin_steps,
+            noisy_steps=result.noisy_steps,
+            smallest_leak=result.smallest_leak,
+            notes=notes,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,7 +303,7 @@ class Dossier:
     claim: Claim
     ledger: LedgerState
     synthesis: Synthesis
-    gate: GateResult
+    gate: GateFacts
     process: Process
     steps: tuple[Step, ...]
     artefacts: tuple[Artefact, ...] = field(default=())

@@ -19,16 +19,17 @@ from accountant.events import (
 from accountant.spend import Side, Step
 
 VERDICT_WORDS = {
-    "PASS": "The attacks found no leak above the margin. The table was released.",
-    "FAIL": "The attacks found more than the margin allows. The table was destroyed; its budget stays spent.",
-    "UNDECIDABLE": "The gate couldn't have seen a leak of the size its policy asks for. No table was released.",
-    "REFUTED": "A planted or paid-for audit contradicts the claim. The table was destroyed; its budget stays spent.",
+    "pass": "The attacks found no leak above the margin. The table was released.",
+    "fail": "The attacks found more than the margin allows. The table was destroyed; its budget stays spent.",
+    "undecidable": "Too few people, by noisy totals, for the gate to decide anything. No table was drawn.",
+    "refuted": "A planted or paid-for audit contradicts the claim. The table was destroyed; its budget stays spent.",
 }
+_RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 SIDES = {Side.TRAINING: "training", Side.HOLDOUT: "holdout"}
 
 
 def number(value: float | None) -> str:
-    """A number for reading: three significant digits, ``10^`` for very small and very large ones, a dash for None."""
+    """A number for reading: three significant digits, a power of ten for very small and very large ones, a dash for None."""
     if value is None:
         return "–"
     if value == 0 or not math.isfinite(value):
@@ -37,7 +38,8 @@ def number(value: float | None) -> str:
     if -4 <= exponent < 6:
         return f"{value:,.{max(0, 2 - exponent)}f}"
     mantissa = f"{value / 10.0**exponent:.3g}"
-    return f"10^{exponent}" if mantissa == "1" else f"{mantissa} × 10^{exponent}"
+    power = f"10{str(exponent).translate(_RAISED)}"
+    return power if mantissa == "1" else f"{mantissa} × {power}"
 
 
 def percent(value: float) -> str:

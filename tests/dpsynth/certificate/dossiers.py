@@ -16,7 +16,7 @@ from dpsynth.certificate.claim import state_claim
 from dpsynth.certificate.dossier import (
     Data,
     Fact,
-    GateResult,
+    GateFacts,
     LedgerState,
     Marginal,
     Plan,
@@ -114,7 +114,7 @@ def some_dossier(
     *,
     coordinate: Coordinate = Coordinate.GDP,
     adaptive: bool = False,
-    verdict: str = "PASS",
+    verdict: str = "pass",
 ) -> Dossier:
     """A dossier that adds up (without artefacts; :func:`write_release` fills them in)."""
     steps = some_steps() if steps is None else steps
@@ -129,7 +129,6 @@ def some_dossier(
         accountant="accountant 0.1.0",
         delta_guidance="δ is a twentieth of one over the noisy number of people.",
     )
-    passed = verdict == "PASS"
     third = Price(cap.amount // 3, cap.delta // 3)
     return Dossier(
         release_id="r-0001",
@@ -174,17 +173,23 @@ def some_dossier(
                 Marginal(attributes=(), cells=1, sigma=40.0),
                 *(Marginal(attributes=a, cells=c, sigma=12.0) for a, c in MEASURED),
             ),
-            rows=39_000 if passed else None,
+            rows=39_000 if verdict == "pass" else None,
         ),
-        gate=GateResult(
+        gate=GateFacts(
             verdict=verdict,
+            policy="standard",
             attacks=("exact match", "closeness", "membership advantage"),
-            statistic=None if verdict == "UNDECIDABLE" else (0.0001 if passed else 0.02),
-            margin=None if verdict == "UNDECIDABLE" else 0.0012,
-            mu=0.05,
             holdout_share=0.2,
+            detection=0.99,
+            training_amount=totals(steps, coordinate)[Side.TRAINING].amount // 10,
+            holdout_amount=totals(steps, coordinate)[Side.HOLDOUT].amount,
+            training_people=39_074,
+            holdout_people=9_801,
             sigma_records=20.0,
-            smallest_leak="a copy of 0.3 % of the training people, with probability 0.99",
+            grid=8,
+            margin_steps=376,
+            noisy_steps={"pass": 41, "fail": 5120}.get(verdict),
+            smallest_leak=0.0031,
         ),
         process=Process(
             trust_model="Central: the operator holds the records and runs this program unchanged.",
