@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.contracts.source_tree import PACKAGES, ROOT, Callable, Module, modules, public_callables, named_in
+from tests.contracts.source_tree import PACKAGES, ROOT, Callable, Module, modules, named_in, public_callables
 
 SPENDING = frozenset({"spend", "reservation", "random"})
 NODE_ID = re.compile(r"tests/[\w/]+\.py::[\w:]+")

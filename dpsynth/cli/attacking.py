@@ -1,0 +1,92 @@
+"""The operator's confidential look: attack a synthetic table with the real records at hand."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from dpsynth.cli.console import Output
+from dpsynth.cli.options import AsJson, SchemaFile
+
+if TYPE_CHECKING:
+    from dpsynth.attacks import BatteryReport
+    from dpsynth.schema import Schema
+
+__all__ = ["attack"]
+
+
+def attack(
+    synthetic: Annotated[Path, typer.Argument(metavar="SYNTHETIC", help="The synthetic table.", show_default=False)],
+    training: Annotated[
+        Path,
+        typer.Option("--training", "-t", metavar="TABLE", help="The records it was made from.", show_default=False),
+    ],
+    schema: SchemaFile,
+    annex: Annotated[
+        Path,
+        typer.Option(
+            "--annex",
+            metavar="FILE",
+            help="Where the exact figures go (mode 0600). CONFIDENTIAL; must not exist.",
+            show_default=False,
+        ),
+    ],
+    holdout: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TABLE",
+            help="Like records that were not used: the control group.",
+            show_default="no membership test",
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Attack a synthetic table with the real records, for you alone.
+
+    Exact match, nearest neighbour, membership. The figures are exact and therefore private: they go to the annex file
+    and nowhere else, and the exit code says nothing about them. What may be told to others is the verdict of a
+    release's gate, which is noisy and charged.
+
+    Example: `dpsynth attack synthetic.parquet --training people.csv --schema people.yaml --annex attack.json`
+    """
+    import json
+
+    from dpsynth.attacks import battery
+    from dpsynth.cli.declaring import write_new
+    from dpsynth.encode import Encoder
+    from dpsynth.schema import load_schema
+
+    declared = load_schema(schema)
+    sizes = Encoder.of(declared.table).domain.sizes
+    found = battery(
+        _codes(training, declared),
+        _codes(synthetic, declared),
+        sizes=sizes,
+        holdout=None if holdout is None else _codes(holdout, declared),
+    )
+    write_new(annex, json.dumps(_figures(found), indent=1) + "\n", mode=0o600)
+    lines = [f"The exact figures are in {annex}: CONFIDENTIAL, outside the privacy claim, never to be shared."]
+    Output(as_json=as_json).result({"annex": str(annex)}, lines)
+
+
+def _codes(table: Path, schema: "Schema") -> Any:
+    import numpy as np
+
+    from dpsynth.encode import Encoder
+    from dpsynth.tables import open_table
+
+    encoder = Encoder.of(schema.table)
+    parts = [encoder.encode(block) for block in open_table(table, schema).blocks()]
+    return np.concatenate(parts, axis=1) if parts else np.zeros((len(encoder.domain.names), 0), dtype=np.uint8)
+
+
+def _figures(report: "BatteryReport") -> dict[str, object]:
+    return {
+        "label": "CONFIDENTIAL",
+        "exact_match": report.exact_match,
+        "advantage": report.advantage,
+        "by_distance": [
+            {"distance": t.distance, "training": t.training, "holdout": t.holdout, "synthetic": t.synthetic}
+            for t in report.thresholds
+        ],
+    }
