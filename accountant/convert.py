@@ -25,9 +25,9 @@ def _check(**values: float) -> None:
 
 
 def delta_from_mu(mu: float, epsilon: float) -> float:
-    """The smallest delta (rounded up) such that mu-GDP implies (epsilon, delta); may underflow to 0 below 1e-308."""
+    """The smallest delta (rounded up) such that mu-GDP implies (epsilon, delta); at least the smallest float."""
     _check(mu=mu, epsilon=epsilon)
-    return math.exp(_log_delta(mu, epsilon)) if mu > 0.0 else 0.0
+    return max(math.exp(_log_delta(mu, epsilon)), math.ulp(0.0)) if mu > 0.0 else 0.0
 
 
 def _log_delta(mu: float, epsilon: float) -> float:

@@ -32,7 +32,7 @@ class Event:
     def to_json(self) -> dict[str, Any]:
         """The event as JSON values; floats keep every bit through ``float.hex``."""
         body = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {"event": type(self).__name__} | {k: _encode(v) for k, v in body.items()}
+        return {"kind": type(self).__name__} | {k: _encode(v) for k, v in body.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,7 +121,9 @@ class ApproxDP(Event):
         _positive(epsilon=self.epsilon)
         if not 0.0 <= self.delta < 1.0:
             raise ParameterError(
-                f"A claim has delta = {self.delta}.", "A delta is at least 0 and below 1.", "State the tool's own delta."
+                f"A claim has delta = {self.delta}.",
+                "A delta is at least 0 and below 1.",
+                "State the tool's own delta.",
             )
 
 
@@ -169,12 +171,12 @@ def _decode(name: str, value: Any) -> Any:
 
 def event_from_json(body: Mapping[str, Any]) -> Event:
     """Rebuild an event from :meth:`Event.to_json`; raises UnsupportedEvent for an unknown type or field."""
-    kind = EVENT_TYPES.get(str(body.get("event")))
+    kind = EVENT_TYPES.get(str(body.get("kind")))
     names = {f.name for f in fields(kind)} if kind else set()
-    if kind is None or set(body) != names | {"event"}:
+    if kind is None or set(body) != names | {"kind"}:
         raise UnsupportedEvent(
-            f"An event named {body.get('event')!r} can't be read.",
+            f"An event named {body.get('kind')!r} can't be read.",
             "Its type or its fields are unknown to this version.",
             "Use the version that wrote it, or a newer one.",
         )
-    return kind(**{k: _decode(k, v) for k, v in body.items() if k != "event"})
+    return kind(**{k: _decode(k, v) for k, v in body.items() if k != "kind"})

@@ -6,7 +6,7 @@ kept elsewhere: each certificate states its ledger's sequence and head.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,13 +42,16 @@ class Witness:
         return b"dpsynth ledger witness 1\n" + dumps({"seq": self.seq, "head": self.head})
 
 
+def _on_disk(witness: Witness) -> bytes:
+    return dumps({"seq": witness.seq, "head": witness.head, "signature": witness.signature}) + b"\n"
+
+
 def write_witness(path: Path, witness: Witness, key: "Ed25519PrivateKey") -> None:
     """Replace the witness, durably."""
     reach("witness.before")
-    signature = key.sign(witness.signed_bytes()).hex()
-    body = dumps({"seq": witness.seq, "head": witness.head, "signature": signature})
+    signed = replace(witness, signature=key.sign(witness.signed_bytes()).hex())
     try:
-        replace_atomically(path, body + b"\n", mode=0o600)
+        replace_atomically(path, _on_disk(signed), mode=0o600)
     except OSError as error:
         raise LedgerError(
             f"The ledger's witness {path} can't be written: {error.strerror}.",
@@ -65,13 +68,14 @@ def read_witness(path: Path) -> Witness:
       LedgerTampered: It is missing or damaged.
     """
     try:
-        body = json.loads(path.read_bytes())
+        content = path.read_bytes()
+        body = json.loads(content)
         witness = Witness(seq=body["seq"], head=body["head"], signature=body["signature"])
-        if type(witness.seq) is not int or set(body) != {"seq", "head", "signature"}:
-            raise ValueError
+        if type(witness.seq) is not int or content != _on_disk(witness):
+            raise ValueError("not in its one form")
     except OSError as error:
         raise tampered(str(path), f"the witness can't be read ({error.strerror})") from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, Refusal) as error:
         raise tampered(str(path), "the witness is damaged") from error
     return witness
 
