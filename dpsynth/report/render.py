@@ -6,7 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from accountant.price import AMOUNT_UNIT, DELTA_UNIT, Price
 from dpsynth.certificate.dossier import Dossier
-from dpsynth.report.words import SIDES, VERDICT_WORDS, event_words, grouped, number, percent, wrapped
+from dpsynth.report.words import SIDES, VERDICT_WORDS, ceiling, event_words, grouped, number, percent, wrapped
 
 
 def render_report(dossier: Dossier) -> bytes:
@@ -19,7 +19,7 @@ def render_report(dossier: Dossier) -> bytes:
       The bytes of ``report.html``; a function of ``dossier`` alone.
     """
     text = _template().render(d=dossier, verdict=VERDICT_WORDS[dossier.gate.verdict], sides=SIDES)
-    return (text.rstrip("\n") + "\n").encode("utf-8")
+    return (text.rstrip("\n") + "\n").encode("utf-8", "backslashreplace")
 
 
 @cache
@@ -34,6 +34,7 @@ def _template() -> Template:
     filters = {
         "number": number,
         "percent": percent,
+        "ceiling": ceiling,
         "amount": _amount,
         "delta": _delta,
         "fraction": _fraction,

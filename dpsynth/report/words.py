@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterable
+from decimal import ROUND_CEILING, Decimal, localcontext
 from typing import Any
 
 from accountant.events import (
@@ -29,17 +30,25 @@ SIDES = {Side.TRAINING: "training", Side.HOLDOUT: "holdout"}
 
 
 def number(value: float | None) -> str:
-    """A number for reading: three significant digits, a power of ten for very small and very large ones, a dash for None."""
+    """A number for reading: three significant digits, a power of ten where it is far from 1, a dash for None."""
     if value is None:
         return "–"
     if value == 0 or not math.isfinite(value):
         return f"{value:g}"
-    exponent = math.floor(math.log10(abs(value)))
-    if -4 <= exponent < 6:
-        return f"{value:,.{max(0, 2 - exponent)}f}"
-    mantissa = f"{value / 10.0**exponent:.3g}"
-    power = f"10{str(exponent).translate(_RAISED)}"
-    return power if mantissa == "1" else f"{mantissa} × {power}"
+    mantissa, exponent = f"{value:.2e}".split("e")
+    if -4 <= int(exponent) < 6:
+        return f"{float(f'{value:.2e}') if abs(value) < 100 else value:,.{max(0, 2 - int(exponent))}f}"
+    power = f"10{str(int(exponent)).translate(_RAISED)}"
+    short = f"{float(mantissa):g}"
+    return power if short == "1" else f"{short} × {power}"
+
+
+def ceiling(value: float | None) -> str:
+    """The same, rounded up: for an epsilon, which mustn't look smaller than it is (by more than one part in 10^9)."""
+    if value is None or value <= 0 or not math.isfinite(value):
+        return number(value)
+    with localcontext(prec=3, rounding=ROUND_CEILING):
+        return number(float(+Decimal(value * (1.0 - 1e-9))))
 
 
 def percent(value: float) -> str:

@@ -55,8 +55,8 @@ def test_an_honest_release_verifies(tmp_path: Path, coordinate: Coordinate, adap
 
 
 @pytest.mark.parametrize("name", JSON_FILES)
-def test_every_flipped_byte_of_every_json_fails(copy: Copy, name: str) -> None:
-    folder = copy()
+def test_every_flipped_byte_of_every_json_fails(tmp_path: Path, name: str) -> None:
+    folder = write_release(tmp_path / "out", some_dossier(some_steps()[:1]))
     path = folder / name
     original = path.read_bytes()
     for offset in range(len(original)):
@@ -167,37 +167,59 @@ def _lower_curve() -> Dossier:
     return _with_claim(curve=((curve[0][0], curve[0][1] * 0.99), *curve[1:]))
 
 
-LIES: dict[str, Callable[[], Dossier]] = {
-    "epsilon": lambda: _with_claim(epsilon=some_dossier().claim.epsilon * 0.999),
-    "epsilon NaN": lambda: _with_claim(epsilon=float("nan")),
-    "mu": lambda: _with_claim(mu=0.19),
-    "rho": lambda: _with_claim(rho=0.019),
-    "no mu": lambda: _with_claim(mu=None),
-    "price": lambda: _with_claim(price=Price()),
-    "second accountant": lambda: _with_claim(second_epsilon=0.5),
-    "curve": _lower_curve,
-    "delta": lambda: _with_claim(delta=1e-7),
-    "adaptive": lambda: _with_claim(adaptive=True),
-    "posterior": lambda: _with_claim(reading=replace(some_dossier().claim.reading, posterior=0.011)),
-    "adjacency": lambda: replace(some_dossier(), data=replace(some_dossier().data, adjacency="replace-one")),
-    "unit": lambda: replace(some_dossier(), data=replace(some_dossier().data, unit="a household")),
-    "data set": lambda: replace(some_dossier(), data=replace(some_dossier().data, dataset_id="census-2010")),
-    "schema": lambda: replace(some_dossier(), data=replace(some_dossier().data, schema_sha256="0" * 64)),
-    "policy": lambda: replace(some_dossier(), data=replace(some_dossier().data, policy_sha256="0" * 64)),
-    "plan": lambda: replace(some_dossier(), plan=replace(some_dossier().plan, sha256="0" * 64)),
-    "head": lambda: replace(some_dossier(), ledger=replace(some_dossier().ledger, head="0" * 64)),
-    "spent before": lambda: replace(some_dossier(), ledger=replace(some_dossier().ledger, spent_before=Price())),
-    "spent after": lambda: replace(some_dossier(), ledger=replace(some_dossier().ledger, spent_after=Price(1))),
-    "budget": lambda: replace(some_dossier(), ledger=replace(some_dossier().ledger, budget=Price(1, 1))),
-    "release id": lambda: replace(some_dossier(), release_id="r-0002"),
-    "dropped step": lambda: replace(some_dossier(), steps=some_dossier().steps[1:]),
+LIES: dict[str, tuple[str, Callable[[], Dossier]]] = {
+    "epsilon": ("stated epsilon", lambda: _with_claim(epsilon=some_dossier().claim.epsilon * 0.999)),
+    "epsilon NaN": ("stated epsilon", lambda: _with_claim(epsilon=float("nan"))),
+    "mu": ("mu or rho", lambda: _with_claim(mu=0.19)),
+    "rho": ("mu or rho", lambda: _with_claim(rho=0.019)),
+    "no mu": ("mu or rho", lambda: _with_claim(mu=None)),
+    "price": ("stated price", lambda: _with_claim(price=Price())),
+    "second accountant": ("second accountant", lambda: _with_claim(second_epsilon=0.5)),
+    "curve": ("curve", _lower_curve),
+    "delta": ("stated epsilon", lambda: _with_claim(delta=1e-7)),
+    "adaptive": ("stated price", lambda: _with_claim(adaptive=True)),
+    "posterior": ("plain reading", lambda: _with_claim(reading=replace(some_dossier().claim.reading, posterior=0.011))),
+    "adjacency": (
+        "adjacency",
+        lambda: replace(some_dossier(), data=replace(some_dossier().data, adjacency="replace-one")),
+    ),
+    "unit": ("privacy unit", lambda: replace(some_dossier(), data=replace(some_dossier().data, unit="a household"))),
+    "data set": (
+        "data set",
+        lambda: replace(some_dossier(), data=replace(some_dossier().data, dataset_id="census-2010")),
+    ),
+    "schema": (
+        "schema.json",
+        lambda: replace(some_dossier(), data=replace(some_dossier().data, schema_sha256="0" * 64)),
+    ),
+    "policy": (
+        "policy.json",
+        lambda: replace(some_dossier(), data=replace(some_dossier().data, policy_sha256="0" * 64)),
+    ),
+    "plan": ("The plan", lambda: replace(some_dossier(), plan=replace(some_dossier().plan, sha256="0" * 64))),
+    "head": ("last entry", lambda: replace(some_dossier(), ledger=replace(some_dossier().ledger, head="0" * 64))),
+    "spent before": (
+        "spent before",
+        lambda: replace(some_dossier(), ledger=replace(some_dossier().ledger, spent_before=Price())),
+    ),
+    "spent after": (
+        "spent after",
+        lambda: replace(some_dossier(), ledger=replace(some_dossier().ledger, spent_after=Price(1))),
+    ),
+    "budget": (
+        "whole budget",
+        lambda: replace(some_dossier(), ledger=replace(some_dossier().ledger, budget=Price(1, 1))),
+    ),
+    "release id": ("release id", lambda: replace(some_dossier(), release_id="r-0002")),
+    "dropped step": ("charged steps", lambda: replace(some_dossier(), steps=some_dossier().steps[1:])),
 }
 
 
 @pytest.mark.parametrize("lie", LIES)
 def test_facts_that_do_not_add_up_fail_though_rightly_signed(tmp_path: Path, lie: str) -> None:
-    told = LIES[lie]()
-    fails(write_release(tmp_path / "out", told, entries=some_entries(some_steps())))
+    word, told = LIES[lie]
+    refusal = fails(write_release(tmp_path / "out", told(), entries=some_entries(some_steps())))
+    assert word in refusal.what
 
 
 def test_consistently_tampered_and_re_hashed_ledger_entries_fail(copy: Copy) -> None:
