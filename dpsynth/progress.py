@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager, nullcontext
 from typing import Protocol
 
-__all__ = ["Progress", "SilentProgress", "Stage"]
+__all__ = ["Progress", "SilentProgress", "SilentStage", "Stage"]
 
 
 class Stage(Protocol):
@@ -25,7 +25,9 @@ class Progress(Protocol):
         ...
 
 
-class _SilentStage:
+class SilentStage:
+    """A stage that nobody watches."""
+
     def advance(self, n: int = 1) -> None:
         """Nothing to tell."""
 
@@ -35,4 +37,4 @@ class SilentProgress:
 
     def stage(self, name: str, total: int | None = None) -> AbstractContextManager[Stage]:
         """A stage that nobody watches."""
-        return nullcontext(_SilentStage())
+        return nullcontext(SilentStage())

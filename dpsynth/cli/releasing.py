@@ -1,6 +1,7 @@
 """Commands that lead to a release: the demo, the plan, the release itself, and publishing a staged one."""
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -46,7 +47,7 @@ def plan(
 
     made = make_plan(load_schema(schema), epsilon=epsilon, delta=delta, synthesizer=synthesizer, policy=policy)
     header = ("purpose", "side", "share", "mu", "what it means")
-    rows = [tuple(str(cell) for cell in row) for row in made.rows_for_people()]
+    rows = [tuple(str(cell) for cell in row) for row in made.lines()]
     output = Output(as_json=as_json)
     output.result(
         {
@@ -233,6 +234,11 @@ def _report(output: Output, result: "ReleaseResult", *, staged: bool) -> None:
         raise typer.Exit(code)
 
 
+def verify_line(folder: Path, key: Path) -> str:
+    """The command that verifies a folder, ready to paste."""
+    return f"dpsynth verify {quote(str(folder))} --key {quote(str(key))}"
+
+
 def _story(result: "ReleaseResult", *, staged: bool) -> list[str]:
     cost = f"epsilon {result.epsilon:g} at delta {result.delta:g}"
     where = f"{'stored for review' if staged else 'published'} in {result.out}"
@@ -240,13 +246,13 @@ def _story(result: "ReleaseResult", *, staged: bool) -> list[str]:
     told = _PASSED if result.verdict == "PASS" else _NOT_PASSED
     lines = [*again, *(line.format(result=result, cost=cost, where=where) for line in told)]
     if result.smallest_leak:
-        lines.append(f"The gate could have seen: {result.smallest_leak}")
+        lines.append(f"Smallest leak that the gate could have seen: {result.smallest_leak}.")
     if result.annex is not None:
         lines.append(f"CONFIDENTIAL, stays with the data: {result.annex}")
     if staged and result.verdict == "PASS":
-        lines.append(f"Publish it with: dpsynth publish {result.out} --out DIR")
+        lines.append(f"Publish it with: dpsynth publish {quote(str(result.out))} --out DIR")
     elif not staged:
-        lines.append(f"Anyone checks it with: dpsynth verify {result.out} --key {result.public_key}")
+        lines.append(f"Anyone checks it with: {verify_line(result.out, result.public_key)}")
     return lines
 
 

@@ -65,7 +65,7 @@ def sample(
 
     Example: `dpsynth sample people.model --rows 1000 --out draft.parquet`
     """
-    from dpsynth.release import load_model
+    from dpsynth.fitting import load_model
     from dpsynth.tables import write_table
 
     table = load_model(model).sample(rows, seed=seed)

@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from dpsynth.domain import Clique, Domain
 from dpsynth.estimation.junction_tree import junction_tree
@@ -110,7 +109,7 @@ def _split(theta: Table, targets: Sequence[Target]) -> list[Table]:
 
 
 def _descend(problem: _Problem, max_calls: int, tolerance: float) -> Table:
-    """Mirror descent theta <- theta - step * gradient, extrapolated from the last few steps where that lowers the loss."""
+    """Mirror descent theta <- theta - step * gradient, extrapolated from the last steps where that lowers the loss."""
     theta = _scaled_start(problem)
     loss, gradient = problem.loss(theta)
     uniform = np.zeros_like(theta)

@@ -191,5 +191,6 @@ def _scores(source: MarginalSource, measured: Sequence[Measurement], *, penalty:
 
 def _share(measurement: Measurement, total: float, domain: Domain) -> NDArray[np.float64]:
     """The one-way distribution as estimation sees it: non-negative, from the noisy marginal alone."""
-    model = estimate_tree(Domain.of({measurement.clique[0]: domain.size(measurement.clique[0])}), [measurement], total=total)
+    (name,) = measurement.clique
+    model = estimate_tree(Domain.of({name: domain.size(name)}), [measurement], total=total)
     return np.asarray(model.beliefs[0])

@@ -1,0 +1,251 @@
+"""Ungated fits: a model of everybody, charged to the same ledger; what it samples is labelled NOT RELEASED.
+
+An ungated fit reads both sides and charges both. Its model can't be released later: no attack stood between it and the
+people in it, and a gate has nobody left to hold out.
+"""
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from accountant.canonical import dumps, sha256_hex
+from accountant.ledger import Ledger, StoredRelease
+from accountant.spend import BOTH_SIDES
+from dpsynth.encode import Encoder
+from dpsynth.errors import ParameterError, Refusal, TableError
+from dpsynth.estimation import TreeModel
+from dpsynth.external import ExternalConfig
+from dpsynth.noise.random import SeededRandom, SystemRandom
+from dpsynth.plan import ReleasePlan, make_plan
+from dpsynth.progress import Progress, SilentProgress
+from dpsynth.records import read_records
+from dpsynth.runs import ending
+from dpsynth.sampling import generator, sample_codes
+from dpsynth.schema import Schema, load_schema, parse_schema
+from dpsynth.synthesizers import Synthesizer, fit_model
+from dpsynth.tables import open_table, write_exclusive
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+NOT_RELEASED = "SYNTHETIC, NOT RELEASED: an ungated fit, not attacked, not certified"
+MODEL_VERSION = 1
+FITTED = "fitted"
+"""How the ledger records an ungated fit."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class FittedModel:
+    """A fitted model, for use inside the circle that may see it.
+
+    Attributes:
+      schema: The declaration of the table.
+      model: The distribution over the coded domain, a function of accounted outputs.
+      release_id: The ledger's id of the fit.
+      epsilon: What the fit cost everybody, at most.
+      delta: Its delta.
+      private: False for a seeded test run.
+    """
+
+    schema: Schema
+    model: TreeModel = field(repr=False)
+    release_id: str
+    epsilon: float
+    delta: float
+    private: bool = True
+
+    def sample(self, n: int | None = None, *, seed: int | None = None) -> "pa.Table":
+        """Sample rows; free, because the model is an accounted output.
+
+        Args:
+          n: Number of rows; the model's own noisy total by default.
+          seed: Repeats the same sample; sampling only, the noise never has one in a private run.
+
+        Returns:
+          An Arrow table in the declared domain, whose metadata says NOT RELEASED.
+
+        Privacy:
+          None; post-processing.
+        """
+        rows = max(1, round(self.model.total)) if n is None else n
+        if not 0 <= rows <= 2**31:
+            raise ParameterError(
+                f"{rows} rows were asked for.", "The number lies between 0 and 2^31.", "Give another number."
+            )
+        rng = generator(seed)
+        table = Encoder.of(self.schema.table).decode(sample_codes(self.model, rows, rng=rng), rng)
+        return table.replace_schema_metadata({"dpsynth": self.label})
+
+    @property
+    def label(self) -> str:
+        """What every output of this model says of itself."""
+        return NOT_RELEASED if self.private else f"{NOT_RELEASED}; NOT PRIVATE: a test run from a seed"
+
+    def save(self, path: str | Path) -> Path:
+        """Save as one file: arrays (npz) and canonical JSON, hashed; no pickle, no code.
+
+        Raises:
+          OutputError: The file exists, or the disk refused.
+        """
+        arrays = io.BytesIO()
+        np.savez(arrays, allow_pickle=False, **self.model.arrays())
+        facts = {
+            "version": MODEL_VERSION,
+            "label": self.label,
+            "schema": self.schema.canonical(),
+            "cliques": [list(c) for c in self.model.tree.cliques],
+            "release": self.release_id,
+            "epsilon": float(self.epsilon).hex(),
+            "delta": float(self.delta).hex(),
+            "private": self.private,
+            "arrays_sha256": _sha256(arrays.getvalue()),
+        }
+        out = io.BytesIO()
+        with zipfile.ZipFile(out, "w") as bundle:
+            bundle.writestr(zipfile.ZipInfo("model.json"), dumps(facts | {"facts_sha256": sha256_hex(facts)}))
+            bundle.writestr(zipfile.ZipInfo("arrays.npz"), arrays.getvalue())
+        write_exclusive(Path(path), out.getvalue())
+        return Path(path)
+
+
+def load_model(path: str | Path) -> FittedModel:
+    """Load a saved model; checks its hashes first.
+
+    Raises:
+      TableError: It isn't a model file of this version, or its bytes were changed.
+    """
+    try:
+        with zipfile.ZipFile(path) as bundle:
+            facts, raw = json.loads(bundle.read("model.json")), bundle.read("arrays.npz")
+        own = facts.pop("facts_sha256")
+        if own != sha256_hex(facts) or facts["arrays_sha256"] != _sha256(raw) or facts["version"] != MODEL_VERSION:
+            raise ValueError
+        schema = parse_schema(dumps(facts["schema"]).decode(), file="the model's schema")
+        with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
+            model = TreeModel.from_arrays(
+                Encoder.of(schema.table).domain, tuple(tuple(c) for c in facts["cliques"]), arrays
+            )
+        return FittedModel(
+            schema=schema,
+            model=model,
+            release_id=facts["release"],
+            epsilon=float.fromhex(facts["epsilon"]),
+            delta=float.fromhex(facts["delta"]),
+            private=facts["private"],
+        )
+    except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, Refusal) as error:
+        raise TableError(
+            f"The model {Path(path).name!r} can't be read.",
+            "It isn't a model file of this version, or its bytes were changed.",
+            "Use the file that save() wrote.",
+        ) from error
+
+
+def fit(
+    table: Any,
+    schema: Schema | str | Path,
+    *,
+    epsilon: float,
+    delta: float,
+    ledger: Ledger | str | Path,
+    synthesizer: str | Synthesizer = "mst",
+    idempotency_key: str | None = None,
+    progress: Progress | None = None,
+    test_seed: int | None = None,
+) -> FittedModel:
+    """Fit a model to everybody, without a gate.
+
+    Args:
+      table: Path to a CSV or Parquet file, a pandas DataFrame or a pyarrow Table. Private.
+      schema: What was declared of it, or the path of the declaration.
+      epsilon: Most that anybody pays.
+      delta: Its delta.
+      ledger: The ledger of the data set, or its folder.
+      synthesizer: A name or a configured synthesizer; not an outside one.
+      idempotency_key: Runs at most once under this key; the model isn't stored, so a second call is refused.
+      progress: Told of each stage; sees public numbers only.
+      test_seed: A seed makes a run that protects nobody; its output says NOT PRIVATE.
+
+    Returns:
+      The model; what it samples is labelled NOT RELEASED.
+
+    Privacy:
+      (epsilon, delta) for add-remove of one unit of the schema; charged to both sides before each draw.
+      Checked by: tests/dpsynth/test_fitting.py::test_a_fit_charges_both_sides_and_two_fits_charge_twice
+
+    Raises:
+      Refusal: Something was refused; nothing was charged unless the data had been opened.
+    """
+    declared = schema if isinstance(schema, Schema) else load_schema(schema)
+    book = ledger if isinstance(ledger, Ledger) else Ledger.open(ledger)
+    told = progress or SilentProgress()
+    plan = make_plan(
+        declared,
+        epsilon=epsilon,
+        delta=delta,
+        synthesizer=synthesizer,
+        coordinate=book.budget.coordinate,
+        claim_share=book.budget.claim_share,
+        gated=False,
+    )
+    made = _registered(plan)
+    handle = open_table(table, declared)
+    reservation = book.reserve(
+        dataset=declared.dataset,
+        unit=plan.unit,
+        idempotency_key=idempotency_key,
+        plan=plan.to_json(),
+        caps=plan.caps,
+    )
+    if isinstance(reservation, StoredRelease):
+        raise ParameterError(
+            "This idempotency key was used for a fit before.",
+            "An ungated model isn't stored, so it can't be returned; its budget was charged once.",
+            "Load the model that was saved then, or use a new key and pay again.",
+        )
+    random = SystemRandom() if test_seed is None else SeededRandom(test_seed)
+    with ending(reservation):
+        reservation.touch()
+        with told.stage("Reading and encoding"):
+            encoder = Encoder.of(declared.table)
+            records = read_records(handle, encoder, unit=plan.unit, key=book.split_key())
+        with told.stage("Measuring and estimating"):
+            fitted = fit_model(
+                records.source,
+                made,
+                amount=plan.synthesizer_amount,
+                coordinate=plan.coordinate,
+                spend=reservation,
+                random=random,
+                sides=BOTH_SIDES,
+            )
+        reservation.commit(outcome=FITTED, artefacts={})
+    return FittedModel(
+        schema=declared,
+        model=fitted.model,
+        release_id=reservation.release_id,
+        epsilon=epsilon,
+        delta=delta,
+        private=random.private,
+    )
+
+
+def _registered(plan: ReleasePlan) -> Synthesizer:
+    if isinstance(plan.synthesizer, ExternalConfig):
+        raise ParameterError(
+            "An outside synthesizer can't be fitted without a gate.",
+            "It gives rows, not a model, and its claim is believed, not proved: its rows are attacked first.",
+            "Use release() with it.",
+        )
+    return plan.synthesizer
+
+
+def _sha256(raw: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha256(raw).hexdigest()

@@ -1,0 +1,241 @@
+"""The plan of a release: who gets which share of the budget, fixed and hashed before anything is touched."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from accountant.adjacency import PrivacyUnit
+from accountant.budget import CLAIM_SHARE, Budget
+from accountant.compose import price
+from accountant.price import AMOUNT_UNIT, Coordinate, Price
+from accountant.spend import BOTH_SIDES, Side
+from dpsynth.encode import Encoder
+from dpsynth.errors import ParameterError
+from dpsynth.external import ExternalConfig, require_matching_claim
+from dpsynth.gate import GatePlan, Policy, load_policy, plan_gate
+from dpsynth.schema import Schema
+from dpsynth.synthesizers import Synthesizer, check_size, find_synthesizer
+
+SLACK_UNITS = 2**12
+"""Delta, in units of 2^-62, reserved for the samplers' total-variation slack: a unit a charged step, and to spare."""
+
+PLAN_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanRow:
+    """One line of a plan, for people.
+
+    Attributes:
+      purpose: What it is for.
+      side: Which people pay it.
+      share: Its share of the release's cap.
+      mu: Its square root in the coordinate (mu, or the square root of 2 rho).
+      meaning: What it buys.
+    """
+
+    purpose: str
+    side: str
+    share: str
+    mu: str
+    meaning: str
+
+    def __iter__(self) -> Any:
+        return iter((self.purpose, self.side, self.share, self.mu, self.meaning))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleasePlan:
+    """What a run may spend, and on what. Public; its hash goes into the ledger before the data handle is opened.
+
+    Attributes:
+      schema_sha256: Hash of the canonical schema.
+      dataset: Declared id of the data.
+      unit: The privacy unit.
+      budget: The (epsilon, delta) that the run may cost anybody.
+      synthesizer: A registered synthesizer, or the declaration of an outside one.
+      policy: The gate's policy; None for an ungated fit.
+      gate: The division between totals, synthesizer and gate; None for an ungated fit.
+      rows: Number of synthetic rows asked for; None for the noisy total.
+      output: Settings that change the published bytes.
+    """
+
+    schema_sha256: str
+    dataset: str
+    unit: PrivacyUnit
+    budget: Budget
+    synthesizer: Synthesizer | ExternalConfig
+    policy: Policy | None
+    gate: GatePlan | None
+    rows: int | None
+    output: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def coordinate(self) -> Coordinate:
+        """The coordinate that every amount is in."""
+        return self.budget.coordinate
+
+    @property
+    def synthesizer_amount(self) -> int:
+        """Units of the coordinate that the synthesizer may spend."""
+        return self.budget.cap.amount if self.gate is None else self.gate.training_amount
+
+    @property
+    def synthesizer_name(self) -> str:
+        """Public name of the synthesizer."""
+        return self.synthesizer.name if isinstance(self.synthesizer, Synthesizer) else "external"
+
+    @property
+    def caps(self) -> dict[Side, Price]:
+        """Most that a person of each side may pay, as it is reserved."""
+        made = self.synthesizer
+        claimed = price(made.event(), self.coordinate) if isinstance(made, ExternalConfig) else Price()
+        training = Price(self.budget.cap.amount, min(SLACK_UNITS + claimed.delta, self.budget.cap.delta))
+        holdout = Price(self.budget.cap.amount, min(SLACK_UNITS, self.budget.cap.delta))
+        return {Side.TRAINING: training, Side.HOLDOUT: training if self.gate is None else holdout}
+
+    def settings(self) -> dict[str, Any]:
+        """The synthesizer's settings as JSON values without floats."""
+        made = self.synthesizer
+        return made.to_json() if isinstance(made, ExternalConfig) else dict(made.settings())
+
+    def to_json(self) -> dict[str, Any]:
+        """The plan as canonical JSON values; what the ledger hashes."""
+        return {
+            "version": PLAN_VERSION,
+            "kind": "fit" if self.gate is None else "release",
+            "schema": self.schema_sha256,
+            "dataset": self.dataset,
+            "budget": self.budget.to_json(),
+            "synthesizer": {"name": self.synthesizer_name, "settings": self.settings()},
+            "policy": None if self.policy is None else self.policy.sha256,
+            "shares": [{"purpose": p, "side": str(s), "amount": a} for p, s, a, _ in self._shares()],
+            "rows": self.rows,
+            "output": dict(self.output),
+        }
+
+    def lines(self) -> list[PlanRow]:
+        """Who gets which share, a line each."""
+        cap = self.budget.cap.amount
+        scale = AMOUNT_UNIT if self.coordinate is Coordinate.GDP else AMOUNT_UNIT / 2
+        return [
+            PlanRow(
+                purpose=purpose,
+                side=str(side),
+                share=f"{amount / cap:.1%}",
+                mu=f"{math.sqrt(amount / scale):.4f}",
+                meaning=meaning,
+            )
+            for purpose, side, amount, meaning in self._shares()
+        ]
+
+    def share(self, purpose: str) -> dict[Side, int]:
+        """Units that each side pays for a purpose."""
+        return {side: sum(a for p, s, a, _ in self._shares() if (p, s) == (purpose, side)) for side in BOTH_SIDES}
+
+    @property
+    def purposes(self) -> tuple[str, ...]:
+        """The purposes, in the order in which they are spent."""
+        return tuple(dict.fromkeys(p for p, _, _, _ in self._shares()))
+
+    def _shares(self) -> list[tuple[str, Side, int, str]]:
+        name = self.synthesizer_name
+        if self.gate is None:
+            meaning = f"{name}, fitted to everybody"
+            return [("synthesizer", side, self.synthesizer_amount, meaning) for side in BOTH_SIDES]
+        gate = self.gate
+        return [
+            ("totals", Side.TRAINING, gate.training_count, "noisy number of training people"),
+            ("totals", Side.HOLDOUT, gate.holdout_count, "noisy number of holdout people"),
+            ("synthesizer", Side.TRAINING, gate.training_amount, f"{name}: measurements and selection"),
+            ("gate", Side.TRAINING, gate.training_gate, "one noisy threshold test"),
+            ("gate", Side.HOLDOUT, gate.holdout_gate, "the same test, weighed by the sides' sizes"),
+        ]
+
+
+def make_plan(
+    schema: Schema,
+    *,
+    epsilon: float,
+    delta: float,
+    synthesizer: str | Synthesizer | ExternalConfig = "mst",
+    policy: Policy | str | None = None,
+    rows: int | None = None,
+    coordinate: Coordinate = Coordinate.GDP,
+    claim_share: float = CLAIM_SHARE,
+    gated: bool = True,
+    output: tuple[tuple[str, str], ...] = (),
+) -> ReleasePlan:
+    """Plan a release (or, with ``gated=False``, an ungated fit) from public facts alone.
+
+    Args:
+      schema: The declaration.
+      epsilon: Most that anybody may pay, above 0 and at most 20.
+      delta: Its delta, in (0, 1).
+      synthesizer: A name, a configured synthesizer, or an outside one.
+      policy: A gate policy, the name of a profile or a file; the standard profile by default.
+      rows: Number of synthetic rows; the noisy total by default.
+      coordinate: The ledger's coordinate.
+      claim_share: The ledger's share of delta for additive deltas.
+      gated: Whether a gate stands at the end.
+      output: Settings that change the published bytes.
+
+    Returns:
+      The plan; nothing was touched.
+
+    Raises:
+      ParameterError: A number is out of range, the domain is too large, or the budget is too small.
+      GateRefused: The gate can't be paid within the budget.
+      SchemaError: A column can't be released.
+    """
+    table = schema.table
+    table.check_releasable()
+    if rows is not None and not 1 <= rows <= 2**31:
+        raise ParameterError(
+            f"{rows} synthetic rows were asked for.", "The number lies between 1 and 2^31.", "Give another number."
+        )
+    budget = Budget(epsilon=epsilon, delta=delta, coordinate=coordinate, claim_share=claim_share)
+    if isinstance(synthesizer, str) and synthesizer.startswith("external:"):
+        synthesizer = _load_external(synthesizer.removeprefix("external:"))
+    chosen = synthesizer if isinstance(synthesizer, ExternalConfig) else find_synthesizer(synthesizer)
+    if isinstance(chosen, Synthesizer):
+        check_size(Encoder.of(table).domain, chosen)
+    rules = policy if isinstance(policy, Policy) else load_policy(policy or "standard")
+    gate = plan_gate(rules, amount=budget.cap.amount, coordinate=coordinate, unit=table.unit) if gated else None
+    plan = ReleasePlan(
+        schema_sha256=schema.sha256,
+        dataset=schema.dataset,
+        unit=table.unit,
+        budget=budget,
+        synthesizer=chosen,
+        policy=rules if gated else None,
+        gate=gate,
+        rows=rows,
+        output=output,
+    )
+    _require_claim_fits(plan)
+    return plan
+
+
+def _load_external(path: str) -> ExternalConfig:
+    from pathlib import Path
+
+    from dpsynth.external import load_external_config
+
+    return load_external_config(Path(path))
+
+
+def _require_claim_fits(plan: ReleasePlan) -> None:
+    if not isinstance(plan.synthesizer, ExternalConfig):
+        return
+    require_matching_claim(plan.synthesizer, plan.unit)
+    claim = price(plan.synthesizer.event(), plan.coordinate)
+    room = Price(plan.synthesizer_amount, plan.budget.cap.delta)
+    if not (claim + Price(0, SLACK_UNITS)).fits(room):
+        raise ParameterError(
+            f"The outside synthesizer claims epsilon {plan.synthesizer.claim_epsilon:g}, delta "
+            f"{plan.synthesizer.claim_delta:g}, and this release can't pay that.",
+            f"Beside the gate it leaves {room.amount / AMOUNT_UNIT:.4g} of {plan.coordinate.symbol} (the claim costs "
+            f"{claim.amount / AMOUNT_UNIT:.4g}) and a delta of {room.delta / 2**62:.3g} for claims.",
+            "Raise the release's epsilon, claim less, or make the ledger with a larger claim share.",
+        )

@@ -1,0 +1,95 @@
+"""From a table handle to coded records of the two sides: read, encode, bound, split. Private; spends nothing."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accountant.adjacency import PrivacyUnit
+from dpsynth.encode import Encoder
+from dpsynth.noise.base import RandomSource
+from dpsynth.noise.coins import keep_at_most, keyed_coins, row_coins
+from dpsynth.sources import Codes, MemorySource
+from dpsynth.tables import TableHandle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
+class CodedRecords:
+    """All records, coded and bounded, with what identifies their units. Private; never leaves the line.
+
+    Attributes:
+      source: The coded records.
+      unit_ids: Id of each unit where an id column declares them; None where each row is a unit.
+    """
+
+    source: MemorySource
+    unit_ids: tuple[bytes, ...] | None
+
+    def blocks_of_bytes(self) -> Iterator[bytes]:
+        """The coded records as bytes, for a commitment."""
+        for codes, units in self.source.blocks():
+            yield codes.tobytes()
+            yield units.tobytes()
+
+
+def read_records(handle: TableHandle, encoder: Encoder, *, unit: PrivacyUnit, key: bytes) -> CodedRecords:
+    """Read and encode every record, and bound the rows of each unit by a keyed choice.
+
+    Args:
+      handle: The table, whose ledger reservation was touched.
+      encoder: The public encoding; total, so no record can refuse a release.
+      unit: The privacy unit.
+      key: The ledger scope's secret key, for the keyed choice of rows.
+
+    Returns:
+      The coded records; at most ``unit.max_rows`` rows of each unit.
+    """
+    parts: list[Codes] = []
+    ids: list[bytes] = []
+    for block in handle.blocks():
+        parts.append(encoder.encode(block))
+        if unit.column is not None:
+            ids.extend(encoder.unit_ids(block))
+    domain = encoder.domain
+    codes = np.concatenate(parts, axis=1) if parts else np.zeros((len(domain.names), 0), dtype=np.uint8)
+    if unit.column is None:
+        return CodedRecords(source=MemorySource(domain, codes), unit_ids=None)
+    units, names = _index(ids)
+    keep = keep_at_most(units, names, max_rows=unit.max_rows, key=key, contents=codes)
+    source = MemorySource(domain, codes[:, keep], units=units[keep], max_rows=unit.max_rows)
+    return CodedRecords(source=source, unit_ids=tuple(names))
+
+
+def split_records(
+    records: CodedRecords, *, share: Fraction, key: bytes, random: RandomSource
+) -> tuple[MemorySource, MemorySource]:
+    """Split people into training and holdout by coins that aren't the data's.
+
+    Args:
+      records: All records.
+      share: Chance of a person to be held out.
+      key: The ledger scope's secret key: with an id column a person's coin is a keyed function of the id.
+      random: Source of the coins where each row is a unit.
+
+    Returns:
+      The training and the holdout records.
+
+    Privacy:
+      None: the coins read ids at most, and who is where never leaves.
+      Checked by: tests/dpsynth/test_records.py::test_a_person_is_on_one_side_only
+    """
+    source = records.source
+    units = np.concatenate([u for _, u in source.blocks()] or [np.zeros(0, dtype=np.int64)])
+    if records.unit_ids is None:
+        held = row_coins(len(units), share=share, random=random)
+    else:
+        held = keyed_coins(records.unit_ids, key=key, share=share)[units]
+    return source.restrict(~held), source.restrict(held)
+
+
+def _index(ids: list[bytes]) -> tuple[NDArray[np.int64], list[bytes]]:
+    numbers: dict[bytes, int] = {}
+    units = np.fromiter((numbers.setdefault(i, len(numbers)) for i in ids), dtype=np.int64, count=len(ids))
+    return units, list(numbers)

@@ -1,0 +1,223 @@
+"""What a release states of itself: the dossier, put together from the plan, the ledger and accounted outputs."""
+
+import datetime
+import platform
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from accountant.compose import larger_side
+from accountant.ledger.replay import VerifiedRelease
+from accountant.price import Price
+from accountant.spend import Side
+from dpsynth.certificate.claim import state_claim
+from dpsynth.certificate.dossier import (
+    Artefact,
+    Data,
+    Dossier,
+    Fact,
+    GateFacts,
+    LedgerState,
+    Marginal,
+    Plan,
+    Process,
+    Share,
+    Synthesis,
+)
+from dpsynth.domain import Domain
+from dpsynth.gate import GateResult, Policy, Verdict
+from dpsynth.measurement import Measurement
+from dpsynth.plan import ReleasePlan
+from dpsynth.schema import TableSchema
+
+SAMPLER = (
+    "exact integer noise: discrete Gaussian by inversion of a cumulative table of 220 bits or more, selection by exact "
+    "cumulative weights, both on integers"
+)
+SLACK_PER_DRAW = 2.0**-127
+RANDOM_SOURCE = "AES-256-CTR, keyed by the operating system for this run; no seed exists"
+SEEDED_SOURCE = "AES-256-CTR from a seed: a test run that protects nobody"
+TRUST_MODEL = (
+    "Central model: whoever runs the release sees the records, holds the ledger and its keys, and is trusted to run "
+    "this software unchanged; readers of the release are trusted with nothing."
+)
+NOT_COVERED = (
+    "The operator's own checks (dpsynth check), the confidential annex, and decisions informed by either.",
+    "Releases of the same people that another ledger or another tool accounts for.",
+    "How long the run took, and what the machine shows to others while it runs.",
+    "Anything that is declared in the schema: it is taken as public.",
+)
+_SOFTWARE = ("dpsynth", "numpy", "scipy", "pyarrow", "cryptography", "numba")
+_BOUND_BY_ROW = "each record is a unit of its own"
+_BOUND_BY_ID = "the source keeps at most {rows} rows of each id, chosen by a secret keyed function of id and rank"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Facts:
+    """Public facts of one run, all of them declared or accounted.
+
+    Attributes:
+      plan: What was planned.
+      plan_sha256: Its hash, as the ledger has it.
+      table: The declaration of the table.
+      policy: The gate's policy.
+      domain: The public domain.
+      outcome: What the gate said.
+      measurements: What was measured.
+      rows: Rows of the synthetic table.
+      commitment: To the data.
+      private: False for a seeded test run.
+      ledger: Public name of the ledger.
+      budget: The scope's budget.
+      kept: The ledger's record of this release up to its last charge.
+      other_runs: Earlier charged runs that published nothing.
+      policy_file_sha256: Hash of ``policy.json``.
+      schema_file_sha256: Hash of ``schema.json``.
+      artefacts: Every published file but the report and the certificate.
+    """
+
+    plan: ReleasePlan
+    plan_sha256: str
+    table: TableSchema
+    policy: Policy
+    domain: Domain
+    outcome: GateResult
+    measurements: tuple[Measurement, ...]
+    rows: int | None
+    commitment: str
+    private: bool
+    ledger: str
+    budget: Price
+    kept: VerifiedRelease
+    other_runs: int
+    policy_file_sha256: str
+    schema_file_sha256: str
+    artefacts: tuple[Artefact, ...]
+
+
+def state_release(facts: Facts) -> Dossier:
+    """The dossier of a run; a function of public facts alone."""
+    kept, plan = facts.kept, facts.plan
+    reserved = larger_side(kept.caps)
+    return Dossier(
+        release_id=kept.release_id,
+        date=datetime.datetime.now(datetime.UTC).date().isoformat(),
+        private=facts.private,
+        data=_data(facts),
+        plan=Plan(coordinate=plan.coordinate, shares=_shares(plan), cap=reserved, sha256=facts.plan_sha256),
+        claim=state_claim(
+            kept.steps,
+            coordinate=plan.coordinate,
+            delta=plan.budget.delta,
+            cap=reserved,
+            adaptive=True,
+            accountant=f"dpsynth accountant {version('dpsynth')}",
+            delta_guidance=_guidance(plan.budget.delta, facts.outcome),
+        ),
+        ledger=LedgerState(
+            ledger_id=facts.ledger,
+            sequence=kept.seq,
+            head=kept.head,
+            budget=facts.budget,
+            spent_before=kept.before,
+            spent_after=kept.before + larger_side(kept.totals),
+            other_runs=facts.other_runs,
+        ),
+        synthesis=_synthesis(facts),
+        gate=GateFacts.of(facts.outcome, facts.policy),
+        process=_process(facts),
+        steps=kept.steps,
+        artefacts=facts.artefacts,
+    )
+
+
+def _data(facts: Facts) -> Data:
+    unit = facts.plan.unit
+    bound = _BOUND_BY_ROW if unit.column is None else _BOUND_BY_ID.format(rows=unit.max_rows)
+    return Data(
+        dataset_id=facts.plan.dataset,
+        table=facts.table.name,
+        commitment=facts.commitment,
+        schema_sha256=facts.schema_file_sha256,
+        policy_sha256=facts.policy_file_sha256,
+        unit=unit.describe(),
+        unit_bound=bound,
+        adjacency=str(unit.adjacency),
+        public_inputs=tuple(_public_inputs(facts.table)),
+    )
+
+
+def _public_inputs(table: TableSchema) -> list[Fact]:
+    unstated = "declared in the schema, provenance not stated"
+    columns = [
+        Fact(name=name, value=f"{column.kind}: its declared domain", source=column.provenance or unstated)
+        for name, column in table.released.items()
+    ]
+    return [*columns, Fact(name="table", value=table.title or table.name, source=table.source or unstated)]
+
+
+def _shares(plan: ReleasePlan) -> tuple[Share, ...]:
+    return tuple(
+        Share(
+            purpose=purpose,
+            training=Price(plan.share(purpose)[Side.TRAINING]),
+            holdout=Price(plan.share(purpose)[Side.HOLDOUT]),
+        )
+        for purpose in plan.purposes
+    )
+
+
+def _guidance(delta: float, outcome: GateResult) -> str:
+    people = outcome.training_people + outcome.holdout_people
+    return (
+        f"delta is {delta * people:.2g} of one over the noisy number of people ({people:,}); guidance asks for a delta "
+        "well below one over that number"
+    )
+
+
+def _synthesis(facts: Facts) -> Synthesis:
+    plan = facts.plan
+    chosen = "asked for by the publisher" if plan.rows is not None else "the noisy total of both sides"
+    return Synthesis(
+        synthesizer=plan.synthesizer_name,
+        config=tuple(Fact(name=name, value=str(value)) for name, value in plan.settings().items()),
+        preprocessing=(
+            "every value is coded by the declared domain: null is a level, an undeclared value has its declared bucket",
+            f"people are split by coins: a share of {facts.policy.holdout_share} is held out for the gate",
+        ),
+        post_processing=(
+            "a graphical model is estimated from the measurements and sampled",
+            f"the number of rows is {chosen}",
+            *(f"{name}: {value}" for name, value in plan.output),
+        ),
+        marginals=tuple(
+            Marginal(attributes=m.clique, cells=facts.domain.cells(m.clique), sigma=m.sigma) for m in facts.measurements
+        ),
+        rows=facts.rows,
+    )
+
+
+def leak_in_words(outcome: GateResult) -> str:
+    """The smallest leak that the gate could have seen, as one sentence."""
+    if outcome.verdict is Verdict.UNDECIDABLE:
+        return "none: too few people for a decision, as the noisy totals say"
+    if outcome.smallest_leak > 1:
+        return "none: even a table of nothing but copies might have passed"
+    return f"{outcome.smallest_leak:.2%} of training people copied verbatim, seen with the policy's probability"
+
+
+def _process(facts: Facts) -> Process:
+    draws = sum(getattr(step.event, "draws", 1) for step in facts.kept.steps)
+    return Process(
+        trust_model=TRUST_MODEL,
+        not_covered=NOT_COVERED,
+        random_source=RANDOM_SOURCE if facts.private else SEEDED_SOURCE,
+        sampler=SAMPLER,
+        sampler_slack=draws * SLACK_PER_DRAW,
+        software=(*software(_SOFTWARE), Fact(name="python", value=platform.python_version())),
+    )
+
+
+def software(names: Sequence[str]) -> tuple[Fact, ...]:
+    """The installed versions of these distributions."""
+    return tuple(Fact(name=name, value=version(name)) for name in names)

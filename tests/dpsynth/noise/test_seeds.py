@@ -1,0 +1,12 @@
+"""Seeds of post-processing come from the random source and differ each time."""
+
+from dpsynth.noise.random import SeededRandom, SystemRandom
+from dpsynth.noise.seeds import draw_seed
+
+
+def test_a_seed_has_256_bits_of_the_source():
+    source = SystemRandom()
+    seeds = {draw_seed(source) for _ in range(50)}
+    assert len(seeds) == 50
+    assert max(s.bit_length() for s in seeds) > 245
+    assert draw_seed(SeededRandom(1)) == draw_seed(SeededRandom(1))

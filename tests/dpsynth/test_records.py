@@ -1,0 +1,76 @@
+"""Reading, bounding and splitting: a person is one unit, on one side, with at most max_rows rows."""
+
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from dpsynth.encode import Encoder
+from dpsynth.noise.random import SeededRandom, SystemRandom
+from dpsynth.records import read_records, split_records
+from dpsynth.tables import open_table
+from tests.dpsynth import lines
+
+KEY, SHARE = bytes(range(32)), Fraction(1, 5)
+
+
+def read(data, declared, key=KEY):
+    return read_records(open_table(data, declared), Encoder.of(declared), unit=declared.table.unit, key=key)
+
+
+def rows_of(source):
+    blocks = list(source.blocks())
+    return sorted(map(tuple, np.concatenate([c.T for c, _ in blocks]).tolist())) if blocks else []
+
+
+def test_a_person_is_on_one_side_only():
+    declared = lines.schema(lines.PERSON_SCHEMA)
+    data = lines.table(2_000, people=500)
+    records = read(data, declared)
+    training, holdout = split_records(records, share=SHARE, key=KEY, random=SystemRandom())
+    assert sorted(rows_of(training) + rows_of(holdout)) == rows_of(records.source)
+    people = [np.unique(u).size for s in (training, holdout) for _, u in s.blocks()]
+    assert sum(people) == len(records.unit_ids)
+    again = split_records(records, share=SHARE, key=KEY, random=SystemRandom())
+    assert rows_of(again[0]) == rows_of(training)
+    other = split_records(records, share=SHARE, key=bytes(32), random=SystemRandom())
+    assert rows_of(other[0]) != rows_of(training)
+
+
+def test_rows_of_a_person_are_bounded_and_nobody_else_matters():
+    declared = lines.schema(lines.PERSON_SCHEMA)
+    data = lines.table(600, people=60)
+    everyone = read(data, declared)
+    assert everyone.source.max_rows == 3
+    without = data.filter(np.array([p != "p7" for p in data["person"].to_pylist()]))
+    kept, less = rows_of(everyone.source), rows_of(read(without, declared).source)
+    assert 0 <= len(kept) - len(less) <= 3
+    remaining = list(kept)
+    for row in less:
+        remaining.remove(row)
+    assert len(remaining) == len(kept) - len(less)
+
+
+def test_the_order_of_the_file_doesnt_matter():
+    declared = lines.schema(lines.PERSON_SCHEMA)
+    data = lines.table(600, people=60)
+    shuffled = data.take(np.random.default_rng(0).permutation(600))
+    assert rows_of(read(data, declared).source) == rows_of(read(shuffled, declared).source)
+
+
+def test_rows_without_ids_have_fresh_coins():
+    declared = lines.schema()
+    records = read(lines.table(4_000), declared)
+    sizes = []
+    for seed in range(2):
+        _, holdout = split_records(records, share=SHARE, key=KEY, random=SeededRandom(seed))
+        sizes.append(sum(c.shape[1] for c, _ in holdout.blocks()))
+        assert abs(sizes[-1] - 800) < 6 * np.sqrt(4_000 * 0.16)
+    assert sizes[0] != sizes[1]
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_tiny_tables(rows):
+    declared = lines.schema()
+    training, holdout = split_records(read(lines.table(rows), declared), share=SHARE, key=KEY, random=SystemRandom())
+    assert len(rows_of(training)) + len(rows_of(holdout)) == rows

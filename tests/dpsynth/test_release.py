@@ -1,0 +1,222 @@
+"""The whole line: what is charged, published, refused, returned, and what an interruption leaves."""
+
+import json
+import os
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from accountant import faults
+from accountant.compose import totals
+from accountant.errors import BudgetExceeded, IdempotencyConflict, LedgerError
+from accountant.ledger import State
+from accountant.ledger.verify import verify
+from accountant.spend import Side
+from dpsynth.certificate.verify import verify_release
+from dpsynth.errors import OutputError
+from dpsynth.release import publish_staged, release
+from tests.dpsynth import lines
+
+EPSILON, DELTA = 2.0, 1e-6
+
+
+def run(tmp_path: Path, book, name="out", data=None, **changes):
+    arguments = {"epsilon": EPSILON, "delta": DELTA, "ledger": book, "out": tmp_path / name} | changes
+    return release(lines.table() if data is None else data, arguments.pop("schema", lines.schema()), **arguments)
+
+
+@pytest.fixture(scope="module")
+def released(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("released")
+    book = lines.ledger(folder)
+    return folder, book, run(folder, book)
+
+
+def test_a_release_verifies_and_its_table_has_the_declared_form(released):
+    _, book, result = released
+    assert result.verdict == "PASS"
+    verified = verify_release(result.out, result.public_key.read_bytes())
+    made = pq.read_table(result.out / verified.table)
+    assert made.schema.names == lines.table(1).schema.names
+    assert made.schema.types == lines.table(1).schema.types
+    assert made.schema.metadata[b"dpsynth"].startswith(b"SYNTHETIC")
+    assert set(made["ward"].to_pylist()) <= {"north", "south", "east", "west"}
+    ages = made["age"].to_pylist()
+    assert 0 <= min(ages) <= max(ages) <= 99
+    assert verified.dossier.claim.epsilon <= EPSILON
+    assert book.release(result.release_id).state is State.COMMITTED
+
+
+def test_every_charge_is_on_disk_and_within_its_cap(released):
+    _, book, result = released
+    kept = book.release(result.release_id)
+    paid = totals(kept.steps, kept.coordinate)
+    assert paid == dict(kept.totals)
+    for side in Side:
+        assert paid[side].fits(kept.caps[side])
+        assert paid[side].amount > 0.5 * kept.caps[side].amount
+    labels = [s.label for s in kept.steps]
+    assert labels.index("gate: number of training people") < labels.index("one-way marginals (ward)")
+    assert {s.sides for s in kept.steps if s.label.startswith("one-way")} == {(Side.TRAINING,)}
+    verify(book.path)
+
+
+def test_no_public_file_or_ledger_entry_holds_the_number_of_rows(released):
+    """3,000 rows: the exact total is nowhere, nor are the sizes of the two sides."""
+    _, book, result = released
+    for path in result.out.iterdir():
+        if path.suffix in (".json", ".html"):
+            assert "3000" not in path.read_text() or "3000" in json.dumps(lines.SCHEMA)
+
+
+def test_a_stored_release_comes_back_bit_for_bit_and_uncharged(tmp_path):
+    book = lines.ledger(tmp_path)
+    one = run(tmp_path, book, "one", idempotency_key="march")
+    spent = book.spent()
+    two = run(tmp_path, book, "two", idempotency_key="march", annex=tmp_path / "other-annex")
+    assert two.stored
+    assert not one.stored
+    assert two.release_id == one.release_id
+    assert book.spent() == spent
+    for path in one.out.iterdir():
+        assert (two.out / path.name).read_bytes() == path.read_bytes()
+    with pytest.raises(IdempotencyConflict):
+        run(tmp_path, book, "three", idempotency_key="march", rows=10)
+
+
+def test_a_release_beyond_the_budget_is_refused_and_nothing_is_charged(tmp_path):
+    book = lines.ledger(tmp_path, epsilon=EPSILON, delta=DELTA)
+    run(tmp_path, book, "one")
+    before = (book.seq, book.head, book.spent())
+    with pytest.raises(BudgetExceeded):
+        run(tmp_path, book, "two", epsilon=0.5)
+    assert (book.seq, book.head, book.spent()) == before
+    assert not (tmp_path / "two").exists()
+
+
+def test_a_ledger_of_other_data_is_refused(tmp_path):
+    book = lines.ledger(tmp_path)
+    other = lines.schema(lines.SCHEMA.replace("dataset: wards", "dataset: other"))
+    with pytest.raises(LedgerError):
+        run(tmp_path, book, schema=other)
+    assert book.reserved().amount == 0
+
+
+@pytest.mark.parametrize("existing", ["out", "out.CONFIDENTIAL-annex"])
+def test_nothing_is_overwritten(tmp_path, existing):
+    book = lines.ledger(tmp_path)
+    (tmp_path / existing).mkdir()
+    with pytest.raises(OutputError):
+        run(tmp_path, book)
+    assert book.seq == 1
+
+
+def test_an_interrupted_run_stays_charged(tmp_path, monkeypatch):
+    book = lines.ledger(tmp_path)
+
+    def interrupt(name):
+        if name == "draw.before":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(faults, "hook", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, book)
+    monkeypatch.setattr(faults, "hook", None)
+    (kept,) = book.releases()
+    assert (kept.state, kept.reason) == (State.ABORTED, "interrupted")
+    assert book.spent() == kept.price
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_failed_gate_leaves_no_table_anywhere(tmp_path):
+    """An outside command that copies every training row: the table is destroyed, the certificate says FAIL."""
+    copier = tmp_path / "copy.py"
+    copier.write_text("import shutil, sys; shutil.copy(sys.argv[1], sys.argv[2])\n")
+    config = tmp_path / "claim.yaml"
+    config.write_text(
+        f"command: [{os.sys.executable}, {copier}, '{{train}}', '{{out}}']\n"
+        "claim: {epsilon: 0.2, delta: 1.0e-9, row_count_private: true}\n"
+    )
+    book = lines.ledger(tmp_path)
+    result = run(tmp_path, book, synthesizer=f"external:{config}")
+    assert result.verdict == "FAIL"
+    verified = verify_release(result.out, result.public_key.read_bytes())
+    assert verified.table is None
+    assert not [p for p in tmp_path.rglob("*") if p.suffix in (".parquet", ".csv")]
+    assert book.release(result.release_id).outcome == "fail"
+    assert book.spent().amount > 0
+
+
+@pytest.mark.parametrize("rows", [0, 1, 12])
+def test_what_only_values_decide_never_changes_the_kind_of_outcome(tmp_path, rows):
+    """Too few people is what noisy totals say, in a verdict; never an error about the records."""
+    book = lines.ledger(tmp_path)
+    result = run(tmp_path, book, data=lines.table(rows))
+    assert result.verdict == "UNDECIDABLE"
+    assert verify_release(result.out, result.public_key.read_bytes()).table is None
+
+
+def test_hostile_values_are_coded_not_refused(tmp_path):
+    data = lines.table(3_000)
+    wild = pa.array(["'; DROP TABLE wards;--"] * 1_500 + [None] * 1_500, pa.string())
+    data = data.set_column(0, "ward", wild).set_column(3, "score", pa.array([float("nan"), float("inf")] * 1_500))
+    result = run(tmp_path, lines.ledger(tmp_path), data=data)
+    assert result.verdict == "PASS"
+    made = pq.read_table(next(result.out.glob("SYNTHETIC-*")))
+    assert set(made["ward"].to_pylist()) <= {"north", "south", "east", "west"}
+    for path in result.out.iterdir():
+        assert b"DROP TABLE" not in path.read_bytes()
+
+
+def test_people_with_many_rows_are_bounded_split_and_released(tmp_path):
+    declared = lines.schema(lines.PERSON_SCHEMA)
+    book = lines.ledger(tmp_path, declared=declared)
+    result = run(tmp_path, book, schema=declared, data=lines.table(6_000, people=3_000))
+    assert result.verdict == "PASS"
+    kept = book.release(result.release_id)
+    assert {s.event.sensitivity for s in kept.steps if s.label.startswith("one-way")} == {3.0}
+    made = pq.read_table(next(result.out.glob("SYNTHETIC-*")))
+    assert made.schema.names == ["person", "ward", "age", "smoker", "score"]
+    assert not set(made["person"].to_pylist()) & {f"p{i}" for i in range(3_000)}
+
+
+def test_csv_in_csv_out(tmp_path):
+    source = tmp_path / "wards.csv"
+    pyarrow.csv.write_csv(lines.table(), source)
+    result = run(tmp_path, lines.ledger(tmp_path), data=source)
+    (made,) = result.out.glob("SYNTHETIC-*.csv")
+    assert made.read_text().splitlines()[0] == "ward,age,smoker,score"
+
+
+def test_a_review_stands_between_storing_and_publishing(tmp_path):
+    book = lines.ledger(tmp_path)
+    result = run(tmp_path, book, publish=False)
+    assert not (tmp_path / "out").exists()
+    assert book.release(result.release_id).outcome == "pass"
+    published = publish_staged(result.out, tmp_path / "out")
+    assert verify_release(published, result.public_key.read_bytes()).table
+    with pytest.raises(OutputError):
+        publish_staged(tmp_path, tmp_path / "again")
+
+
+def test_a_seeded_run_says_not_private_everywhere(tmp_path):
+    book = lines.ledger(tmp_path)
+    one = run(tmp_path, book, "one", test_seed=7)
+    two = run(tmp_path, book, "two", test_seed=7)
+    tables = [next(r.out.glob("*.parquet")) for r in (one, two)]
+    assert tables[0].read_bytes() == tables[1].read_bytes()
+    assert all("NOT-PRIVATE" in t.name for t in tables)
+    assert "NOT PRIVATE" in (one.out / "report.html").read_text()
+    assert not verify_release(one.out, one.public_key.read_bytes()).dossier.private
+
+
+def test_the_annex_is_confidential_and_apart(released):
+    folder, _, result = released
+    assert result.annex == folder / "out.CONFIDENTIAL-annex"
+    assert result.annex.stat().st_mode & 0o777 == 0o700
+    exact = json.loads((result.annex / "annex.json").read_text())
+    key = exact["commitment_key"]
+    assert all(key.encode() not in p.read_bytes() for p in result.out.iterdir())
