@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dpsynth.tables.structure import Format, Structure
+
 
 def arrow_blocks(records: pa.Table, columns: tuple[str, ...], rows: int) -> Iterator[dict[str, pa.Array]]:
     """Blocks of at most ``rows`` records of an Arrow table."""
@@ -25,6 +27,35 @@ def pandas_blocks(records: Any, columns: tuple[str, ...], rows: int) -> Iterator
 def pandas_fields(records: Any) -> pa.Schema:
     """Names and Arrow types of a DataFrame, from its dtypes alone; null where a dtype tells nothing (object)."""
     return pa.schema([pa.field(str(name), _type(dtype)) for name, dtype in records.dtypes.items()])
+
+
+def restore(table: pa.Table, structure: Structure) -> Any:
+    """The table in the form that it was given in: a DataFrame with the same dtypes, or else the Arrow table.
+
+    A dtype that can't hold null becomes its nullable sibling where the synthetic column has nulls (int64, Int64).
+    """
+    if structure.format is not Format.PANDAS:
+        return table
+    import pandas as pd
+
+    dtypes = zip(table.column_names, structure.dtypes, strict=True)
+    return pd.DataFrame({name: _series(table.column(name), dtype) for name, dtype in dtypes})
+
+
+def _series(column: pa.ChunkedArray, dtype: str) -> Any:
+    if dtype == "category" or dtype.endswith("[pyarrow]"):
+        return column.to_pandas() if dtype == "category" else column.to_pandas(types_mapper=_arrow_dtype)
+    numpy_only = dtype.startswith(("int", "uint")) or dtype == "bool"
+    nullable = {"bool": "boolean", "uint": "UInt"}
+    if numpy_only and column.null_count:
+        dtype = nullable.get(dtype) or dtype.replace("uint", "UInt").replace("int", "Int")
+    return column.to_pandas(integer_object_nulls=True).astype(dtype)
+
+
+def _arrow_dtype(kind: pa.DataType) -> Any:
+    import pandas as pd
+
+    return pd.ArrowDtype(kind)
 
 
 def _type(dtype: Any) -> pa.DataType:

@@ -71,13 +71,12 @@ def open_table(table: Any, schema: Schema | TableSchema, *, delimiter: str = ","
     check_header(names, declared)
     form, fields = _in_memory(table)
     columns = _columns_to_read(declared, names)
-    blocks = memory.arrow_blocks if form is Format.ARROW else memory.pandas_blocks
     arrow = released_fields(declared, fields, names)
     dtypes = () if form is Format.ARROW else tuple(str(table.dtypes[name]) for name in arrow.names)
     return TableHandle(
         structure=Structure(format=form, header=names, arrow=arrow, dtypes=dtypes),
         schema=declared,
-        read=lambda rows: blocks(table, columns, rows),
+        read=lambda rows: read_all(table, columns, rows=rows),
     )
 
 
@@ -103,6 +102,33 @@ def read_names(table: Any) -> tuple[str, ...]:
             "Rename the columns, for example with df.columns = [...].",
         )
     return tuple(str(name) for name in names)
+
+
+def table_fields(table: Any, delimiter: str = ",") -> tuple[tuple[str, ...], pa.Schema | None]:
+    """The column names of a table of any form, and its Arrow types where it has any.
+
+    Raises:
+      TableError: It can't be read.
+    """
+    if isinstance(table, str | Path):
+        return file_fields(Path(table), delimiter)
+    names = read_names(table)
+    return names, _in_memory(table)[1]
+
+
+def read_all(table: Any, names: tuple[str, ...], delimiter: str = ",", rows: int = 65_536) -> Iterator[Block]:
+    """Blocks of the columns ``names`` of a table of any form, without a declaration.
+
+    Raises:
+      TableError: It can't be read to the end.
+    """
+    if not isinstance(table, str | Path):
+        blocks = memory.arrow_blocks if isinstance(table, pa.Table) else memory.pandas_blocks
+        return blocks(table, names, rows)
+    path = Path(table)
+    if file_format(path) is Format.CSV:
+        return csv_file.read_blocks(path, file_fields(path, delimiter)[0], names, delimiter, rows)
+    return parquet_file.read_blocks(path, names, rows)
 
 
 def file_format(path: Path) -> Format:
@@ -140,17 +166,12 @@ def _open_file(path: Path, schema: TableSchema, delimiter: str) -> TableHandle:
     header, fields = file_fields(path, delimiter)
     check_header(header, schema)
     columns = _columns_to_read(schema, header)
-    form = file_format(path)
-
-    def read(rows: int) -> Iterator[Block]:
-        if form is Format.CSV:
-            return csv_file.read_blocks(path, header, columns, delimiter, rows)
-        return parquet_file.read_blocks(path, columns, rows)
-
-    structure = Structure(
-        format=form, header=header, arrow=released_fields(schema, fields, header), delimiter=delimiter
+    arrow = released_fields(schema, fields, header)
+    return TableHandle(
+        structure=Structure(format=file_format(path), header=header, arrow=arrow, delimiter=delimiter),
+        schema=schema,
+        read=lambda rows: read_all(path, columns, delimiter, rows),
     )
-    return TableHandle(structure=structure, schema=schema, read=read)
 
 
 def _columns_to_read(schema: TableSchema, header: tuple[str, ...]) -> tuple[str, ...]:

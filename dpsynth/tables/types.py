@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -93,8 +94,16 @@ def output_type(name: str, column: Column, kind: pa.DataType) -> pa.DataType:
 
 
 def _index_type(kind: pa.DataType, column: Column) -> pa.DataType:
-    levels = len(column.categories) if isinstance(column, Categorical) else 2**31 - 1
+    levels = _LEVELS.get(type(column), lambda c: 2**31 - 1)(column)
     return kind.index_type if levels <= np.iinfo(kind.index_type.to_pandas_dtype()).max else pa.int32()
+
+
+_LEVELS: dict[type, Callable[[Any], int]] = {
+    Categorical: lambda column: len(column.categories),
+    Boolean: lambda column: 2,
+    Integer: lambda column: int(column.bounds[1] - column.bounds[0] + 1),
+}
+"""Most distinct values that a column's dictionary can have to hold; as many as rows, for other kinds."""
 
 
 def _names(column: Column) -> str:
