@@ -167,7 +167,7 @@ def _randomised_response_delta(epsilon: float, count: int, at: float) -> float:
 
 @pytest.mark.parametrize(("epsilon", "count"), [(0.1, 40), (1.0, 6), (0.3, 10)])
 def test_pure_mechanisms_are_never_undercharged(epsilon: float, count: int) -> None:
-    """One mu must lie below every pure curve, so GDP charges up to pi/2 times their variance; zCDP beats the textbook."""
+    """One mu lies below every pure curve, so GDP charges up to pi/2 times their variance; zCDP beats the textbook."""
     event = Repeat(event=PureDP(epsilon=epsilon), count=count)
     for coordinate in BOTH:
         ours = epsilon_of(price(event, coordinate), 1e-6, coordinate)

@@ -1,6 +1,7 @@
 """The price of one application, against independent high-precision arithmetic and every rule's own definition."""
 
 import math
+from itertools import pairwise
 
 import mpmath
 import pytest
@@ -66,7 +67,7 @@ def test_discrete_gaussian_mu_is_the_largest_step_of_the_trade_off_curve(sigma: 
             -mpmath.sqrt(2) * mpmath.findroot(lambda y, p=p: mpmath.log(mpmath.erfc(y) / 2 / p), 2 + i / 99)
             for i, p in enumerate(reversed(below[-min(reach, 25) :]))
         ]
-        steps = [-2 * quantiles[0]] + [a - b for a, b in zip(quantiles, quantiles[1:], strict=False)]
+        steps = [-2 * quantiles[0]] + [a - b for a, b in pairwise(quantiles)]
         largest = max(steps)
         assert largest == steps[0], "the centre is the worst threshold"
         ours = mpmath.mpf(discrete_gaussian_mu(sigma))
