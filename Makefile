@@ -62,7 +62,7 @@ $(DEV_STAMP): pyproject.toml constraints.txt
 	@touch $(RUN_STAMP) $@
 
 demo: $(RUN_STAMP)
-	@rm -rf "$(DEMO_OUT)" "$(DEMO_OUT)-ledger"
+	@rm -rf "$(DEMO_OUT)" "$(DEMO_OUT)-ledger" "$(DEMO_OUT).CONFIDENTIAL-annex"
 	@"$(VENV)/bin/dpsynth" demo --out "$(DEMO_OUT)"
 
 test: $(DEV_STAMP)

@@ -8,7 +8,7 @@ from typing import Any
 from accountant.errors import Refusal
 from dpsynth.progress import Progress, SilentProgress
 
-__all__ = ["Output", "print_error", "three_sentences"]
+__all__ = ["Output", "plain", "print_error", "refusal_json", "three_sentences"]
 
 
 class Output:
@@ -39,10 +39,15 @@ class Output:
         for line in lines:
             self.say(line)
 
-    def say(self, line: str = "") -> None:
-        """One line for a person, as it is: no markup, no wrapping."""
+    def text(self, text: str) -> None:
+        """A whole file's text for a person or a pipe, as it is."""
         if not self.as_json:
-            sys.stdout.write(line + "\n")
+            sys.stdout.write(text)
+
+    def say(self, line: str = "") -> None:
+        """One line for a person: no markup, no wrapping, and no control characters that a name might smuggle in."""
+        if not self.as_json:
+            sys.stdout.write(plain(line) + "\n")
 
     def table(
         self, title: str, header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[int] = ()
@@ -50,16 +55,22 @@ class Output:
         """A table for a person; the columns in ``numbers`` are right-aligned."""
         if self.as_json:
             return
+        from rich.box import SIMPLE_HEAD
         from rich.console import Console
         from rich.table import Table
         from rich.text import Text
 
-        grid = Table(title=Text(title), title_justify="left", title_style="bold")
+        grid = Table(title=Text(plain(title)), title_justify="left", title_style="bold", box=SIMPLE_HEAD)
         for i, name in enumerate(header):
-            grid.add_column(name, justify="right" if i in numbers else "left", overflow="fold")
+            grid.add_column(name, justify="right" if i in numbers else "left", overflow="fold", no_wrap=i == 0)
         for row in rows:
-            grid.add_row(*(Text(cell) for cell in row))
+            grid.add_row(*(Text(plain(cell)) for cell in row))
         Console(highlight=False).print(grid)
+
+
+def plain(text: str) -> str:
+    """The text with every unprintable character replaced."""
+    return "".join(c if c.isprintable() else "\ufffd" for c in text)
 
 
 def three_sentences(kind: str, what: str, why: str, next_step: str) -> dict[str, dict[str, str]]:
@@ -73,7 +84,7 @@ def print_error(error: dict[str, dict[str, str]], *, as_json: bool) -> None:
         sys.stdout.write(json.dumps(error, ensure_ascii=True) + "\n")
         return
     body = error["error"]
-    sys.stderr.write(f"{body['what']}\n{body['why']}\n{body['next_step']}\n")
+    sys.stderr.write("".join(f"{plain(body[part])}\n" for part in ("what", "why", "next_step")))
 
 
 def refusal_json(refusal: Refusal) -> dict[str, dict[str, str]]:

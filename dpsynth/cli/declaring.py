@@ -33,12 +33,13 @@ def init(
 
     Example: `dpsynth init people.csv --out people.yaml`
     """
-    from dpsynth.schema import draft_schema
+    from dpsynth.encode import draft_schema
 
     text = draft_schema(table, public=public)
     output = Output(as_json=as_json)
     if out is None:
-        output.result({"schema": text}, [text.rstrip("\n")])
+        output.result({"schema": text})
+        output.text(text)
         return
     write_new(out, text)
     lines = [f"Drafted {out}.", "Declare the domain of each column marked there, then run `dpsynth check`."]
@@ -98,7 +99,7 @@ def schema(
 
     text = json.dumps(json_schema(), indent=2, sort_keys=True) + "\n"
     if out is None:
-        Output(as_json=False).say(text.rstrip("\n"))
+        Output(as_json=False).text(text)
     else:
         write_new(out, text)
 

@@ -104,7 +104,7 @@ def show(folder: LedgerFolder, as_json: AsJson = False) -> None:
     if state.releases:
         output.table(
             "Releases",
-            ("release", "date", "state", "outcome", "synthesizer", "epsilon", "share"),
+            ("release", "date", "state", "outcome", "with", "epsilon", "share"),
             [_row(_release(release, state)) for release in state.releases],
             numbers=(5, 6),
         )

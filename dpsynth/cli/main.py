@@ -4,6 +4,7 @@ Exit codes: 0 released (or done), 3 gated, 2 refused or bad input, 1 crash or in
 """
 
 import errno
+import io
 import logging
 import os
 import sys
@@ -27,6 +28,9 @@ _NO_ACCESS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 def main() -> None:
     """Entry point of the console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     sys.exit(run(sys.argv[1:]))
 
 

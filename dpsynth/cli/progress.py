@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
 from rich.progress import Progress as Bars
 
-from dpsynth.progress import Stage
+from dpsynth.progress import SilentStage, Stage
 
 __all__ = ["RichProgress"]
 
@@ -24,7 +24,7 @@ class _BarStage:
 
 
 class RichProgress:
-    """A spinner or a bar for the stage under way; a ticked line for each stage that ended.
+    """A spinner or a bar for the stage under way, on a terminal; a line for each stage that ended.
 
     No durations: what leaves a terminal's log is a function of public names and totals.
     """
@@ -38,6 +38,10 @@ class RichProgress:
 
     @contextmanager
     def _run(self, name: str, total: int | None) -> Iterator[Stage]:
+        if not self._console.is_terminal:
+            yield SilentStage()
+            self._console.print(f"done: {name}", markup=False, highlight=False)
+            return
         counted = (BarColumn(bar_width=24), MofNCompleteColumn()) if total else ()
         columns = (SpinnerColumn(finished_text="·"), TextColumn("{task.description}", markup=False), *counted)
         with Bars(*columns, console=self._console, transient=True) as bars:

@@ -10,6 +10,8 @@ from dpsynth.cli.options import AsJson, EscapeFormulas, ReleaseFolder
 
 __all__ = ["sample", "verify"]
 
+_LABEL = "NOT-RELEASED-"
+
 
 def verify(
     folder: ReleaseFolder,
@@ -51,7 +53,13 @@ def sample(
     rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="How many rows.", show_default=False)],
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", metavar="FILE", help="CSV or Parquet; must not exist.", show_default=False),
+        typer.Option(
+            "--out",
+            "-o",
+            metavar="FILE",
+            help="CSV or Parquet; NOT-RELEASED is put before its name.",
+            show_default=False,
+        ),
     ],
     seed: Annotated[
         int | None, typer.Option(help="For a repeatable sample; costs no privacy.", show_default=False)
@@ -68,10 +76,11 @@ def sample(
     from dpsynth.fitting import load_model
     from dpsynth.tables import write_table
 
-    table = load_model(model).sample(rows, seed=seed)
-    write_table(table, out, escape_formulas=escape_formulas)
-    lines = [f"NOT RELEASED: {rows} rows in {out}. They were not attacked or gated; keep them private."]
-    Output(as_json=as_json).result({"label": "NOT RELEASED", "rows": rows, "out": str(out)}, lines)
+    fitted = load_model(model)
+    labelled = out if out.name.startswith(_LABEL) else out.with_name(_LABEL + out.name)
+    write_table(fitted.sample(rows, seed=seed), labelled, escape_formulas=escape_formulas)
+    lines = [f"{rows} rows in {labelled}. {fitted.label}.", "Keep them inside the circle that may see the model."]
+    Output(as_json=as_json).result({"label": fitted.label, "rows": rows, "out": str(labelled)}, lines)
 
 
 def read_key(path: Path) -> bytes:

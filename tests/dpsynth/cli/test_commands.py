@@ -1,0 +1,285 @@
+"""The commands on a small table, from declaring it to verifying its release; machines read one JSON object each."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dpsynth.cli import main
+
+SCHEMA = """
+dpsynth: 1
+dataset: toy-people
+tables:
+  - name: people
+    columns:
+      sex: {kind: categorical, categories: [f, m]}
+      age: {kind: integer, bounds: [0, 99], bins: 10}
+"""
+
+
+def lenient_policy() -> str:
+    """The standard policy with margins so wide that an honest table passes as good as always."""
+    from dpsynth.gate import load_policy
+
+    policy = load_policy("standard").to_json()
+    for attack in policy["attacks"]:
+        attack["alpha"] = "1/1000000000"
+    return json.dumps(policy | {"name": "lenient", "noise_alpha": "1/1000000000", "tolerable_leak": "999/1000"})
+
+
+ROWS = [f"{'fm'[i * i % 7 % 2]},{i * 37 % 100}" for i in range(1500)]
+
+
+class Toy:
+    """A folder with a table and a schema, and a command line in it that answers in JSON."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder, self._capsys = folder, capsys
+        self.table, self.schema, self.ledger = folder / "people.csv", folder / "people.yaml", folder / "books"
+        self.table.write_text("sex,age\n" + "\n".join(ROWS) + "\n")
+        self.schema.write_text(SCHEMA)
+        self.policy = folder / "policy.yaml"
+        self.policy.write_text(lenient_policy())
+
+    def run(self, *argv: object, code: int = main.DONE) -> dict[str, Any]:
+        self._capsys.readouterr()
+        assert main.run([*map(str, argv), "--json"]) == code, self._capsys.readouterr()
+        captured = self._capsys.readouterr()
+        assert captured.err == ""
+        answer = json.loads(captured.out)
+        assert captured.out.count("\n") == 1
+        assert isinstance(answer, dict)
+        return answer
+
+    def text(self, *argv: object, code: int | None = main.DONE) -> str:
+        self._capsys.readouterr()
+        ended = main.run([*map(str, argv)])
+        assert ended == code or (code is None and ended in {main.DONE, main.GATED}), self._capsys.readouterr()
+        return self._capsys.readouterr().out
+
+    def make_ledger(self, epsilon: float = 3.0) -> dict[str, Any]:
+        return self.run("ledger", "create", self.ledger, "-s", self.schema, "-e", epsilon, "-d", "1e-5")
+
+    def release(self, name: str, *more: object, code: int = main.DONE, epsilon: float = 1.0) -> dict[str, Any]:
+        out = self.folder / name
+        budget = ("-e", epsilon, "-d", "1e-6")
+        where = ("-l", self.ledger, "-o", out, "--policy", self.policy)
+        return self.run("release", self.table, "-s", self.schema, *budget, *where, *more, code=code)
+
+
+@pytest.fixture
+def toy(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Toy:
+    monkeypatch.setenv("COLUMNS", "100")
+    return Toy(tmp_path, capsys)
+
+
+def test_check_tells_structure_and_keeps_values_apart(toy: Toy) -> None:
+    answer = toy.run("check", toy.table, "-s", toy.schema)
+    assert answer["columns"] == ["sex", "age"]
+    clean = toy.text("check", toy.table, "-s", toy.schema, "--values", toy.folder / "clean.txt")
+    toy.table.write_text(toy.table.read_text().replace("f,37\n", "Qx,37\n"))
+    dirty = toy.text("check", toy.table, "-s", toy.schema, "--values", toy.folder / "dirty.txt")
+    assert clean.replace("clean", "dirty") == dirty
+    assert (toy.folder / "clean.txt").read_text() != (toy.folder / "dirty.txt").read_text()
+
+
+def test_check_refuses_another_header(toy: Toy) -> None:
+    toy.table.write_text("sex,years\nf,3\n")
+    assert toy.run("check", toy.table, "-s", toy.schema, code=main.REFUSED)["error"]["kind"] == "TableError"
+
+
+def test_plan_shares_the_budget(toy: Toy) -> None:
+    answer = toy.run("plan", "-s", toy.schema, "-e", 1, "-d", 1e-6)
+    shares: dict[str, float] = {}
+    for step in answer["steps"]:
+        shares[step["side"]] = shares.get(step["side"], 0) + float(step["share"].rstrip("%"))
+    assert set(shares) == {"training", "holdout"}
+    assert all(99 < share < 100.2 for share in shares.values())
+    assert "synthesizer" in toy.text("plan", "-s", toy.schema, "-e", 1, "-d", 1e-6)
+
+
+@pytest.mark.parametrize("epsilon", ["0", "-1", "nan", "inf", "1e300"])
+def test_plan_refuses_numbers_out_of_range(toy: Toy, epsilon: str) -> None:
+    answer = toy.run("plan", "-s", toy.schema, f"--epsilon={epsilon}", "-d", 1e-6, code=main.REFUSED)
+    assert answer["error"]["kind"] == "ParameterError"
+
+
+def test_a_release_from_ledger_to_verification(toy: Toy) -> None:
+    made = toy.make_ledger()
+    released = toy.release("out")
+    out = Path(released["out"])
+    assert (released["verdict"], released["stored"]) == ("PASS", False)
+    assert (out / "SYNTHETIC-people.csv").read_text().startswith("sex,age\n")
+    verified = toy.run("verify", out, "-k", made["public_key"])
+    assert verified["verified"]
+    assert {check["name"] for check in verified["checks"]} >= {"signature", "privacy", "ledger"}
+    shown = toy.run("ledger", "show", toy.ledger)
+    assert [r["release_id"] for r in shown["releases"]] == [released["release_id"]]
+    assert 0 < shown["amounts"]["spent"]["epsilon"] <= 1.0
+    told = toy.text("ledger", "show", toy.ledger)
+    assert released["release_id"] in told
+    assert "toy-people" in told
+    assert toy.run("ledger", "verify", toy.ledger, "-k", made["public_key"])["verified"]
+
+
+def test_the_same_key_returns_the_stored_release(toy: Toy) -> None:
+    toy.make_ledger()
+    first = toy.release("one", "--idempotency-key", "monday")
+    again = toy.release("two", "--idempotency-key", "monday")
+    assert again["stored"]
+    assert again["release_id"] == first["release_id"]
+    for path in Path(first["out"]).iterdir():
+        assert (Path(again["out"]) / path.name).read_bytes() == path.read_bytes()
+    assert toy.release("three", "--idempotency-key", "monday", epsilon=0.5, code=main.REFUSED)["error"]
+
+
+def test_a_release_beyond_the_budget_is_refused_uncharged(toy: Toy) -> None:
+    toy.make_ledger(epsilon=0.9)
+    before = toy.run("ledger", "show", toy.ledger)
+    answer = toy.release("out", epsilon=2.0, code=main.REFUSED)
+    assert answer["error"]["kind"] == "BudgetExceeded"
+    assert toy.run("ledger", "show", toy.ledger) == before
+    assert not (toy.folder / "out").exists()
+
+
+def test_an_existing_output_is_refused_uncharged(toy: Toy) -> None:
+    toy.make_ledger()
+    (toy.folder / "out").mkdir()
+    assert toy.release("out", code=main.REFUSED)["error"]["kind"] == "OutputError"
+    assert toy.run("ledger", "show", toy.ledger)["releases"] == []
+
+
+def test_review_stores_and_publish_publishes(toy: Toy) -> None:
+    made = toy.make_ledger()
+    stored = toy.release("out", "--review")
+    assert not (toy.folder / "out").exists()
+    published = toy.run("publish", stored["out"], "-o", toy.folder / "out")
+    assert toy.run("verify", published["out"], "-k", made["public_key"])["verified"]
+    assert toy.run("publish", stored["out"], "-o", toy.folder / "out", code=main.REFUSED)["error"]
+
+
+def test_verify_refuses_another_key_and_a_changed_byte(toy: Toy) -> None:
+    toy.make_ledger()
+    out = Path(toy.release("out")["out"])
+    other = toy.run("ledger", "create", toy.folder / "other", "-s", toy.schema, "-e", 3, "-d", "1e-5")["public_key"]
+    key = toy.ledger / "keys" / "signing.pub"
+    toy.run("verify", out, "-k", other, code=main.REFUSED)
+    toy.run("verify", out, "-k", toy.folder / "none.pub", code=main.REFUSED)
+    assert toy.run("ledger", "verify", toy.ledger, "-k", other, code=main.REFUSED)["error"]["kind"] == "LedgerTampered"
+    table = out / "SYNTHETIC-people.csv"
+    table.write_bytes(table.read_bytes()[:-2] + b"8\n")
+    toy.run("verify", out, "-k", key, code=main.REFUSED)
+
+
+def test_a_dead_reservation_is_given_back_and_a_touched_one_is_not(toy: Toy) -> None:
+    from accountant.ledger import Ledger
+    from dpsynth.plan import make_plan
+    from dpsynth.schema import load_schema
+
+    toy.make_ledger()
+    plan = make_plan(load_schema(toy.schema), epsilon=1.0, delta=1e-6)
+    with Ledger.open(toy.ledger) as ledger:
+        made = [
+            ledger.reserve(
+                dataset="toy-people", unit=plan.unit, idempotency_key=None, plan=plan.to_json(), caps=plan.caps
+            )
+            for _ in range(2)
+        ]
+        made[1].touch()  # type: ignore[union-attr]
+    assert toy.run("ledger", "show", toy.ledger)["amounts"]["reserved"]["share"] > 0.1
+    assert toy.run("ledger", "return-stale", toy.ledger, made[0].release_id)["returned"] > 0
+    toy.run("ledger", "return-stale", toy.ledger, made[1].release_id, code=main.REFUSED)
+    toy.run("ledger", "return-stale", toy.ledger, "no-such-release", code=main.REFUSED)
+
+
+def test_an_outside_synthesizer_goes_through_the_line(toy: Toy) -> None:
+    import sys
+
+    fake = Path(__file__).parents[1] / "external" / "fake_synthesizer.py"
+    claim = toy.folder / "claim.yaml"
+    command = [sys.executable, str(fake), "{train}", "{domain}", "{out}", "{epsilon}", "{rows}"]
+    claim.write_text(
+        f"command: {json.dumps(command)}\n"
+        "claim: {epsilon: 0.15, delta: 1e-10, adjacency: add-remove, unit: row, row_count_private: true}\n"
+    )
+    toy.make_ledger()
+    released = toy.release("out", "--synthesizer", "external", "--external-config", claim)
+    assert (Path(released["out"]) / "ledger.json").read_text().count('"ApproxDP"') == 1
+    assert toy.run("verify", released["out"], "-k", released["public_key"])["verified"]
+
+
+@pytest.mark.parametrize("more", [("--synthesizer", "external"), ("--external-config", "x.yaml")])
+def test_half_an_outside_synthesizer_is_refused(toy: Toy, more: tuple[str, str]) -> None:
+    toy.make_ledger()
+    assert toy.release("out", *more, code=main.REFUSED)["error"]["kind"] == "ParameterError"
+
+
+def test_attack_tells_nothing_but_where(toy: Toy) -> None:
+    annex = toy.folder / "attack.json"
+    copy = toy.folder / "copy.csv"
+    copy.write_text(toy.table.read_text())
+    answer = toy.run("attack", copy, "-t", toy.table, "-s", toy.schema, "--annex", annex)
+    assert answer == {"annex": str(annex)}
+    assert annex.stat().st_mode & 0o777 == 0o600
+    assert json.loads(annex.read_text())["exact_match"] == 1.0
+
+
+def test_the_demo_releases_and_verifies(toy: Toy) -> None:
+    out = toy.folder / "demo"
+    told = toy.text("demo", "--out", out, code=None)  # an honest table fails the noisy gate about once in a hundred
+    assert "verified" in told.lower() or "destroyed" in told
+    assert (out / "certificate.json").is_file()
+    assert toy.run("ledger", "show", toy.folder / "demo-ledger")["dataset"]
+    assert toy.run("demo", "--out", out, code=main.REFUSED)["error"]["kind"] == "OutputError"
+
+
+def test_init_drafts_from_names_and_types_alone(toy: Toy) -> None:
+    draft = toy.folder / "draft.yaml"
+    toy.run("init", toy.table, "-o", draft)
+    toy.table.write_text("sex,age\nQ,7\n")
+    assert toy.text("init", toy.table) == draft.read_text()
+    toy.run("check", toy.table, "-s", draft, code=main.REFUSED)
+    toy.run("init", toy.table, "-o", draft, code=main.REFUSED)
+
+
+def test_init_looks_at_a_public_table(toy: Toy) -> None:
+    draft = toy.folder / "draft.yaml"
+    toy.run("init", toy.table, "-o", draft, "--public")
+    assert "values of the public table" in draft.read_text()
+    toy.run("check", toy.table, "-s", draft)
+
+
+@pytest.mark.parametrize("name", ["rows.csv", "rows.parquet"])
+def test_a_sample_is_labelled(toy: Toy, name: str) -> None:
+    from dpsynth.fitting import fit
+
+    toy.make_ledger()
+    model = toy.folder / "people.model"
+    fit(toy.table, toy.schema, epsilon=1.0, delta=1e-6, ledger=toy.ledger, synthesizer="independent").save(model)
+    answer = toy.run("sample", model, "-n", 20, "-o", toy.folder / name, "--seed", 3)
+    assert "NOT RELEASED" in answer["label"]
+    assert Path(answer["out"]).name == f"NOT-RELEASED-{name}"
+    assert Path(answer["out"]).is_file()
+    toy.run("sample", model, "-n", 20, "-o", toy.folder / name, code=main.REFUSED)
+    toy.run("sample", toy.schema, "-n", 20, "-o", toy.folder / "x.csv", code=main.REFUSED)
+
+
+def test_copied_rows_fail_the_gate_in_code_three(toy: Toy) -> None:
+    """An outside synthesizer that returns its training rows: the gate sees it, and no table is published."""
+    import sys
+
+    toy.schema.write_text(SCHEMA.replace("bounds: [0, 99], bins: 10", "bounds: [0, 19999], bins: 20000"))
+    toy.table.write_text("sex,age\n" + "\n".join(f"f,{i * 7919 % 20000}" for i in range(1500)) + "\n")
+    claim, made = toy.folder / "claim.yaml", toy.make_ledger()
+    copy = "import shutil,sys; shutil.copy(*sys.argv[1:])"
+    claim.write_text(
+        f"command: {json.dumps([sys.executable, '-c', copy, '{train}', '{out}'])}\n"
+        "claim: {epsilon: 0.15, delta: 1e-10, adjacency: add-remove, unit: row, row_count_private: true}\n"
+    )
+    answer = toy.release("out", "--synthesizer", "external", "--external-config", claim, code=main.GATED)
+    assert answer["verdict"] == "FAIL"
+    assert not list(toy.folder.rglob("*SYNTHETIC*"))
+    assert toy.run("verify", answer["out"], "-k", made["public_key"])["verdict"] == "fail"
+    assert toy.run("ledger", "show", toy.ledger)["amounts"]["spent"]["epsilon"] > 0.1
