@@ -162,6 +162,8 @@ def _translated(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _refusal(path, error) from error
+    except UnicodeDecodeError as error:  # the driver chokes on its own message about a damaged schema
+        raise tampered(str(path), "the database file is damaged") from error
     except OSError as error:
         raise LedgerError(
             f"The ledger {path.parent} can't be used: {error.strerror}.",

@@ -88,7 +88,10 @@ def check_witness(witness: Witness, hashes: list[str], path: Path, *, public_key
     """
     try:
         key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(public_key))
-        key.verify(bytes.fromhex(witness.signature), witness.signed_bytes())
+        signature = bytes.fromhex(witness.signature)
+        if signature.hex() != witness.signature:
+            raise ValueError("not in its one form")
+        key.verify(signature, witness.signed_bytes())
     except (ValueError, TypeError, InvalidSignature, Refusal) as error:
         raise tampered(str(path), "the witness isn't signed by the ledger's key") from error
     if not 1 <= witness.seq <= len(hashes):
