@@ -15,8 +15,10 @@ CURVE = (1e-5, 1e-6, 1e-7, 1e-8, 1e-9, 1e-12)
 
 _OTHER = {Coordinate.GDP: Coordinate.ZCDP, Coordinate.ZCDP: Coordinate.GDP}
 _SECOND = {
-    Coordinate.ZCDP: "zCDP of the same events, converted at the best order (Canonne, Kamath, Steinke 2020)",
-    Coordinate.GDP: "GDP of the same events, converted exactly (Dong, Roth, Su 2022)",
+    (Coordinate.GDP, False): "zCDP of the same events, converted at the best order (Canonne, Kamath, Steinke 2020)",
+    (Coordinate.GDP, True): "zCDP as the cap implies it, converted at the best order (Canonne, Kamath, Steinke 2020)",
+    (Coordinate.ZCDP, False): "GDP of the same events, converted exactly (Dong, Roth, Su 2022)",
+    (Coordinate.ZCDP, True): "none: a cap on ρ implies no μ",
 }
 _NOTIONS = {
     Coordinate.GDP: "Gaussian differential privacy, stated as (ε, δ)",
@@ -68,7 +70,7 @@ def state_claim(
         rho=_plain(by[Coordinate.ZCDP]),
         curve=_curve(steps, coordinate=coordinate, cap=cap, adaptive=adaptive),
         second_epsilon=_epsilon_or_none(second, delta, _OTHER[coordinate]),
-        second_accountant=_SECOND[_OTHER[coordinate]],
+        second_accountant=_SECOND[coordinate, adaptive],
         theorem=_THEOREMS[coordinate, adaptive],
         adaptive=adaptive,
         accountant=accountant,

@@ -6,7 +6,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from accountant.price import AMOUNT_UNIT, DELTA_UNIT, Price
 from dpsynth.certificate.dossier import Dossier
-from dpsynth.report.words import SIDES, VERDICT_WORDS, ceiling, event_words, grouped, number, percent, wrapped
+from dpsynth.report.words import SIDES, VERDICT_WORDS, ceiling, event_words, grouped, number, percent, sentence, wrapped
 
 
 def render_report(dossier: Dossier) -> bytes:
@@ -41,6 +41,7 @@ def _template() -> Template:
         "event": event_words,
         "grouped": grouped,
         "wrapped": wrapped,
+        "sentence": sentence,
     }
     environment.filters.update(filters)
     return environment.get_template("report.html")

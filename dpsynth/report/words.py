@@ -67,6 +67,11 @@ def grouped(steps: Iterable[Step]) -> list[tuple[str, Event, tuple[Side, ...], i
     return lines
 
 
+def sentence(text: str) -> str:
+    """A text with a capital first and a full stop last."""
+    return text[:1].upper() + text[1:].rstrip(".") + "." if text else text
+
+
 def wrapped(digest: str) -> str:
     """A hash in groups of eight digits, so that a line can break between them."""
     return " ".join(digest[i : i + 8] for i in range(0, len(digest), 8))
