@@ -4,20 +4,32 @@ Exact numbers live in types whose repr hides them; only the gate's accounted ver
 """
 
 from dpsynth.attacks.battery import BatteryReport, battery
-from dpsynth.attacks.closeness import ONE, AttackStatistic, SideSums, constants, side_sums, statistic
-from dpsynth.attacks.nearest import Table, distances, leave_one_out, prepare
+from dpsynth.attacks.closeness import (
+    ONE,
+    AttackStatistic,
+    Family,
+    SideSums,
+    TableFacts,
+    side_sums,
+    statistic,
+    table_facts,
+)
+from dpsynth.attacks.nearest import Nearness, Table, leave_one_out, nearness, prepare
 
 __all__ = [
     "ONE",
     "AttackStatistic",
     "BatteryReport",
+    "Family",
+    "Nearness",
     "SideSums",
     "Table",
+    "TableFacts",
     "battery",
-    "constants",
-    "distances",
     "leave_one_out",
+    "nearness",
     "prepare",
     "side_sums",
     "statistic",
+    "table_facts",
 ]

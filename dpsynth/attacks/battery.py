@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpsynth.attacks.closeness import ONE, SideSums, constants, side_sums
+from dpsynth.attacks.closeness import ONE, Family, SideSums, side_sums, table_facts
 from dpsynth.attacks.nearest import Codes, prepare
 
 
@@ -61,7 +61,7 @@ def battery(training: Codes, synthetic: Codes, *, sizes: Sequence[int], holdout:
       holdout: Codes of records that were not used, where there are any.
     """
     table = prepare(synthetic, sizes)
-    own = constants(table)
+    own = table_facts(table).constants[Family.NEAR]
     left = _rates(side_sums([(training, _each(training))], table))
     right = None if holdout is None else _rates(side_sums([(holdout, _each(holdout))], table))
     return BatteryReport(
@@ -81,4 +81,4 @@ def _each(codes: Codes) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
 
 def _rates(sums: SideSums) -> list[float]:
-    return [close / ONE / max(1, sums.people) for close in sums.close]
+    return [close / ONE / max(1, sums.people) for close in sums.sums[Family.NEAR]]

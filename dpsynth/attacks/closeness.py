@@ -1,18 +1,21 @@
 """Closeness of real people to a fixed synthetic table: the statistics that every attack of the gate is made of.
 
-f_t(row) = 1 where the closest synthetic row is at most t columns away. A person's f_t is the mean over their rows,
-rounded down to 16 bits; c_t, the share of the synthetic rows that are as close to another one, is subtracted.
-Only distances from REAL records to the synthetic table are used: one person moves a sum by at most 2**16, whichever
+Two families of 0/1 features of a row, from the synthetic table alone: ``near`` at t, the closest synthetic row is at
+most t columns away (t = 0: an exact match); ``isolated`` at k, the row occurs in the table and the closest different
+row is at least k columns away, so that chance hardly explains it. A person's f is the mean over their rows, rounded
+down to 16 bits; c, the same rate of the synthetic rows among each other, is subtracted.
+Only the direction from REAL records to the synthetic table is used: one person moves a sum by at most 2**16, whichever
 the table. (The other direction, from synthetic rows to real ones, can be moved by one person without such a bound.)
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dpsynth.attacks.nearest import Codes, Table, distances, leave_one_out
+from dpsynth.attacks.nearest import Codes, Nearness, Table, leave_one_out, nearness
 
 ONE = 2**16
 """The integer that stands for f = 1."""
@@ -21,17 +24,40 @@ Blocks = Iterable[tuple[Codes, NDArray[np.int64]]]
 """Blocks of rows: codes (columns, rows) and the privacy unit of each row, 0 .. units - 1."""
 
 
+class Family(StrEnum):
+    """Which feature of a row."""
+
+    NEAR = "near"
+    """The closest synthetic row is at most so many columns away."""
+    ISOLATED = "isolated"
+    """The row occurs in the synthetic table, and the closest different row is at least so many columns away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableFacts:
+    """What the synthetic table says about itself, by leave-one-out; a function of an accounted output.
+
+    Attributes:
+      constants: c of each family and distance 0 .. columns - 1, in units of 2**-16.
+      alone: For each k, the share of rows whose closest different row is at least k columns away, the same units: how
+        often a copied row would be isolated.
+    """
+
+    constants: Mapping[Family, tuple[int, ...]]
+    alone: tuple[int, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class SideSums:
     """Exact sums over the people of one side. PRIVATE: annex only; its repr shows no number.
 
     Attributes:
       people: Number of privacy units.
-      close: For each threshold t, the sum over people of f_t, in units of 2**-16.
+      sums: For each family and distance 0 .. columns - 1, the sum over people of f, in units of 2**-16.
     """
 
     people: int
-    close: tuple[int, ...]
+    sums: Mapping[Family, tuple[int, ...]]
 
     def __repr__(self) -> str:
         return "SideSums(<private>)"
@@ -39,60 +65,92 @@ class SideSums:
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class AttackStatistic:
-    """One threshold of one attack on both sides. PRIVATE: annex only; its repr shows no number but public ones.
+    """One statistic of one attack on both sides. PRIVATE: annex only; its repr shows no number but public ones.
 
     Attributes:
       name: The attack's public name.
-      threshold: Distance up to which a record counts as close.
+      family: Which feature of a row.
+      distance: Its distance.
       constant: c, in units of 2**-16, a function of the synthetic table alone.
       training: Sum over training people of f - c, in units of 2**-16.
       holdout: Sum over holdout people of f - c, in units of 2**-16.
     """
 
     name: str
-    threshold: int
+    family: Family
+    distance: int
     constant: int
     training: int
     holdout: int
 
     def __repr__(self) -> str:
-        return f"AttackStatistic(name={self.name!r}, threshold={self.threshold}, <private>)"
+        return f"AttackStatistic(name={self.name!r}, distance={self.distance}, <private>)"
 
 
-def constants(table: Table) -> tuple[int, ...]:
-    """c_t for t = 0 .. columns - 1 in units of 2**-16: leave-one-out closeness within the synthetic table.
+def table_facts(table: Table) -> TableFacts:
+    """Constants of the synthetic table, from at most 5,000 of its rows.
 
     Privacy: none; post-processing of the synthetic table.
     """
     own = leave_one_out(table)
-    return tuple(int(np.count_nonzero(own <= t)) * ONE // max(1, own.size) for t in range(table.columns))
+    size, distances = max(1, own.distance.size), range(table.columns)
+    copied = Nearness(distance=own.distance, isolation=np.where(own.distance == 0, own.isolation, 0))
+    return TableFacts(
+        constants={
+            family: tuple(int(np.count_nonzero(feature(copied, t))) * ONE // size for t in distances)
+            for family, feature in _FEATURES.items()
+        },
+        alone=tuple(int(np.count_nonzero(own.isolation >= k)) * ONE // size for k in distances),
+    )
 
 
 def side_sums(blocks: Blocks, table: Table) -> SideSums:
-    """Exact sums of f_t over the people of one side, t = 0 .. columns - 1.
+    """Exact sums of f over the people of one side.
 
     Args:
       blocks: Coded rows of one side; rows of one unit may lie in different blocks.
       table: The synthetic table, from :func:`dpsynth.attacks.nearest.prepare`.
     """
-    parts = [(distances(codes, table).astype(np.int32), units) for codes, units in blocks]
-    if not parts:
-        return SideSums(people=0, close=(0,) * table.columns)
-    found, units = np.concatenate([d for d, _ in parts]), np.concatenate([u for _, u in parts])
+    parts = [(nearness(codes, table), units) for codes, units in blocks]
+    units = np.concatenate([_NOBODY, *(units for _, units in parts)])
+    found = Nearness(
+        distance=np.concatenate([_NOBODY, *(part.distance for part, _ in parts)]),
+        isolation=np.concatenate([_NOBODY, *(part.isolation for part, _ in parts)]),
+    )
     rows = np.bincount(units)
-    present = rows > 0
-    close = (np.bincount(units[found <= t], minlength=rows.size)[present] for t in range(table.columns))
     return SideSums(
-        people=int(np.count_nonzero(present)), close=tuple(int((hits * ONE // rows[present]).sum()) for hits in close)
+        people=int(np.count_nonzero(rows)),
+        sums={
+            family: tuple(_sum_of_means(units[feature(found, t)], rows) for t in range(table.columns))
+            for family, feature in _FEATURES.items()
+        },
     )
 
 
-def statistic(name: str, threshold: int, constant: int, training: SideSums, holdout: SideSums) -> AttackStatistic:
-    """The statistic of one threshold: sums of f - c, so that the size of a side is not what is compared."""
+def _sum_of_means(hits: NDArray[np.int64], rows: NDArray[np.int64]) -> int:
+    """Sum over people of floor(2**16 hits / rows); each term is a whole number from 0 to 2**16."""
+    means = np.bincount(hits, minlength=rows.size) * ONE // np.maximum(rows, 1)
+    return int(means.sum())
+
+
+def statistic(
+    name: str, family: Family, distance: int, facts: TableFacts, *, training: SideSums, holdout: SideSums
+) -> AttackStatistic:
+    """One statistic: sums of f - c, so that the size of a side is not what is compared."""
+    constant = facts.constants[family][distance]
     return AttackStatistic(
         name=name,
-        threshold=threshold,
+        family=family,
+        distance=distance,
         constant=constant,
-        training=training.close[threshold] - constant * training.people,
-        holdout=holdout.close[threshold] - constant * holdout.people,
+        training=training.sums[family][distance] - constant * training.people,
+        holdout=holdout.sums[family][distance] - constant * holdout.people,
     )
+
+
+_NOBODY = np.zeros(0, dtype=np.int64)
+
+_FEATURES: dict[Family, Callable[[Nearness, int], NDArray[np.bool_]]] = {
+    Family.NEAR: lambda rows, t: rows.distance <= t,
+    Family.ISOLATED: lambda rows, k: (rows.distance == 0) & (rows.isolation >= k),
+}

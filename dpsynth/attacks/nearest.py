@@ -67,10 +67,26 @@ def prepare(synthetic: Codes, sizes: Sequence[int]) -> Table:
     )
 
 
-def distances(records: Codes, table: Table) -> NDArray[np.int64]:
-    """Distance of every record to the closest row of ``table``, int64, shape (rows,).
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
+class Nearness:
+    """How near rows are to a table. PRIVATE where the rows are records; its repr shows no number.
 
-    A distance is the number of columns that differ, 0 to ``columns``; ``columns + 1`` where the table has no rows.
+    Attributes:
+      distance: Columns in which the closest row of the table differs, int64, shape (rows,); ``columns + 1`` where there
+        is none.
+      isolation: Where the distance is 0, columns in which the closest DIFFERENT row of the table differs
+        (``columns + 1`` where there is none); 0 elsewhere.
+    """
+
+    distance: NDArray[np.int64]
+    isolation: NDArray[np.int64]
+
+    def __repr__(self) -> str:
+        return "Nearness(<private>)"
+
+
+def nearness(records: Codes, table: Table) -> Nearness:
+    """Distance of every record to the closest row of ``table``, and the isolation of those that occur in it.
 
     Args:
       records: Codes, shape (columns, rows); no rows is allowed.
@@ -79,27 +95,32 @@ def distances(records: Codes, table: Table) -> NDArray[np.int64]:
     codes = _compact(records, table.sizes)
     rows, known = codes.shape[1], table.distinct.shape[1]
     if rows == 0 or known == 0:
-        return np.full(rows, table.columns + 1, dtype=np.int64)
+        return Nearness(
+            distance=np.full(rows, table.columns + 1, dtype=np.int64), isolation=np.zeros(rows, dtype=np.int64)
+        )
     keys = _keys(np.concatenate([codes, table.distinct], axis=1), table.sizes)
-    _, first, inverse = np.unique(keys[:rows], return_index=True, return_inverse=True)
-    equal = np.isin(keys[first], keys[rows:])
-    found = np.zeros(first.size, dtype=np.int64)
+    wanted, first, inverse = np.unique(keys[:rows], return_index=True, return_inverse=True)
+    order = np.argsort(keys[rows:])
+    place = order[np.minimum(np.searchsorted(keys[rows:], wanted, sorter=order), known - 1)]
+    equal = keys[rows:][place] == wanted
+    distance, isolation = np.zeros(first.size, dtype=np.int64), np.zeros(first.size, dtype=np.int64)
     others = first[~equal]
-    found[~equal] = _nearest_other(codes[:, others], table, np.full(others.size, -1, dtype=np.int64))
-    return found[inverse]
+    distance[~equal] = _nearest_other(codes[:, others], table, np.full(others.size, -1, dtype=np.int64))
+    isolation[equal] = _nearest_other(table.distinct[:, place[equal]], table, place[equal])
+    return Nearness(distance=distance[inverse], isolation=isolation[inverse])
 
 
-def leave_one_out(table: Table, limit: int = LEAVE_ONE_OUT_ROWS) -> NDArray[np.int64]:
-    """Distance of rows of the table to the closest other row, int64, for at most ``limit`` evenly spaced rows.
+def leave_one_out(table: Table, limit: int = LEAVE_ONE_OUT_ROWS) -> Nearness:
+    """Nearness of rows of the table to its other rows, for at most ``limit`` evenly spaced rows.
 
-    ``columns + 1`` where there is no other row.
+    ``isolation`` is given for every one of these rows, whether or not it has an equal.
     """
-    sample = np.arange(min(table.rows, limit), dtype=np.int64) * table.rows // max(1, min(table.rows, limit))
+    size = min(table.rows, limit)
+    sample = np.arange(size, dtype=np.int64) * table.rows // max(1, size)
     own, inverse = np.unique(table.origin[sample], return_inverse=True)
-    found = np.zeros(own.size, dtype=np.int64)
-    single = table.copies[own] == 1
-    found[single] = _nearest_other(table.distinct[:, own[single]], table, own[single])
-    return found[inverse]
+    isolation = _nearest_other(table.distinct[:, own], table, own)
+    distance = np.where(table.copies[own] > 1, 0, isolation)
+    return Nearness(distance=distance[inverse], isolation=isolation[inverse])
 
 
 def _nearest_other(codes: Codes, table: Table, skip: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -110,7 +131,7 @@ def _nearest_other(codes: Codes, table: Table, skip: NDArray[np.int64]) -> NDArr
     from dpsynth.attacks.kernel import BLOCK, kernel
 
     scan, blocks = kernel(codes.dtype.name), _blocks(table.distinct, BLOCK)
-    rows = np.ascontiguousarray(codes.T)
+    rows, skip = np.ascontiguousarray(codes.T), np.ascontiguousarray(skip, dtype=np.int64)
     cuts = np.linspace(0, best.size, _THREADS + 1).astype(int)
     parts = [slice(a, b) for a, b in pairwise(cuts)]
     with ThreadPoolExecutor(_THREADS) as pool:

@@ -35,7 +35,8 @@ class GateAnnex:
             "statistics": [
                 {
                     "attack": s.name,
-                    "distance": s.threshold,
+                    "family": s.family.value,
+                    "distance": s.distance,
                     "constant": s.constant,
                     "training": s.training,
                     "holdout": s.holdout,

@@ -22,10 +22,12 @@ PROFILES = ("standard", "strict-health", "research")
 class AttackKind(StrEnum):
     """How an attack's rates become a test."""
 
-    RATE = "rate"
-    """Each declared distance has its own threshold, from its own constant."""
+    NEAR = "near"
+    """A synthetic row within a declared distance (0: an exact match); each distance has its own threshold."""
+    ISOLATED = "isolated"
+    """An exact match whose closest different synthetic row is a declared distance away or further; likewise."""
     ADVANTAGE = "advantage"
-    """The largest difference over all distances has one threshold (Kolmogorov-Smirnov, one-sided)."""
+    """The largest difference of near rates over all distances, with one threshold (Kolmogorov-Smirnov, one-sided)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +48,14 @@ class Attack:
     alpha: Fraction
     weight: Fraction
 
-    def thresholds(self, columns: int) -> tuple[int, ...]:
-        """The distances it looks at on a table of so many columns."""
+    def distances_on(self, columns: int) -> tuple[int, ...]:
+        """The distances that it looks at on a table of so many columns."""
         return tuple(t for t in _CANDIDATES[self.kind](self, columns) if t < columns)
 
 
 _CANDIDATES: dict[AttackKind, Callable[[Attack, int], tuple[int, ...]]] = {
-    AttackKind.RATE: lambda attack, columns: attack.distances,
+    AttackKind.NEAR: lambda attack, columns: attack.distances,
+    AttackKind.ISOLATED: lambda attack, columns: attack.distances,
     AttackKind.ADVANTAGE: lambda attack, columns: tuple(range(columns)),
 }
 

@@ -8,16 +8,18 @@ The noise of the test belongs to the same sum, so tau is what is left of its qua
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from statistics import NormalDist
 
+from dpsynth.attacks.closeness import ONE, Family, TableFacts
 from dpsynth.gate.noise import GateNoise, gate_noise, margin
 from dpsynth.gate.plan import GatePlan
 from dpsynth.gate.policy import Attack, AttackKind, Policy
 from dpsynth.gate.totals import Totals
 
-KAPPA = 2.0
+KAPPA = 3.0
 FLOOR = 1e-3
 _ROUND = 2**40
 _LARGEST_RECORDS = 50_000.0
@@ -78,18 +80,22 @@ def tau(attack: Attack, constant: float, *, columns: int, scale: Scale) -> Fract
     return Fraction(math.ceil(max(0.0, reach - scale.margin / float(attack.weight)) * _ROUND), _ROUND)
 
 
-def smallest_leak(policy: Policy, constants: tuple[float, ...], *, scale: Scale) -> float:
+def smallest_leak(policy: Policy, facts: TableFacts, *, scale: Scale) -> float:
     """The smallest share of training people whose verbatim copies would be seen with probability ``detection``.
 
-    People who aren't copied are taken to be as close to the table as its own rows are to each other. Above 1: none.
+    People who aren't copied are taken to be as near to the table as its own rows are to each other, and a copy to be
+    isolated as often as they are. Above 1: none would be seen. One statistic alone has to see it.
     """
-    columns, z = len(constants), NormalDist().inv_cdf(float(policy.detection))
+    columns, z = len(facts.alone), NormalDist().inv_cdf(float(policy.detection))
     found = [math.inf]
     for attack in policy.attacks:
-        for t in attack.thresholds(columns):
-            need = float(tau(attack, constants[t], columns=columns, scale=scale)) + scale.margin / float(attack.weight)
-            need += z * math.hypot(_rate_spread(constants[t], scale), scale.noise / float(attack.weight))
-            found.append(need / (1.0 - constants[t]) if constants[t] < 1.0 else math.inf)
+        weight = float(attack.weight)
+        for t in attack.distances_on(columns):
+            c = facts.constants[FAMILY[attack.kind]][t] / ONE
+            need = float(tau(attack, c, columns=columns, scale=scale)) + scale.margin / weight
+            need += z * math.hypot(_rate_spread(c, scale), scale.noise / weight)
+            gain = _GAIN[attack.kind](c, facts.alone[t] / ONE)
+            found.append(need / gain if gain > 0.0 else math.inf)
     return min(found)
 
 
@@ -102,7 +108,7 @@ def decidable(policy: Policy, totals: Totals, *, plan: GatePlan) -> Decidability
     if noise.records > _LARGEST_RECORDS:
         return Decidability(decidable=False, smallest_leak=math.inf)
     measure = scale(totals, noise, margin_steps=margin(policy, noise))
-    leak = smallest_leak(policy, (0.0,), scale=measure)
+    leak = smallest_leak(policy, _NOBODY_CLOSE, scale=measure)
     enough = min(totals.training, totals.holdout) >= policy.smallest_side
     return Decidability(decidable=enough and leak <= policy.tolerable_leak, smallest_leak=leak)
 
@@ -124,12 +130,35 @@ def _advantage_spread(_: float, scale: Scale) -> float:
     return math.hypot(math.sqrt(scale.split / 4.0), scale.totals / 2.0)
 
 
-_SPREAD = {AttackKind.RATE: _rate_spread, AttackKind.ADVANTAGE: _advantage_spread}
+def _rate_quantile(attack: Attack, columns: int) -> float:
+    return -NormalDist().inv_cdf(float(attack.alpha) / max(1, len(attack.distances_on(columns))))
 
-_QUANTILE = {
-    AttackKind.RATE: lambda attack, columns: (
-        -NormalDist().inv_cdf(float(attack.alpha) / max(1, len(attack.thresholds(columns))))
-    ),
+
+FAMILY = {
+    AttackKind.NEAR: Family.NEAR,
+    AttackKind.ISOLATED: Family.ISOLATED,
+    AttackKind.ADVANTAGE: Family.NEAR,
+}
+"""The feature of each kind of attack."""
+
+_NOBODY_CLOSE = TableFacts(constants=dict.fromkeys(Family, (0,)), alone=(ONE,))
+
+_SPREAD: dict[AttackKind, Callable[[float, Scale], float]] = {
+    AttackKind.NEAR: _rate_spread,
+    AttackKind.ISOLATED: _rate_spread,
+    AttackKind.ADVANTAGE: _advantage_spread,
+}
+
+_GAIN: dict[AttackKind, Callable[[float, float], float]] = {
+    AttackKind.NEAR: lambda c, alone: 1.0 - c,
+    AttackKind.ISOLATED: lambda c, alone: alone,
+    AttackKind.ADVANTAGE: lambda c, alone: 1.0 - c,
+}
+"""What copying everybody would add to a rate."""
+
+_QUANTILE: dict[AttackKind, Callable[[Attack, int], float]] = {
+    AttackKind.NEAR: _rate_quantile,
+    AttackKind.ISOLATED: _rate_quantile,
     AttackKind.ADVANTAGE: lambda attack, columns: math.sqrt(-2.0 * math.log(float(attack.alpha))),
 }
 """In units of the spread. Rates share alpha between distances; exp(-x^2 / (2 v)) = alpha at x = sqrt(-2 ln alpha v)."""

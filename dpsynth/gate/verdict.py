@@ -11,7 +11,7 @@ from fractions import Fraction
 from accountant import faults
 from accountant.compose import totals as side_totals
 from accountant.spend import Side, Spend
-from dpsynth.attacks.closeness import ONE, AttackStatistic, constants, side_sums, statistic
+from dpsynth.attacks.closeness import ONE, AttackStatistic, side_sums, statistic, table_facts
 from dpsynth.attacks.nearest import Codes, prepare
 from dpsynth.domain import Domain
 from dpsynth.gate.annex import GateAnnex
@@ -19,7 +19,7 @@ from dpsynth.gate.noise import GateNoise, gate_noise, margin, probability_at_mos
 from dpsynth.gate.plan import GatePlan
 from dpsynth.gate.policy import Attack, Policy
 from dpsynth.gate.result import GateResult, Verdict
-from dpsynth.gate.thresholds import decidable, scale, smallest_leak, tau
+from dpsynth.gate.thresholds import FAMILY, decidable, scale, smallest_leak, tau
 from dpsynth.gate.totals import Totals
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.gaussian import draw_discrete_gaussian
@@ -67,12 +67,15 @@ def run_gate(
     margin_steps = margin(policy, noise)
     spend.charge(noise.steps)
     table = prepare(synthetic, domain.sizes)
-    own = constants(table)
-    sides = side_sums(training.blocks(), table), side_sums(holdout.blocks(), table)
+    facts = table_facts(table)
+    people = {"training": side_sums(training.blocks(), table), "holdout": side_sums(holdout.blocks(), table)}
     measure = scale(totals, noise, margin_steps=margin_steps)
-    tests = [(attack, t) for attack in policy.attacks for t in attack.thresholds(table.columns)]
-    statistics = tuple(statistic(attack.name, t, own[t], *sides) for attack, t in tests)
-    taus = tuple(tau(attack, own[t] / ONE, columns=table.columns, scale=measure) for attack, t in tests)
+    tests = [(attack, t) for attack in policy.attacks for t in attack.distances_on(table.columns)]
+    statistics = tuple(statistic(attack.name, FAMILY[attack.kind], t, facts, **people) for attack, t in tests)
+    taus = tuple(
+        tau(attack, one.constant / ONE, columns=table.columns, scale=measure)
+        for (attack, _), one in zip(tests, statistics, strict=True)
+    )
     exact = floored([attack for attack, _ in tests], statistics, taus, totals=totals, grid=noise.grid)
     faults.reach("draw.before")
     noisy = exact + int(draw_discrete_gaussian(noise.sigma, 1, random=random)[0])
@@ -82,7 +85,7 @@ def run_gate(
         noise,
         charged=True,
         noisy_steps=noisy,
-        leak=smallest_leak(policy, tuple(c / ONE for c in own), scale=measure),
+        leak=smallest_leak(policy, facts, scale=measure),
         plan=plan,
         policy=policy,
         totals=totals,
