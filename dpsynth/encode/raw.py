@@ -128,10 +128,11 @@ def _text_levels(array: Any, labels: Sequence[str]) -> Levels:
 def _number_levels(array: Any, labels: Sequence[str]) -> Levels:
     kind = array.type.to_pandas_dtype() if family(array.type) == "float" else float
     spelled: dict[float, int] = {}
-    for i, label in enumerate(labels):
-        number = numeric_label(label)
-        if number is not None:
-            spelled.setdefault(float(kind(number)), i)
+    with np.errstate(over="ignore"):
+        for i, label in enumerate(labels):
+            number = numeric_label(label)
+            if number is not None:
+                spelled.setdefault(float(kind(number)), i)
     known = np.array(sorted(spelled) or [np.nan], np.float64)
     index = np.array([spelled.get(k, UNKNOWN) for k in known.tolist()], np.int64)
     found = _plain_numbers(array)

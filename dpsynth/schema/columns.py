@@ -11,6 +11,7 @@ MAX_LEVELS = 65_536
 MAX_EXACT = 2**53
 """Largest magnitude of an integer bound: beyond it, not every integer has a float of its own."""
 MAX_LABEL_BYTES = 4_096
+_LEAST_RANGE, _LEAST_SHARE = 1e-30, 1e-9
 
 
 def _finite(value: Any) -> float:
@@ -121,6 +122,8 @@ class _Numeric(ColumnBase):
             raise ValueError("bounds [lower, upper] with lower < upper")
         if max(-lower, upper) > MAX_EXACT:
             raise ValueError(f"bounds between -2^53 and 2^53 ({MAX_EXACT})")
+        if upper - lower < max(_LEAST_RANGE, _LEAST_SHARE * max(-lower, upper)):
+            raise ValueError("bounds at least 1e-30, and a billionth of the larger one, apart")
         if self.edges is not None:
             self._check_edges(self.edges)
         return self

@@ -23,7 +23,7 @@ HOSTILE = [
 ]
 NAMES = st.one_of(st.sampled_from(HOSTILE[1:]), st.text(min_size=1, max_size=5).filter(str.isprintable))
 LABELS = st.lists(st.sampled_from(HOSTILE), min_size=1, max_size=6, unique=True)
-FINITE = st.floats(-1e9, 1e9, allow_nan=False).map(lambda x: float(f"{x:.6g}"))
+FINITE = st.floats(-1e9, 1e9, allow_nan=False).map(lambda x: float(f"{x:.6g}") if abs(x) > 1e-25 else 0.0)
 
 
 @st.composite
@@ -36,7 +36,8 @@ def columns(draw):
     if kind == "boolean":
         return common | {"kind": kind}
     numbers = st.integers(-(10**6), 10**6) if kind == "integer" else FINITE
-    lower, upper = sorted(draw(st.lists(numbers, min_size=2, max_size=2, unique=True)))
+    pairs = st.lists(numbers, min_size=2, max_size=2, unique=True).map(sorted)
+    lower, upper = draw(pairs.filter(lambda pair: pair[1] - pair[0] > 1e-8 * max(map(abs, pair))))
     scale = {"scale": draw(st.sampled_from([None, "linear", "log"])), "bins": draw(st.sampled_from([None, 1, 2, 7]))}
     return common | scale | {"kind": kind, "bounds": [lower, upper]}
 
