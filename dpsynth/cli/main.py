@@ -11,6 +11,7 @@ import sys
 import traceback
 import warnings
 from collections.abc import Sequence
+from typing import NoReturn
 
 import typer
 
@@ -26,7 +27,7 @@ _NO_SPACE = frozenset({errno.ENOSPC, errno.EDQUOT})
 _NO_ACCESS = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
-def main() -> None:
+def main() -> NoReturn:
     """Entry point of the console script."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
