@@ -22,7 +22,7 @@ from dpsynth.certificate.commitment import KEY_BYTES, commit
 from dpsynth.certificate.dossier import Artefact
 from dpsynth.certificate.envelope import sign
 from dpsynth.certificate.files import table_name
-from dpsynth.certificate.writer import Staging, copy_release, open_staging, publish, stage
+from dpsynth.certificate.writer import Staging, open_staging, publish, stage
 from dpsynth.encode import Encoder
 from dpsynth.errors import OutputError
 from dpsynth.external import ExternalConfig, run_external
@@ -37,6 +37,8 @@ from dpsynth.noise.random import SeededRandom, SystemRandom
 from dpsynth.noise.seeds import draw_seed
 from dpsynth.plan import ReleasePlan, make_plan
 from dpsynth.progress import Progress, SilentProgress
+from dpsynth.publishing import publish_staged as publish_staged
+from dpsynth.publishing import publish_stored
 from dpsynth.records import read_records, split_records
 from dpsynth.report import render_report
 from dpsynth.runs import ending
@@ -144,7 +146,9 @@ def release(
     handle = open_table(table, declared)
     target = Path(out)
     confidential = Path(annex) if annex is not None else target.with_name(f"{target.name}.CONFIDENTIAL-annex")
-    _require_free(target, confidential)
+    _require_free(target)
+    if idempotency_key is None:  # a key may return a stored release, whose annex exists
+        _require_free(confidential)
     reservation = book.reserve(
         dataset=declared.dataset,
         unit=plan.unit,
@@ -159,9 +163,10 @@ def release(
         plan=plan, schema=declared, handle=handle, book=book, reservation=reservation, random=random, told=told
     )
     with ending(reservation):
+        _require_free(confidential)
         verdict, folder, leak = line.run(confidential, escape_formulas=escape_formulas)
     if publish:
-        folder = copy_release(folder, target)
+        folder = publish_stored(folder, target, reservation.state)
     return ReleaseResult(
         verdict=verdict.name,
         release_id=reservation.release_id,
@@ -173,22 +178,6 @@ def release(
         public_key=public_key_path(book),
         smallest_leak=leak,
     )
-
-
-def publish_staged(staged: str | Path, out: str | Path) -> Path:
-    """Publish a release that was stored for a review, bit for bit; returns ``out``.
-
-    Raises:
-      OutputError: ``staged`` isn't a stored release, or ``out`` exists.
-    """
-    folder = Path(staged)
-    if not (folder / "certificate.json").is_file():
-        raise OutputError(
-            f"There is no stored release at {folder}.",
-            "A stored release is a folder with a certificate.json in it.",
-            "Give the path that `dpsynth release --review` printed.",
-        )
-    return copy_release(folder, Path(out))
 
 
 def public_key_path(book: Ledger) -> Path:
@@ -351,7 +340,7 @@ def _return_stored(
     return ReleaseResult(
         verdict=Verdict(stored.outcome).name,
         release_id=stored.release_id,
-        out=copy_release(stored.folder, target) if publish_it else stored.folder,
+        out=publish_stored(stored.folder, target, book.release(stored.release_id)) if publish_it else stored.folder,
         annex=None,
         epsilon=plan.budget.epsilon,
         delta=plan.budget.delta,

@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 from accountant.adjacency import PrivacyUnit
 from accountant.canonical import sha256_hex
 from accountant.compose import larger_side
-from accountant.errors import IdempotencyConflict, LedgerError, ParameterError
+from accountant.errors import IdempotencyConflict, LedgerError, ParameterError, Refusal
 from accountant.filters import admit
 from accountant.ledger.book import Ledger
 from accountant.ledger.entries import sides_to_json, step_to_json, unit_to_json
@@ -197,7 +198,12 @@ def reserve(
             "before": (scope.spent() + scope.reserved()).to_json(),
         }
 
-    ledger.append("reserve", build)
+    try:
+        ledger.append("reserve", build)
+    except Refusal:
+        with suppress(Refusal):  # it may be on disk, and only the witness failed
+            return_untouched(ledger, release_id)
+        raise
     return _stored(ledger, found[0]) if found else Reservation(ledger, release_id)
 
 
@@ -245,7 +251,7 @@ def _earlier(scope: Scope, key_hash: str | None, plan_hash: str) -> list[Verifie
                 else "Its budget stays reserved until somebody returns it; it didn't touch the data.",
                 "Use a new key, which is charged anew."
                 if run.state is not State.RESERVED
-                else f"If that process is dead, return it with `dpsynth ledger return {run.release_id}`.",
+                else f"If that process is dead: `dpsynth ledger return-stale LEDGER {run.release_id}`.",
             )
     return runs
 

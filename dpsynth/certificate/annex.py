@@ -8,7 +8,8 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
-from dpsynth.certificate.files import refusing_disk, sync_folder, write_new
+from dpsynth.certificate.files import write_new
+from dpsynth.certificate.writer import open_staging, publish
 from dpsynth.errors import OutputError
 
 WARNING = """CONFIDENTIAL
@@ -20,7 +21,7 @@ Nothing in it may decide which release is published.
 
 
 def write_annex(folder: Path, *, release_id: str, commitment_key: bytes, records: Mapping[str, object]) -> Path:
-    """Write ``CONFIDENTIAL.txt`` and ``annex.json`` (mode 0600) into a new folder of mode 0700.
+    """Write ``CONFIDENTIAL.txt`` and ``annex.json`` (mode 0600) into a new folder of mode 0700, whole or not at all.
 
     Args:
       folder: A folder that doesn't exist yet, outside the release's own.
@@ -41,12 +42,10 @@ def write_annex(folder: Path, *, release_id: str, commitment_key: bytes, records
             "A release folder is published; the annex is confidential.",
             "Choose another folder for the annex.",
         )
-    with refusing_disk():
-        folder.mkdir(mode=0o700)
-        folder.chmod(0o700)
     body = {"commitment_key": commitment_key.hex(), "figures": dict(records), "release_id": release_id}
     text = json.dumps(body, sort_keys=True, indent=2).encode("ascii")
-    write_new(folder, "CONFIDENTIAL.txt", WARNING.encode("ascii"), mode=0o600)
-    write_new(folder, "annex.json", text, mode=0o600)
-    sync_folder(folder)
-    return folder
+    with open_staging(folder) as staging:
+        staging.folder.chmod(0o700)
+        write_new(staging.folder, "CONFIDENTIAL.txt", WARNING.encode("ascii"), mode=0o600)
+        write_new(staging.folder, "annex.json", text, mode=0o600)
+        return publish(staging)

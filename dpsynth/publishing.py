@@ -1,0 +1,69 @@
+"""Publish a release that the ledger has stored: only one that it recorded as ended, bit for bit."""
+
+from pathlib import Path
+
+from accountant.ledger import Ledger, State
+from accountant.ledger.replay import VerifiedRelease
+from dpsynth.certificate.files import sha256_file
+from dpsynth.certificate.writer import copy_release
+from dpsynth.errors import OutputError
+
+
+def publish_staged(staged: str | Path, out: str | Path) -> Path:
+    """Publish a release that was stored for a review, bit for bit; returns ``out``.
+
+    Raises:
+      OutputError: ``staged`` isn't a stored release as its ledger recorded it, or ``out`` exists.
+      LedgerError: It doesn't lie in a ledger.
+    """
+    folder = Path(staged).absolute()
+    if not (folder / "certificate.json").is_file():
+        raise OutputError(
+            f"There is no stored release at {folder}.",
+            "A stored release is a folder with a certificate.json in it.",
+            "Give the path that `dpsynth release --review` printed.",
+        )
+    with Ledger.open(folder.parent.parent) as book:
+        kept = book.release(folder.name)
+    return publish_stored(folder, Path(out), kept)
+
+
+def publish_stored(folder: Path, out: Path, kept: VerifiedRelease) -> Path:
+    """Copy a stored release to ``out`` and return that.
+
+    Args:
+      folder: Where the ledger stored it.
+      out: The folder to make.
+      kept: What the ledger recorded of it.
+
+    Raises:
+      OutputError: The run never ended, the stored files aren't those recorded, or ``out`` can't be made.
+    """
+    if kept.state is not State.COMMITTED:
+        raise OutputError(
+            f"Release {kept.release_id} can't be published: it is {kept.state}, not committed.",
+            "Its run was interrupted before the ledger recorded its end; what it had reserved stays charged.",
+            "Make a new release.",
+        )
+    if not _as_recorded(folder, kept):
+        raise OutputError(
+            f"The stored release {kept.release_id} can't be published.",
+            "Its files aren't the ones that the ledger recorded.",
+            "Restore the ledger's folder from a copy, or make a new release.",
+        )
+    try:
+        return copy_release(folder, out)
+    except OutputError as error:
+        raise OutputError(
+            error.what,
+            f"Release {kept.release_id} is complete, charged and stored in {folder}; only its copy wasn't made.",
+            f"Publish it with `dpsynth publish {folder} --out DIR` once there is room, to a folder that doesn't exist.",
+        ) from error
+
+
+def _as_recorded(folder: Path, kept: VerifiedRelease) -> bool:
+    try:
+        found = {path.name: sha256_file(path) for path in folder.iterdir()}
+    except OSError:
+        return False
+    return found == dict(kept.artefacts)
