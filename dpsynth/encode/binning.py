@@ -23,7 +23,8 @@ def cuts_of(column: Integer | Real) -> NDArray[np.float64]:
     Bin i holds the values from cut i - 1 (the lower bound, for the first) up to, but without, cut i; the last one also
     holds the upper bound. Declared ``edges`` are used as they are. Else there are ``bins`` bins (32) on the declared
     scale, or on a signed logarithmic one, with 0 alone in its bin, where the range exceeds 1,000. An integer column of
-    at most 100 values has a bin for each.
+    at most 100 values has a bin for each; a wider one without declared ``bins`` has its two bounds alone in theirs,
+    because bounds are often codes (none, "or more") at which values pile up.
     """
     lower, upper = column.bounds
     if column.edges is not None:
@@ -34,7 +35,8 @@ def cuts_of(column: Integer | Real) -> NDArray[np.float64]:
     bins = int(column.bins or DEFAULT_BINS)
     scale = column.scale or ("log" if upper - lower > LOG_ABOVE else "linear")
     raw = _log(lower, upper, bins, whole) if scale == "log" else _linear(lower, upper, bins)
-    cuts = np.unique(np.round(raw) if whole else _rounded(raw))
+    ends = [lower + 1, upper] if whole and column.bins is None else []
+    cuts = np.unique([*(np.round(raw) if whole else _rounded(raw)), *ends])
     return cuts[(cuts > lower) & ((cuts <= upper) if whole or upper == 0 else (cuts < upper))]
 
 

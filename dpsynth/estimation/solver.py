@@ -67,7 +67,8 @@ def estimate_tree(
       measurements: Noisy marginals; any cliques, repeats allowed.
       total: Number of rows to fit; None estimates it from the measurements.
       max_calls: Bound on oracle calls.
-      tolerance: Relative decrease of the loss below which three steps in a row end the fit.
+      tolerance: Decrease of the loss, relative to it or to a hundredth of the number of cells (what is well below
+        noise), below which three steps in a row end the fit.
 
     Returns:
       The calibrated model, a function of the measurements alone.
@@ -117,6 +118,7 @@ def _descend(problem: _Problem, max_calls: int, tolerance: float) -> Table:
         theta, (loss, gradient) = uniform, problem.loss(uniform)
     step = 4.0 / (problem.total**2 * max(t.precision for t in problem.targets))
     history: list[tuple[Table, Table]] = []
+    noise_level = 0.01 * theta.size  # the loss that noise alone leaves is about half a unit a cell
     calm = 0
     for _ in range(max_calls):
         update = -step * gradient
@@ -125,7 +127,7 @@ def _descend(problem: _Problem, max_calls: int, tolerance: float) -> Table:
         if new_loss > loss:
             step, history = (step, []) if history else (step / 4, [])
             continue
-        calm = calm + 1 if loss - new_loss < tolerance * loss else 0
+        calm = calm + 1 if loss - new_loss < tolerance * max(loss, noise_level) else 0
         step = step if history else step * 2
         history = [*history, (theta, update)][-HISTORY:]
         theta, loss, gradient = proposal, new_loss, new_gradient

@@ -159,7 +159,8 @@ def test_python_objects_of_any_type_are_read(tmp_path):
     ("column", "size", "first", "zero_alone"),
     [
         (Integer(bounds=(0, 99)), 100, 1, True),
-        (Integer(bounds=(0, 100)), 32, 3, False),
+        (Integer(bounds=(0, 100)), 34, 1, True),
+        (Integer(bounds=(0, 100), bins=32), 32, 3, False),
         (Integer(bounds=(1, 300), bins="each"), 300, 2, False),
         (Integer(bounds=(0, 99_999)), 32, 1, True),
         (Integer(bounds=(-5_000, 0)), 32, None, True),
@@ -172,6 +173,8 @@ def test_python_objects_of_any_type_are_read(tmp_path):
 def test_default_bins(column, size, first, zero_alone):
     cuts = cuts_of(column)
     assert abs(len(cuts) + 1 - size) <= (0 if size == 100 or size == 300 else 2)
+    if isinstance(column, Integer) and column.bins is None:
+        assert {column.bounds[0] + 1, column.bounds[1]} <= set(cuts), "the bounds are alone in their bins"
     assert (np.diff(cuts) > 0).all()
     assert first is None or cuts[0] == first
     encoder = Encoder.of(declared({"x": column.model_dump()}))
