@@ -1,5 +1,6 @@
 """The ledger's states, refusals and promises, one process at a time."""
 
+import json
 import os
 import sqlite3
 import stat
@@ -277,6 +278,22 @@ def test_entries_of_one_release_verify_among_others(tmp_path: Path) -> None:
     assert (verified.state, verified.release_id, len(verified.steps)) == (State.COMMITTED, two.release_id, 2)
     assert verified == ledger.release(two.release_id)
     assert verify_entries(one.entries()).state is State.TOUCHED
+
+
+def test_the_witness_follows_every_entry(tmp_path: Path) -> None:
+    ledger = new_ledger(tmp_path)
+    reservation = reserved(ledger)
+    acts = (
+        reservation.touch,
+        lambda: reservation.charge([step()]),
+        lambda: reservation.commit(outcome="released", artefacts={}),
+    )
+    for act in acts:
+        before = ledger.seq
+        act()
+        witness = json.loads((ledger.path / "witness.json").read_bytes())
+        assert (witness["seq"], witness["head"]) == (ledger.seq, ledger.head)
+        assert ledger.seq == before + 1
 
 
 def test_threads_share_one_ledger(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """kill -9 at every fault point: the ledger verifies and never counts less than what was drawn."""
 
+import json
 import signal
 from pathlib import Path
 
@@ -82,6 +83,7 @@ def test_a_kill_leaves_a_ledger_that_verifies_and_never_under_counts(
 
     found = verify(ledger.path)
     assert found.spent + found.reserved + found.remaining == BUDGET.cap
+    assert json.loads((ledger.path / "witness.json").read_bytes())["seq"] == found.seq, "verifying repairs the witness"
     drawn = total([ONE] * said.count("drawn"))
     bears = (found.spent + found.reserved).less(earlier)
     assert drawn.fits(bears)

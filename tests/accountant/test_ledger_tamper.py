@@ -159,6 +159,21 @@ def test_changed_entries_are_found_even_when_chained_anew(ledger: Path, name: st
         verify(ledger)
 
 
+@pytest.mark.parametrize("last_of_its_release", [True, False])
+def test_one_entry_exchanged_with_its_own_hash_breaks_the_chain(ledger: Path, last_of_its_release: bool) -> None:
+    """The witness still agrees, as later entries are as they were."""
+
+    def exchange(entries: list[dict[str, Any]]) -> None:
+        charges = [e for e in entries[:-1] if e["body"]["kind"] == "charge"]
+        entry = charges[-1 if last_of_its_release else 0]
+        entry["body"]["steps"][0]["label"] = "something else"
+        entry["hash"] = sha256_hex(entry["body"])
+
+    rewrite(ledger, exchange, rehash=False)
+    with pytest.raises(LedgerTampered, match="the chain is broken"):
+        verify(ledger)
+
+
 def test_rewriting_without_a_change_is_no_false_alarm(ledger: Path, original: Path) -> None:
     rewrite(ledger, lambda _: None, rehash=True)
     assert same(verify(ledger), verify(original))
@@ -270,6 +285,15 @@ def test_missing_and_repeated_public_entries_are_found(public: list[dict[str, An
             verify_entries(public[:position] + public[position + 1 :])
         with pytest.raises(LedgerTampered):
             verify_entries([*public[: position + 1], *public[position:]])
+
+
+def test_one_public_entry_exchanged_with_its_own_hash_breaks_the_chain(public: list[dict[str, Any]]) -> None:
+    entries = copy.deepcopy(public)
+    body = {k: v for k, v in entries[2].items() if k != "hash"}
+    body["steps"][0]["label"] = "something else"
+    entries[2] = body | {"hash": sha256_hex(body)}
+    with pytest.raises(LedgerTampered, match="the chain of its release is broken"):
+        verify_entries(entries)
 
 
 def chained(public: list[dict[str, Any]], change: Callable[[list[dict[str, Any]]], None]) -> list[dict[str, Any]]:
