@@ -82,7 +82,7 @@ def plan_gate(
         )
     ratio = (1 - policy.holdout_share) / policy.holdout_share
     held = (ratio * _RATIO_SLACK) ** 2
-    asked = policy.gate_mu if gate_mu is None else Fraction(gate_mu)
+    asked = policy.gate_mu if gate_mu is None else _asked(gate_mu)
     gate = math.floor(asked**2 * _PER_MU_SQUARED[coordinate])
     if gate_mu is None:
         gate = min(gate, math.floor((_HOLDOUT_USE / ratio) ** 2 * amount), math.floor(_TRAINING_MOST * amount))
@@ -100,6 +100,20 @@ def plan_gate(
     )
     _require_room(plan, ratio)
     return plan
+
+
+def _asked(gate_mu: Fraction | str) -> Fraction:
+    try:
+        asked = Fraction(gate_mu)
+    except (ValueError, ZeroDivisionError, OverflowError):
+        asked = Fraction(0)
+    if asked <= 0:
+        raise GateRefused(
+            "The gate_mu that was asked for is no number above zero.",
+            "It is the mu that a training person pays for the gate.",
+            "Give a decimal such as 0.05, or leave it out for the policy's own.",
+        )
+    return asked
 
 
 def _require_room(plan: GatePlan, ratio: Fraction) -> None:

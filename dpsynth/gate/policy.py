@@ -98,13 +98,14 @@ class Policy:
             and all(0 < s < 1 for s in shares)
             and all(0 < a.weight <= 1 for a in self.attacks)
             and all(t >= 0 for a in self.attacks for t in a.distances)
-            and len({a.name for a in self.attacks}) == len(self.attacks) > 0
+            and len({a.name for a in self.attacks}) == len(self.attacks)
+            and any(a.distances_on(1) for a in self.attacks)
         )
         if not good or self.retries != 0:
             raise GateRefused(
                 f"The gate policy {self.name!r} can't be used.",
                 "It needs 0 < holdout_share <= 1/2, gate_mu > 0, alphas, leaks and detection between 0 and 1, weights "
-                "in (0, 1], distances >= 0, at least one attack, different attack names, and 0 retries.",
+                "in (0, 1], distances >= 0, different names, an attack that one column allows, and 0 retries.",
                 f"Mend it, or use one of the profiles {', '.join(PROFILES)}.",
             )
 

@@ -32,12 +32,14 @@ class Scale:
     Attributes:
       split: 1/N_tr + 1/N_ho.
       totals: Relative standard deviation of N_tr and N_ho taken together.
+      training: Relative standard deviation of N_tr.
       noise: Standard deviation of the test's noise.
       margin: The test's margin.
     """
 
     split: float
     totals: float
+    training: float
     noise: float
     margin: float
 
@@ -61,6 +63,7 @@ def scale(totals: Totals, noise: GateNoise, *, margin_steps: int) -> Scale:
     return Scale(
         split=1.0 / totals.training + 1.0 / totals.holdout,
         totals=math.hypot(totals.training_sigma / totals.training, totals.holdout_sigma / totals.holdout),
+        training=totals.training_sigma / totals.training,
         noise=noise.records / totals.training,
         margin=margin_steps / noise.grid / totals.training,
     )
@@ -92,8 +95,9 @@ def smallest_leak(policy: Policy, facts: TableFacts, *, scale: Scale) -> float:
         weight = float(attack.weight)
         for t in attack.distances_on(columns):
             c = facts.constants[FAMILY[attack.kind]][t] / ONE
-            need = float(tau(attack, c, columns=columns, scale=scale)) + scale.margin / weight
-            need += z * math.hypot(_rate_spread(c, scale), scale.noise / weight)
+            floor = float(tau(attack, c, columns=columns, scale=scale)) + scale.margin / weight
+            spread = math.hypot(_rate_spread(c, scale), scale.noise / weight)
+            need = _reach(floor, z * spread, z * scale.training)
             gain = _GAIN[attack.kind](c, facts.alone[t] / ONE)
             found.append(need / gain if gain > 0.0 else math.inf)
     return min(found)
@@ -128,6 +132,14 @@ def _rate_spread(c: float, scale: Scale) -> float:
 
 def _advantage_spread(_: float, scale: Scale) -> float:
     return math.hypot(math.sqrt(scale.split / 4.0), scale.totals / 2.0)
+
+
+def _reach(floor: float, spread: float, relative: float) -> float:
+    """The least x with x >= floor + hypot(spread, x relative): x itself is known up to the noise of N_tr."""
+    rest = 1.0 - relative**2
+    if rest <= 0.0:
+        return math.inf
+    return (floor + math.sqrt((floor * relative) ** 2 + rest * spread**2)) / rest
 
 
 def _rate_quantile(attack: Attack, columns: int) -> float:

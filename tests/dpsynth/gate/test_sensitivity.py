@@ -1,0 +1,101 @@
+"""Brute force: every statistic and the floored T over all add-remove neighbours of small data, on both sides."""
+
+import itertools
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+from dpsynth.attacks import ONE, Family, prepare, side_sums, table_facts
+from dpsynth.gate.noise import gate_noise
+from dpsynth.gate.totals import Totals
+from dpsynth.gate.verdict import run_gate
+from tests.dpsynth.gate.helpers import DOMAIN, Chosen, budget, plan, policy, source, table
+
+ROWS = list(itertools.product(*(range(s) for s in DOMAIN.sizes)))
+PEOPLE = [(row,) for row in ROWS] + [(ROWS[0], ROWS[-1]), (ROWS[3], ROWS[3], ROWS[5]), tuple(ROWS[1:8])]
+"""People of one row, and three with several."""
+
+TOTALS = [
+    Totals(training=8, holdout=3, training_sigma=1.0, holdout_sigma=1.0),
+    Totals(training=7, holdout=7, training_sigma=1.0, holdout_sigma=1.0),
+    Totals(training=5, holdout=9, training_sigma=1.0, holdout_sigma=1.0),
+]
+
+
+def people(*persons):
+    """A source of these people."""
+    rows = [row for person in persons for row in person]
+    units = [i for i, person in enumerate(persons) for _ in person]
+    return source(np.array(rows, dtype=np.uint8).reshape(-1, 3).T, units, max_rows=7)
+
+
+def synthetic_tables():
+    rng = np.random.default_rng(0)
+    yield np.zeros((3, 0), dtype=np.uint8)
+    yield np.array(ROWS[:1], dtype=np.uint8).T
+    yield np.array(ROWS, dtype=np.uint8).T
+    for rows in (2, 3, 5):
+        yield table(rng, rows)
+
+
+def exact_steps(training, holdout, synthetic, totals, grid):
+    found = policy(grid=grid, gate_mu=Fraction(1))
+    of_plan = plan(found, 5)
+    _, annex = run_gate(
+        people(*training),
+        people(*holdout),
+        synthetic,
+        domain=DOMAIN,
+        totals=totals,
+        plan=of_plan,
+        policy=found,
+        spend=budget(of_plan),
+        random=Chosen(),
+    )
+    noise = gate_noise(found, plan=of_plan, totals=totals)
+    return annex.exact_steps, noise
+
+
+@pytest.mark.parametrize("side", ["training", "holdout"])
+@pytest.mark.parametrize("totals", TOTALS)
+def test_steps_move_by_at_most_what_each_side_pays(side, totals):
+    """And the bound is reached somewhere, so that a smaller price would be wrong."""
+    rng, most, paid = np.random.default_rng(5), 0, 0
+    for synthetic in synthetic_tables():
+        for size in (0, 1, 4):
+            base = {s: [PEOPLE[i] for i in rng.integers(0, len(PEOPLE), size)] for s in ("training", "holdout")}
+            before, noise = exact_steps(**base, synthetic=synthetic, totals=totals, grid=3)
+            paid = noise.training_steps if side == "training" else noise.holdout_steps
+            for person in PEOPLE:
+                after, _ = exact_steps(
+                    **base | {side: [*base[side], person]}, synthetic=synthetic, totals=totals, grid=3
+                )
+                assert abs(after - before) <= paid
+                most = max(most, abs(after - before))
+    assert most >= paid - 1
+
+
+@pytest.mark.parametrize("totals", TOTALS)
+def test_what_each_side_pays_is_the_grid_and_its_ratio(totals):
+    _, noise = exact_steps([], [], table(np.random.default_rng(1), 3), totals, 3)
+    assert noise.training_steps == noise.grid
+    assert noise.holdout_steps - 1 < Fraction(noise.grid * totals.training, totals.holdout) <= noise.holdout_steps
+    assert [step.event.sensitivity for step in noise.steps] == [noise.training_steps, noise.holdout_steps]
+    assert [[side.value for side in step.sides] for step in noise.steps] == [["training"], ["holdout"]]
+    assert len({step.event.sigma for step in noise.steps}) == 1
+
+
+def test_a_sum_moves_by_at_most_one_whichever_the_table():
+    for synthetic in synthetic_tables():
+        prepared = prepare(synthetic, DOMAIN.sizes)
+        facts = table_facts(prepared)
+        for base in ([], [PEOPLE[0], PEOPLE[-1]]):
+            before = side_sums(people(*base).blocks(), prepared)
+            for person in PEOPLE:
+                after = side_sums(people(*base, person).blocks(rows=2), prepared)
+                for family in Family:
+                    for t in range(3):
+                        moved = after.sums[family][t] - before.sums[family][t]
+                        assert 0 <= moved <= ONE
+                        assert abs(moved - facts.constants[family][t]) <= ONE
