@@ -6,33 +6,27 @@ committed, and only then is the stored release published (copied, again by one r
 storing and publishing, and a crash anywhere leaves the ledger right and no half release.
 """
 
+import io
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+import numpy as np
 
-from accountant.canonical import dumps, sha256_hex
-from accountant.ledger import Ledger, Reservation, StoredRelease
-from accountant.ledger.replay import VerifiedRelease
+from accountant.ledger import Ledger, StoredRelease
 from dpsynth.certificate.annex import write_annex
 from dpsynth.certificate.commitment import KEY_BYTES, commit
-from dpsynth.certificate.dossier import Artefact
-from dpsynth.certificate.envelope import sign
-from dpsynth.certificate.files import table_name
-from dpsynth.certificate.writer import Staging, open_staging, publish, stage
 from dpsynth.encode import Encoder
 from dpsynth.errors import OutputError
-from dpsynth.external import ExternalConfig, run_external
+from dpsynth.external import ExternalConfig, ExternalFailed, run_external
 from dpsynth.gate import GateResult, Policy, Verdict
 from dpsynth.gate.annex import GateAnnex
 from dpsynth.gate.thresholds import decidable
 from dpsynth.gate.totals import Totals, measure_totals
 from dpsynth.gate.verdict import run_gate, undecidable
 from dpsynth.measurement import Measurement
-from dpsynth.noise.base import RandomSource
 from dpsynth.noise.random import SeededRandom, SystemRandom
 from dpsynth.noise.seeds import draw_seed
 from dpsynth.plan import ReleasePlan, make_plan
@@ -40,17 +34,14 @@ from dpsynth.progress import Progress, SilentProgress
 from dpsynth.publishing import publish_staged as publish_staged
 from dpsynth.publishing import publish_stored
 from dpsynth.records import read_records, split_records
-from dpsynth.report import render_report
-from dpsynth.runs import ending
+from dpsynth.runs import Run, ending
 from dpsynth.sampling import generator, sample_codes
 from dpsynth.schema import Schema, load_schema
 from dpsynth.sources import Codes, MemorySource
-from dpsynth.statement import Facts, leak_in_words, state_release
+from dpsynth.statement import leak_in_words
+from dpsynth.storing import store_release
 from dpsynth.synthesizers import Synthesizer, fit_model
-from dpsynth.tables import TableHandle, open_table, write_table
-
-PASSED = Verdict.PASS.value
-"""How the ledger records a release that was published with its table."""
+from dpsynth.tables import open_table
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,12 +150,10 @@ def release(
     if isinstance(reservation, StoredRelease):
         return _return_stored(reservation, book, plan, target, publish_it=publish)
     random = SystemRandom() if test_seed is None else SeededRandom(test_seed)
-    line = _Line(
-        plan=plan, schema=declared, handle=handle, book=book, reservation=reservation, random=random, told=told
-    )
+    run = Run(plan=plan, schema=declared, handle=handle, book=book, reservation=reservation, random=random, told=told)
     with ending(reservation):
         _require_free(confidential)
-        verdict, folder, leak = line.run(confidential, escape_formulas=escape_formulas)
+        verdict, folder, leak = _run(run, confidential, escape_formulas=escape_formulas)
     if publish:
         folder = publish_stored(folder, target, reservation.state)
     return ReleaseResult(
@@ -185,153 +174,88 @@ def public_key_path(book: Ledger) -> Path:
     return book.path / "keys" / "signing.pub"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Line:
-    """One run under one reservation."""
-
-    plan: ReleasePlan
-    schema: Schema
-    handle: TableHandle = field(repr=False)
-    book: Ledger
-    reservation: Reservation
-    random: RandomSource
-    told: Progress
-
-    def run(self, confidential: Path, *, escape_formulas: bool) -> tuple[Verdict, Path, str]:
-        """Touch the data, make and judge a table, store it, commit; returns verdict, stored folder and leak."""
-        policy, gate = self.plan.policy, self.plan.gate
-        assert policy is not None
-        assert gate is not None
-        encoder = Encoder.of(self.schema.table)
-        key, self_key = self.book.split_key(), os.urandom(KEY_BYTES)
-        self.reservation.touch()
-        with self.told.stage("Reading and encoding"):
-            records = read_records(self.handle, encoder, unit=self.plan.unit, key=key)
-            commitment = commit(records.blocks_of_bytes(), key=self_key)
-            training, holdout = split_records(records, share=policy.holdout_share, key=key, random=self.random)
-        with self.told.stage("Counting people"):
-            totals = measure_totals(training, holdout, plan=gate, spend=self.reservation, random=self.random)
-        if decidable(policy, totals, plan=gate).decidable:
-            measured, synthetic = self._synthesize(training, totals)
-            with self.told.stage("Attacking and gating"):
-                outcome, found = run_gate(
-                    training,
-                    holdout,
-                    synthetic,
-                    domain=encoder.domain,
-                    totals=totals,
-                    plan=gate,
-                    policy=policy,
-                    spend=self.reservation,
-                    random=self.random,
-                )
-        else:
-            measured, synthetic, found = (), None, None
-            outcome = undecidable(totals=totals, plan=gate, policy=policy)
-        passed = synthetic if outcome.verdict is Verdict.PASS else None
-        del synthetic
-        write_annex(
-            confidential,
-            release_id=self.reservation.release_id,
-            commitment_key=self_key,
-            records=_figures(outcome, found),
-        )
-        with self.told.stage("Writing and signing"):
-            folder = self._store(
-                encoder, passed, outcome, measured, commitment=commitment, escape_formulas=escape_formulas
+def _run(run: Run, confidential: Path, *, escape_formulas: bool) -> tuple[Verdict, Path, str]:
+    """Touch the data, make and judge a table, store it, commit; returns verdict, stored folder and leak."""
+    policy, gate = run.gated
+    encoder = Encoder.of(run.schema.table)
+    key, commitment_key = run.book.split_key(), os.urandom(KEY_BYTES)
+    words = io.BytesIO()
+    run.reservation.touch()
+    with run.told.stage("Reading and encoding"):
+        records = read_records(run.handle, encoder, unit=run.plan.unit, key=key)
+        commitment = commit(records.blocks_of_bytes(), key=commitment_key)
+        training, holdout = split_records(records, share=policy.holdout_share, key=key, random=run.random)
+    with run.told.stage("Counting people"):
+        totals = measure_totals(training, holdout, plan=gate, spend=run.reservation, random=run.random)
+    measured: tuple[Measurement, ...] = ()
+    synthetic: Codes | None = None
+    found: GateAnnex | None = None
+    if decidable(policy, totals, plan=gate).decidable:
+        try:
+            measured, synthetic = _synthesize(run, training, totals, transcript=words)
+        except ExternalFailed:
+            said = {"outside synthesizer said": words.getvalue().decode(errors="replace")}
+            write_annex(
+                confidential, release_id=run.reservation.release_id, commitment_key=commitment_key, records=said
             )
-        return outcome.verdict, folder, leak_in_words(outcome)
-
-    def _synthesize(self, training: MemorySource, totals: Totals) -> tuple[tuple[Measurement, ...], Codes]:
-        """Measure, estimate and sample; or run the outside command."""
-        made = self.plan.synthesizer
-        share = self.plan.gate.holdout_share if self.plan.gate else 0
-        if isinstance(made, ExternalConfig):
-            rows = self.plan.rows or max(1, round(totals.training / (1 - share)))
-            with self.told.stage("Running the outside synthesizer"):
-                parts = [codes for codes, _ in training.blocks()]
-                return (), run_external(
-                    made,
-                    records=_joined(parts, training),
-                    domain=training.domain,
-                    rows=rows,
-                    unit=self.plan.unit,
-                    spend=self.reservation,
-                )
-        with self.told.stage("Measuring and estimating"):
-            fitted = fit_model(
+            raise
+        with run.told.stage("Attacking and gating"):
+            outcome, found = run_gate(
                 training,
-                made,
-                amount=self.plan.synthesizer_amount,
-                coordinate=self.plan.coordinate,
-                spend=self.reservation,
-                random=self.random,
+                holdout,
+                synthetic,
+                domain=encoder.domain,
+                totals=totals,
+                plan=gate,
+                policy=policy,
+                spend=run.reservation,
+                random=run.random,
             )
-        with self.told.stage("Sampling"):
-            rows = self.plan.rows or max(1, round(fitted.model.total / (1 - share)))
-            return fitted.measurements, sample_codes(fitted.model, rows, rng=generator(draw_seed(self.random)))
-
-    def _store(
-        self,
-        encoder: Encoder,
-        synthetic: Codes | None,
-        outcome: GateResult,
-        measured: tuple[Measurement, ...],
-        *,
-        commitment: str,
-        escape_formulas: bool,
-    ) -> Path:
-        """Stage the public files, sign, store by one rename, commit."""
-        with open_staging(self.reservation.folder) as staging:
-            kept = self.reservation.state
-            schema, policy = dumps(self.schema.canonical()), dumps(_policy(self.plan).to_json())
-            files = {"ledger.json": dumps(self.reservation.entries()), "schema.json": schema, "policy.json": policy}
-            artefacts = list(stage(staging, files))
-            rows = None
-            if synthetic is not None:
-                rows = synthetic.shape[1]
-                artefacts.append(self._write_table(staging, encoder, synthetic, escape_formulas=escape_formulas))
-            hashes = {a.name: a.sha256 for a in artefacts}
-            dossier = state_release(
-                Facts(
-                    plan=self.plan,
-                    plan_sha256=sha256_hex(self.plan.to_json()),
-                    table=self.schema.table,
-                    policy=_policy(self.plan),
-                    domain=encoder.domain,
-                    outcome=outcome,
-                    measurements=measured,
-                    rows=rows,
-                    commitment=commitment,
-                    private=self.random.private,
-                    ledger=self.book.path.name,
-                    budget=self.book.budget.cap,
-                    kept=kept,
-                    other_runs=_other_runs(self.book, kept),
-                    policy_file_sha256=hashes["policy.json"],
-                    schema_file_sha256=hashes["schema.json"],
-                    artefacts=tuple(artefacts),
-                )
-            )
-            artefacts += stage(staging, {"report.html": render_report(dossier)})
-            envelope = sign(dossier, artefacts, private_key_pem=_pem(self.book))
-            artefacts += stage(staging, {"certificate.json": envelope})
-            folder = publish(staging)
-        self.reservation.commit(outcome=outcome.verdict.value, artefacts={a.name: a.sha256 for a in artefacts})
-        return folder
-
-    def _write_table(self, staging: Staging, encoder: Encoder, codes: Codes, *, escape_formulas: bool) -> Artefact:
-        decoded = encoder.decode(codes, generator(draw_seed(self.random)), self.handle.structure)
-        suffix = "csv" if self.handle.structure.format.value == "csv" else "parquet"
-        name = table_name(self.schema.table.name, suffix, private=self.random.private)
-        written = write_table(
-            decoded, staging.folder / name, like=self.handle.structure, escape_formulas=escape_formulas
+    else:
+        outcome = undecidable(totals=totals, plan=gate, policy=policy)
+    passed = synthetic if outcome.verdict is Verdict.PASS else None
+    del synthetic
+    write_annex(
+        confidential,
+        release_id=run.reservation.release_id,
+        commitment_key=commitment_key,
+        records=_figures(outcome, found, words.getvalue()),
+    )
+    with run.told.stage("Writing and signing"):
+        folder = store_release(
+            run, passed, outcome, measured, encoder=encoder, commitment=commitment, escape_formulas=escape_formulas
         )
-        return Artefact(name=name, sha256=written.sha256)
+    return outcome.verdict, folder, leak_in_words(outcome)
 
 
-def _pem(book: Ledger) -> bytes:
-    return book.signing_key().private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+def _synthesize(
+    run: Run, training: MemorySource, totals: Totals, *, transcript: BinaryIO
+) -> tuple[tuple[Measurement, ...], Codes]:
+    """Measure, estimate and sample; or run the outside command."""
+    made, share = run.plan.synthesizer, run.gated[0].holdout_share
+    if isinstance(made, ExternalConfig):
+        with run.told.stage("Running the outside synthesizer"):
+            return (), run_external(
+                made,
+                records=_joined(training),
+                domain=training.domain,
+                rows=run.plan.rows or max(1, round(totals.training / (1 - share))),
+                unit=run.plan.unit,
+                spend=run.reservation,
+                transcript=transcript,
+            )
+    with run.told.stage("Measuring and estimating"):
+        fitted = fit_model(
+            training,
+            made,
+            amount=run.plan.synthesizer_amount,
+            coordinate=run.plan.coordinate,
+            spend=run.reservation,
+            random=run.random,
+        )
+    with run.told.stage("Sampling"):
+        rows = run.plan.rows or max(1, round(fitted.model.total / (1 - share)))
+        return fitted.measurements, sample_codes(fitted.model, rows, rng=generator(draw_seed(run.random)))
 
 
 def _return_stored(
@@ -372,24 +296,12 @@ def _require_free(*folders: Path) -> None:
             )
 
 
-def _policy(plan: ReleasePlan) -> Policy:
-    assert plan.policy is not None
-    return plan.policy
-
-
-def _joined(parts: list[Codes], source: MemorySource) -> Codes:
-    import numpy as np
-
+def _joined(source: MemorySource) -> Codes:
     empty = np.zeros((len(source.domain.names), 0), dtype=np.uint8)
-    return np.concatenate(parts, axis=1) if parts else empty
+    return np.concatenate([codes for codes, _ in source.blocks()] or [empty], axis=1)
 
 
-def _figures(outcome: GateResult, found: GateAnnex | None) -> Mapping[str, object]:
+def _figures(outcome: GateResult, found: GateAnnex | None, words: bytes) -> Mapping[str, object]:
     exact = {} if found is None else found.confidential_json()
-    return {"gate": exact, "verdict": outcome.verdict.name}
-
-
-def _other_runs(book: Ledger, own: VerifiedRelease) -> int:
-    """Earlier charged runs that published nothing: aborted after touching, crashed, or gated."""
-    earlier = (r for r in book.releases() if r.release_id != own.release_id)
-    return sum(r.charged.amount > 0 and r.outcome != PASSED for r in earlier)
+    said = {"outside synthesizer said": words.decode(errors="replace")} if words else {}
+    return {"gate": exact, "verdict": outcome.verdict.name, **said}

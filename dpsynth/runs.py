@@ -1,10 +1,52 @@
-"""How a run under a reservation ends, whatever happens in it."""
+"""A run under a reservation: what it holds, and how it ends, whatever happens in it."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 
 from accountant.errors import Refusal
-from accountant.ledger import Reservation, State
+from accountant.ledger import Ledger, Reservation, State
+from dpsynth.errors import GateRefused
+from dpsynth.gate import GatePlan, Policy
+from dpsynth.noise.base import RandomSource
+from dpsynth.plan import ReleasePlan
+from dpsynth.progress import Progress
+from dpsynth.schema import Schema
+from dpsynth.tables import TableHandle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Run:
+    """One release under one reservation.
+
+    Attributes:
+      plan: What it may spend, and on what.
+      schema: The declaration.
+      handle: The table, whose structure was checked.
+      book: The ledger.
+      reservation: Charged before each draw.
+      random: Where every random bit comes from.
+      told: Told of each stage.
+    """
+
+    plan: ReleasePlan
+    schema: Schema
+    handle: TableHandle = field(repr=False)
+    book: Ledger
+    reservation: Reservation
+    random: RandomSource
+    told: Progress
+
+    @property
+    def gated(self) -> tuple[Policy, GatePlan]:
+        """The gate's policy and its part of the plan; raises GateRefused for a plan without a gate."""
+        if self.plan.policy is None or self.plan.gate is None:
+            raise GateRefused(
+                "A release without a gate was asked for.",
+                "Only an ungated fit has no gate, and its output is never released.",
+                "Plan with a gate, or use fit().",
+            )
+        return self.plan.policy, self.plan.gate
 
 
 @contextmanager
