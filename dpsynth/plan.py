@@ -7,7 +7,7 @@ from typing import Any
 from accountant.adjacency import PrivacyUnit
 from accountant.budget import CLAIM_SHARE, Budget
 from accountant.compose import price
-from accountant.price import AMOUNT_UNIT, Coordinate, Price
+from accountant.price import AMOUNT_UNIT, DELTA_UNIT, Coordinate, Price
 from accountant.spend import BOTH_SIDES, Side
 from dpsynth.encode import Encoder
 from dpsynth.errors import ParameterError
@@ -195,6 +195,7 @@ def make_plan(
             f"{rows} synthetic rows were asked for.", "The number lies between 1 and 2^31.", "Give another number."
         )
     budget = Budget(epsilon=epsilon, delta=delta, coordinate=coordinate, claim_share=claim_share)
+    _require_room_for_slack(budget)
     if isinstance(synthesizer, str) and synthesizer.startswith("external:"):
         synthesizer = _load_external(synthesizer.removeprefix("external:"))
     chosen = synthesizer if isinstance(synthesizer, ExternalConfig) else find_synthesizer(synthesizer)
@@ -215,6 +216,17 @@ def make_plan(
     )
     _require_claim_fits(plan)
     return plan
+
+
+def _require_room_for_slack(budget: Budget) -> None:
+    """Refuse before the data is opened what a sampler's charge would refuse after it."""
+    if budget.cap.delta < SLACK_UNITS:
+        least = SLACK_UNITS / (DELTA_UNIT * budget.claim_share)
+        raise ParameterError(
+            f"A delta of {budget.delta:.3g} can't be planned with: at least {least:.2g} can.",
+            f"The ledger's claim share of it, {budget.claim_share:.3g}, pays for the slack of the samplers.",
+            "Use a larger delta, or a ledger with a larger claim share.",
+        )
 
 
 def _load_external(path: str) -> ExternalConfig:
