@@ -1,6 +1,6 @@
 """kill -9 at every named fault point of one release: what each kill left.
 
-Run with ``python benchmarks/line_faults.py``; prints JSON. A violation is a broken promise, and a failure of the figure.
+Run with ``python benchmarks/line_faults.py``; prints JSON. A violation is a broken promise, which fails the figure.
 """
 
 import json

@@ -38,7 +38,7 @@ def run_demo(out: Path, output: Output) -> None:
                 "Give another folder with --out, or remove this one.",
             )
     table, schema = embedded_adult()
-    output.say("The embedded data set: UCI Adult, a 1994 census extract, 15 columns, CC BY 4.0.")
+    output.say("The embedded data set: UCI Adult, a 1994 census extract, 14 columns, CC BY 4.0.")
     _make_ledger(folder, schema)
     output.say(f"A ledger in {folder} allows epsilon {BUDGET_EPSILON:g} at delta {BUDGET_DELTA:g} over all releases.")
     result = release(
