@@ -18,6 +18,7 @@ Codes = NDArray[Any]
 LEAVE_ONE_OUT_ROWS = 5_000
 _KEY_LIMIT = 2**62
 _THREADS = 2
+_ROWS_PER_THREAD = 512
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -132,6 +133,9 @@ def _nearest_other(codes: Codes, table: Table, skip: NDArray[np.int64]) -> NDArr
 
     scan, blocks = kernel(codes.dtype.name), _blocks(table.distinct, BLOCK)
     rows, skip = np.ascontiguousarray(codes.T), np.ascontiguousarray(skip, dtype=np.int64)
+    if best.size < _ROWS_PER_THREAD:
+        scan(rows, blocks, skip, best)
+        return best.astype(np.int64)
     cuts = np.linspace(0, best.size, _THREADS + 1).astype(int)
     parts = [slice(a, b) for a, b in pairwise(cuts)]
     with ThreadPoolExecutor(_THREADS) as pool:

@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 from accountant.calibrate import discrete_gaussian_sigma
 from accountant.events import DiscreteGaussian
+from accountant.price import Coordinate
 from accountant.spend import Side, Step
 from dpsynth.gate.plan import GatePlan
 from dpsynth.gate.policy import Policy
@@ -84,7 +86,12 @@ def probability_at_most(steps: int, noise: GateNoise) -> Fraction:
 
 
 def _sigma(plan: GatePlan, amount: int, sensitivity: float) -> float:
-    return discrete_gaussian_sigma(amount=amount, coordinate=plan.coordinate, sensitivity=sensitivity)
+    return _least_sigma(amount, plan.coordinate, sensitivity)
+
+
+@lru_cache(maxsize=64)
+def _least_sigma(amount: int, coordinate: Coordinate, sensitivity: float) -> float:
+    return discrete_gaussian_sigma(amount=amount, coordinate=coordinate, sensitivity=sensitivity)
 
 
 def _step(side: Side, *, sigma: float, sensitivity: int) -> Step:

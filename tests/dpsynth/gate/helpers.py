@@ -1,6 +1,7 @@
 """Small policies, sources and random sources for the gate's tests."""
 
 import dataclasses
+import functools
 from fractions import Fraction
 
 import numpy as np
@@ -32,7 +33,12 @@ class Chosen:
 
 
 def policy(**changes):
-    return dataclasses.replace(load_policy("research"), **changes)
+    return dataclasses.replace(_research(), **changes)
+
+
+@functools.cache
+def _research():
+    return load_policy("research")
 
 
 def plan(of, mu, *, coordinate=Coordinate.GDP, gate_mu=None):
