@@ -12,8 +12,12 @@ def write_new(path: Path, content: bytes, *, mode: int) -> None:
 def replace_atomically(path: Path, content: bytes, *, mode: int) -> None:
     """Put ``content`` at ``path`` in one step, durably; a crash leaves the old or the new file. Raises OSError."""
     staged = path.with_name(path.name + ".new")
-    _write(staged, content, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-    staged.replace(path)
+    try:
+        _write(staged, content, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        staged.replace(path)
+    except OSError:
+        staged.unlink(missing_ok=True)
+        raise
     flush_folder(path.parent)
 
 

@@ -35,7 +35,13 @@ class Worker:
     def run(self, *orders: dict[str, Any]) -> list[int]:
         """Run all orders at once; exit codes, negative for a signal."""
         defaults = {
-            "out": "out", "key": None, "at": None, "argv": None, "synthesizer": "mst", "signal": 9, "said": "said.txt"
+            "out": "out",
+            "key": None,
+            "at": None,
+            "argv": None,
+            "synthesizer": "mst",
+            "signal": 9,
+            "said": "said.txt",
         }
         asked = [defaults | order | {"folder": str(order["folder"])} for order in orders]
         assert self._process.stdin is not None
@@ -82,9 +88,7 @@ def sample(points: Sequence[str], size: int) -> list[int]:
     names = list(dict.fromkeys(points))
     chosen = [names[i * len(names) // size] for i in range(min(size, len(names)))]
     reverse = list(points)[::-1]
-    return [
-        points.index(name) if i % 2 else len(points) - 1 - reverse.index(name) for i, name in enumerate(chosen)
-    ]
+    return [points.index(name) if i % 2 else len(points) - 1 - reverse.index(name) for i, name in enumerate(chosen)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,9 +38,7 @@ def test_a_clean_run_reaches_every_kind_of_point(points: list[str]) -> None:
 
 
 @pytest.mark.fault
-def test_kills_at_a_sample_of_points_break_no_promise(
-    work: kills.Worker, points: list[str], tmp_path: Path
-) -> None:
+def test_kills_at_a_sample_of_points_break_no_promise(work: kills.Worker, points: list[str], tmp_path: Path) -> None:
     entries = points.count("transaction.before")
     positions = kills.sample(points, KILLS)
     assert len(set(positions)) == KILLS
@@ -71,9 +69,7 @@ def test_a_race_of_four_processes_stops_at_what_the_budget_affords(work: kills.W
     (price,) = {p.amount for p in plan.caps.values()}
     affordable = cap.amount // price
     assert 0 < affordable < 4
-    runs = [
-        {"folder": tmp_path, "out": f"out{i}", "synthesizer": "independent", "said": f"said{i}"} for i in range(4)
-    ]
+    runs = [{"folder": tmp_path, "out": f"out{i}", "synthesizer": "independent", "said": f"said{i}"} for i in range(4)]
     codes = work.run(*runs)
     assert sorted(codes) == [DONE] * affordable + [REFUSED] * (4 - affordable)
     for i, code in enumerate(codes):
