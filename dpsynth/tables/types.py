@@ -141,8 +141,9 @@ def _fits(lower: float, upper: float, values: pa.DataType) -> bool:
 
 
 def _unfit(name: str, kind: pa.DataType, why: str) -> TableError:
+    shown = str(kind).partition("<")[0] if pa.types.is_nested(kind) else kind  # names of fields may come from records
     return TableError(
-        f"Column {name!r} is stored as {kind}, which doesn't fit its declaration.",
+        f"Column {name!r} is stored as {shown}, which doesn't fit its declaration.",
         f"For this column, {why}.",
         "Change the declaration, store the column as another type, or list it under 'omit'.",
     )
