@@ -36,16 +36,21 @@ class Oracle:
       tree: The junction tree.
       factors: The factors' cliques.
       homes: Index of the tree clique that each factor folds into.
+      covers: For each factor, the index of a largest factor that contains it (its own where there is none): small
+        tables are added up there before anything large is touched.
     """
 
     tree: JunctionTree
     factors: tuple[Clique, ...]
     homes: tuple[int, ...]
+    covers: tuple[int, ...]
 
     @classmethod
     def of(cls, tree: JunctionTree, factors: Sequence[Clique]) -> "Oracle":
         """An oracle for these factors; each must lie inside a clique of the tree."""
-        return cls(tree=tree, factors=tuple(factors), homes=tuple(tree.home(c) for c in factors))
+        factors = tuple(factors)
+        covers = _covers([frozenset(c) for c in factors], [tree.domain.cells(c) for c in factors])
+        return cls(tree=tree, factors=factors, homes=tuple(tree.home(c) for c in factors), covers=covers)
 
     def beliefs(self, theta: Sequence[Table]) -> list[Table]:
         """Probability tables of the tree's cliques, each summing to 1.
@@ -80,16 +85,32 @@ class Oracle:
     def marginals(self, theta: Sequence[Table]) -> list[Table]:
         """Probability table of each factor's clique, in the factors' order."""
         tables = self.beliefs(theta)
-        return [
-            reduce_to(tables[h], self.tree.cliques[h], c) for c, h in zip(self.factors, self.homes, strict=True)
-        ]
+        covering = {
+            f: reduce_to(tables[self.homes[f]], self.tree.cliques[self.homes[f]], self.factors[f])
+            for f in set(self.covers)
+        }
+        return [reduce_to(covering[f], self.factors[f], c) for c, f in zip(self.factors, self.covers, strict=True)]
 
     def _products(self, theta: Sequence[Table]) -> list[Table]:
         domain = self.tree.domain
         tables = [np.ones(domain.shape(c)) for c in self.tree.cliques]
-        for table, clique, home in zip(theta, self.factors, self.homes, strict=True):
-            tables[home] *= expand(np.exp(table - table.max()), clique, self.tree.cliques[home])
+        for f in sorted(set(self.covers)):
+            whole, clique, home = theta[f], self.factors[f], self.homes[f]
+            for g, cover in enumerate(self.covers):
+                if cover == f != g:
+                    whole = whole + expand(theta[g], self.factors[g], clique)
+            tables[home] *= expand(np.exp(whole - whole.max()), clique, self.tree.cliques[home])
         return tables
+
+
+def _covers(sets: Sequence[frozenset[str]], cells: Sequence[int]) -> tuple[int, ...]:
+    """For each set, the first maximal one (by cells) that contains it."""
+    order = sorted(range(len(sets)), key=lambda i: -cells[i])
+    maximal: list[int] = []
+    for i in order:
+        if not any(sets[i] <= sets[m] for m in maximal):
+            maximal.append(i)
+    return tuple(next(m for m in maximal if s <= sets[m]) for s in sets)
 
 
 def marginal(tree: JunctionTree, beliefs: Sequence[Table], clique: Clique) -> Table:

@@ -121,15 +121,14 @@ def _descend(problem: _Problem, max_calls: int, tolerance: float) -> Table:
     noise_level = 0.01 * theta.size  # the loss that noise alone leaves is about half a unit a cell
     calm = 0
     for _ in range(max_calls):
-        update = -step * gradient
-        proposal = _anderson(history, theta, update)
+        proposal = _anderson(history, theta, gradient, step)
         new_loss, new_gradient = problem.loss(proposal)
         if new_loss > loss:
             step, history = (step, []) if history else (step / 4, [])
             continue
         calm = calm + 1 if loss - new_loss < tolerance * max(loss, noise_level) else 0
         step = step if history else step * 2
-        history = [*history, (theta, update)][-HISTORY:]
+        history = [*history, (theta, gradient)][-HISTORY:]
         theta, loss, gradient = proposal, new_loss, new_gradient
         if calm == 3:
             break
@@ -152,15 +151,16 @@ def _scaled_start(problem: _Problem) -> Table:
     return np.concatenate([p.ravel() for p in parts])
 
 
-def _anderson(history: list[tuple[Table, Table]], theta: Table, update: Table) -> Table:
+def _anderson(history: list[tuple[Table, Table]], theta: Table, gradient: Table, step: float) -> Table:
     """The accelerated point: the affine combination of past points and updates with the smallest combined update.
 
-    ``history`` holds past points with their updates.
+    ``history`` holds past points with their gradients, so that all updates are of the present step.
     """
+    update = -step * gradient
     if not history:
         return theta + update
     points = np.array([theta - p for p, _ in history])
-    updates = np.array([update - u for _, u in history])
+    updates = np.array([step * (g - gradient) for _, g in history])
     gram = updates @ updates.T
     gram[np.diag_indices_from(gram)] += 1e-10 * max(float(np.trace(gram)), 1e-300)
     weights = np.linalg.solve(gram, updates @ update)
