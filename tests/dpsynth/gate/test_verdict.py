@@ -235,14 +235,20 @@ def test_a_table_equal_to_all_people_is_not_a_difference():
     assert annex.pass_probability > 0.99
 
 
-def test_thresholds_hold_their_alpha_for_unlucky_splits():
-    """Simulated nulls, with noisy totals and the test's noise, for base rates up to twice the constant."""
+@pytest.mark.parametrize("relative", [0.002, 0.1])
+def test_thresholds_hold_their_alpha_for_unlucky_splits(relative):
+    """Simulated nulls, with noisy totals and the test's noise, for base rates up to three times the constant."""
     rng, n = np.random.default_rng(4), (40_000, 10_000)
-    scale = Scale(split=1 / n[0] + 1 / n[1], totals=0.002, training=0.001, noise=20 / n[0], margin=46.5 / n[0])
+    scale = Scale(
+        split=1 / n[0] + 1 / n[1], totals=relative, training=relative / 2, noise=20 / n[0], margin=46.5 / n[0]
+    )
     attack = Attack(name="x", kind=AttackKind.NEAR, distances=(0,), alpha=Fraction(1, 100), weight=Fraction(1))
     for c in (0.0, 0.01, 0.1, 0.45, 0.9):
-        p, runs = min(2 * c, (1 + c) / 2), 20_000
-        noisy = n[0] * (1 + rng.normal(0, 0.001, runs)), n[1] * (1 + rng.normal(0, math.sqrt(3) * 0.001, runs))
+        p, runs = min(3 * c, 1 - (1 - c) / 3), 20_000
+        noisy = (
+            (n[0] + n[0] * rng.normal(0, relative / 2, runs)),
+            n[1] * (1 + rng.normal(0, relative * 0.75**0.5, runs)),
+        )
         a = (rng.binomial(n[0], p, runs) - c * n[0]) / noisy[0] - (rng.binomial(n[1], p, runs) - c * n[1]) / noisy[1]
         seen = a - float(tau(attack, c, columns=1, scale=scale)) + rng.normal(0, scale.noise, runs) > scale.margin
         assert seen.mean() <= 0.01 + 4 * math.sqrt(0.01 / runs)
