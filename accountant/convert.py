@@ -10,6 +10,8 @@ from collections.abc import Callable
 from accountant.errors import ParameterError
 from accountant.normal import log_blow_up
 
+_ABSOLUTE = 1e-14
+"""Slack on the sum of an order's terms, per unit of their size: sixteen and more roundings, and their cancellation."""
 _ROUND = 1e-10
 """Slack on log delta: far above the error of its evaluation, far below anything a reader would see."""
 
@@ -55,7 +57,8 @@ def mu_from_budget(epsilon: float, delta: float) -> float:
 def epsilon_from_rho(rho: float, delta: float) -> float:
     """An epsilon such that rho-zCDP implies (epsilon, delta): Canonne-Kamath-Steinke at the best order found.
 
-    Every order gives a valid epsilon, so an inexact minimum is only a slightly larger answer.
+    Every order gives a valid epsilon, so an inexact minimum is only a slightly larger answer. The terms of an order may
+    cancel, so what rounding can take off is added in proportion to them, not to their sum.
     """
     _check(rho=rho, delta=delta)
     if rho == 0.0:
@@ -69,15 +72,15 @@ def epsilon_from_rho(rho: float, delta: float) -> float:
             high = inner[1]
         else:
             low = inner[0]
-    return max(0.0, _order_epsilon(rho, delta, (low + high) / 2.0)) * (1.0 + 1e-12)
+    return max(0.0, _order_epsilon(rho, delta, (low + high) / 2.0))
 
 
 def _order_epsilon(rho: float, delta: float, log_excess: float) -> float:
-    """Epsilon at the Renyi order 1 + exp(log_excess)."""
+    """Epsilon at the Renyi order 1 + exp(log_excess), rounded up."""
     excess = math.exp(log_excess)
     order = 1.0 + excess
-    concave = math.log(excess) - math.log(order)
-    return order * rho + concave + (-math.log(delta) - math.log(order)) / excess
+    terms = (order * rho, log_excess, -math.log1p(excess), -math.log(delta) / excess, -math.log1p(excess) / excess)
+    return math.fsum(terms) + _ABSOLUTE * (1.0 + sum(abs(term) for term in terms))
 
 
 def rho_from_budget(epsilon: float, delta: float) -> float:

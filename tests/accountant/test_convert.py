@@ -2,9 +2,10 @@
 
 import mpmath
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accountant import convert
 from accountant.budget import CLAIM_SHARE, Budget
 from accountant.calibrate import bounded_range_eta, discrete_gaussian_sigma
 from accountant.compose import price
@@ -83,6 +84,27 @@ def test_zcdp_conversion_is_the_best_order_and_beats_the_textbook(rho: float, de
         order = mpmath.mpf(1 + start * factor)
         at = order * rho + mpmath.log(1 - 1 / order) - (log_delta + mpmath.log(order)) / (order - 1)
         assert ours <= max(0, at) * (1 + 1e-9)
+
+
+@given(log_rho=st.floats(-11.0, 1.0), log_delta=st.floats(-18.0, -0.05))
+@settings(max_examples=300)
+def test_zcdp_is_never_below_its_own_order(log_rho: float, log_delta: float) -> None:
+    """However much the terms of the order cancel; at 50 digits."""
+    rho, delta = 10.0**log_rho, 10.0**log_delta
+    used: list[float] = []
+    order_epsilon = convert._order_epsilon
+
+    def spied(rho: float, delta: float, log_excess: float) -> float:
+        used.append(log_excess)
+        return order_epsilon(rho, delta, log_excess)
+
+    with pytest.MonkeyPatch.context() as patch, mpmath.workdps(50):
+        patch.setattr(convert, "_order_epsilon", spied)
+        ours = epsilon_from_rho(rho, delta)
+        excess = mpmath.exp(mpmath.mpf(used[-1]))
+        exact = (1 + excess) * mpmath.mpf(rho) + mpmath.log(excess / (1 + excess))
+        exact += (-mpmath.log(mpmath.mpf(delta)) - mpmath.log(1 + excess)) / excess
+        assert ours >= exact
 
 
 @given(rho=st.floats(1e-4, 3.0), delta=st.floats(-12.0, -2.0).map(lambda exponent: 10.0**exponent))
