@@ -16,6 +16,7 @@ import numpy as np
 from accountant.canonical import dumps, sha256_hex
 from accountant.ledger import Ledger, StoredRelease
 from accountant.spend import BOTH_SIDES
+from dpsynth.certificate.dossier import SEEDED
 from dpsynth.encode import Encoder
 from dpsynth.errors import ParameterError, Refusal, TableError
 from dpsynth.estimation import TreeModel
@@ -84,10 +85,10 @@ class FittedModel:
     @property
     def label(self) -> str:
         """What every output of this model says of itself."""
-        return NOT_RELEASED if self.private else f"{NOT_RELEASED}; NOT PRIVATE: a test run from a seed"
+        return NOT_RELEASED if self.private else f"{NOT_RELEASED}; {': '.join(SEEDED)}"
 
     def save(self, path: str | Path) -> Path:
-        """Save as one file: arrays (npz) and canonical JSON, hashed; no pickle, no code.
+        """Save as one file: arrays (npz) and canonical JSON, hashed; no pickle, no code. Closed to others (mode 0600).
 
         Raises:
           OutputError: The file exists, or the disk refused.
@@ -109,7 +110,7 @@ class FittedModel:
         with zipfile.ZipFile(out, "w") as bundle:
             bundle.writestr(zipfile.ZipInfo("model.json"), dumps(facts | {"facts_sha256": sha256_hex(facts)}))
             bundle.writestr(zipfile.ZipInfo("arrays.npz"), arrays.getvalue())
-        write_exclusive(Path(path), out.getvalue())
+        write_exclusive(Path(path), out.getvalue(), mode=0o600)
         return Path(path)
 
 
@@ -169,7 +170,7 @@ def fit(
       synthesizer: A name or a configured synthesizer; not an outside one.
       idempotency_key: Runs at most once under this key; the model isn't stored, so a second call is refused.
       progress: Told of each stage; sees public numbers only.
-      test_seed: A seed makes a run that protects nobody; its output says NOT PRIVATE.
+      test_seed: A seed makes a run that protects nobody; its model, its samples and the ledger say NOT PRIVATE.
 
     Returns:
       The model; what it samples is labelled NOT RELEASED.
@@ -192,6 +193,7 @@ def fit(
         coordinate=book.budget.coordinate,
         claim_share=book.budget.claim_share,
         gated=False,
+        output=() if test_seed is None else (SEEDED,),
     )
     made = _registered(plan)
     handle = open_table(table, declared)

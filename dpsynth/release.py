@@ -18,6 +18,7 @@ import numpy as np
 from accountant.ledger import Ledger, StoredRelease
 from dpsynth.certificate.annex import write_annex
 from dpsynth.certificate.commitment import KEY_BYTES, commit
+from dpsynth.certificate.dossier import SEEDED
 from dpsynth.encode import Encoder
 from dpsynth.errors import OutputError
 from dpsynth.external import ExternalConfig, ExternalFailed, run_external
@@ -276,7 +277,7 @@ def _return_stored(
 
 def _output_settings(*, escape_formulas: bool, test_seed: int | None) -> tuple[tuple[str, str], ...]:
     settings = [("formulas escaped", "yes")] if escape_formulas else []
-    return (*settings, *([("NOT PRIVATE", "a test run from a seed")] if test_seed is not None else []))
+    return (*settings, *([SEEDED] if test_seed is not None else []))
 
 
 def _require_free(*folders: Path) -> None:

@@ -7,7 +7,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from accountant.canonical import dumps, sha256_hex
 from accountant.ledger import Ledger
 from accountant.ledger.replay import VerifiedRelease
-from dpsynth.certificate.dossier import Artefact, Dossier
+from dpsynth.certificate.dossier import SEEDED, Artefact, Dossier
 from dpsynth.certificate.envelope import sign
 from dpsynth.certificate.files import table_name
 from dpsynth.certificate.writer import Staging, open_staging, publish, stage
@@ -20,7 +20,10 @@ from dpsynth.runs import Run
 from dpsynth.sampling import generator
 from dpsynth.sources import Codes
 from dpsynth.statement import Facts, state_release
-from dpsynth.tables import write_table
+from dpsynth.tables import SYNTHETIC, write_table
+
+NOT_PRIVATE = f"{SYNTHETIC} {': '.join(SEEDED)}"
+"""What the table of a run from a seed says of itself."""
 
 PASSED = Verdict.PASS.value
 """How the ledger records a release that was published with its table."""
@@ -75,7 +78,8 @@ def _write_table(run: Run, staging: Staging, encoder: Encoder, codes: Codes, *, 
     decoded = encoder.decode(codes, generator(draw_seed(run.random)), structure)
     suffix = "csv" if structure.format.value == "csv" else "parquet"
     name = table_name(run.schema.table.name, suffix, private=run.random.private)
-    written = write_table(decoded, staging.folder / name, like=structure, escape_formulas=escape_formulas)
+    label = SYNTHETIC if run.random.private else NOT_PRIVATE
+    written = write_table(decoded, staging.folder / name, like=structure, escape_formulas=escape_formulas, label=label)
     return Artefact(name=name, sha256=written.sha256)
 
 

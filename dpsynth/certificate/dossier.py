@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from dpsynth.gate import GateResult, Policy
 
 PASS, FAIL = "pass", "fail"
+SEEDED = ("NOT PRIVATE", "a test run from a seed")
+"""The output setting of a run from a seed, in its plan and so in the ledger; its labels say the same."""
 VERDICTS = (PASS, FAIL, "undecidable", "refuted")
 """What a gate can say (the values of ``dpsynth.gate.Verdict``); only a pass comes with a table."""
 

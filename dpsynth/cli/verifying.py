@@ -11,6 +11,7 @@ from dpsynth.cli.options import AsJson, EscapeFormulas, ReleaseFolder
 __all__ = ["sample", "verify"]
 
 _LABEL = "NOT-RELEASED-"
+_SEEDED = "NOT-PRIVATE-"
 
 
 def verify(
@@ -57,7 +58,7 @@ def sample(
             "--out",
             "-o",
             metavar="FILE",
-            help="CSV or Parquet; NOT-RELEASED is put before its name.",
+            help="CSV or Parquet; NOT-RELEASED (and NOT-PRIVATE after a seeded fit) is put before its name.",
             show_default=False,
         ),
     ],
@@ -77,8 +78,9 @@ def sample(
     from dpsynth.tables import write_table
 
     fitted = load_model(model)
-    labelled = out if out.name.startswith(_LABEL) else out.with_name(_LABEL + out.name)
-    write_table(fitted.sample(rows, seed=seed), labelled, escape_formulas=escape_formulas)
+    prefix = _LABEL if fitted.private else _LABEL + _SEEDED
+    labelled = out if out.name.startswith(prefix) else out.with_name(prefix + out.name)
+    write_table(fitted.sample(rows, seed=seed), labelled, escape_formulas=escape_formulas, label=fitted.label)
     lines = [f"{rows} rows in {labelled}. {fitted.label}.", "Keep them inside the circle that may see the model."]
     Output(as_json=as_json).result({"label": fitted.label, "rows": rows, "out": str(labelled)}, lines)
 

@@ -3,8 +3,9 @@
 from dpsynth.tables.memory import restore
 from dpsynth.tables.opening import Block, TableHandle, open_table
 from dpsynth.tables.structure import Format, Structure
-from dpsynth.tables.writing import Written, write_exclusive, write_table
+from dpsynth.tables.writing import SYNTHETIC, Written, write_exclusive, write_table
 
 __all__ = [
-    "Block", "Format", "Structure", "TableHandle", "Written", "open_table", "restore", "write_exclusive", "write_table",
+    "SYNTHETIC", "Block", "Format", "Structure", "TableHandle", "Written", "open_table", "restore", "write_exclusive",
+    "write_table",
 ]

@@ -8,6 +8,7 @@ import os
 import secrets
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,8 @@ from dpsynth.tables.opening import file_format
 from dpsynth.tables.structure import Format, Structure
 from dpsynth.tables.types import family, value_type
 
-LABEL = {b"dpsynth": b"SYNTHETIC"}
-"""Schema metadata of every Parquet file written here."""
+SYNTHETIC = "SYNTHETIC"
+"""What a table says of itself where nothing else is to be said."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _ROW_GROUP = 131_072
 
@@ -44,7 +45,12 @@ class Written:
 
 
 def write_table(
-    table: pa.Table, path: str | Path, *, like: Structure | None = None, escape_formulas: bool = False
+    table: pa.Table,
+    path: str | Path,
+    *,
+    like: Structure | None = None,
+    escape_formulas: bool = False,
+    label: str = SYNTHETIC,
 ) -> Written:
     """Write an Arrow table as CSV or Parquet, as the ending of ``path`` says; the same table gives the same bytes.
 
@@ -53,6 +59,7 @@ def write_table(
       path: A file that doesn't exist yet, ending in ``.csv``, ``.csv.gz`` or ``.parquet``.
       like: The structure whose delimiter a CSV file gets.
       escape_formulas: Prefix text that a spreadsheet would run (CSV only) with an apostrophe.
+      label: What the metadata of a Parquet file says under ``dpsynth``; CSV has no metadata.
 
     Raises:
       OutputError: The file exists or can't be written; nothing is left behind.
@@ -62,15 +69,20 @@ def write_table(
     form = file_format(target)
     escaped = escape_formulas and form is Format.CSV
     delimiter = "," if like is None else like.delimiter
-    data = _csv(table, delimiter, escaped) if form is Format.CSV else _parquet(table)
+    data = _csv(table, delimiter, escaped) if form is Format.CSV else _parquet(table, label)
     if target.suffix == ".gz":
         data = gzip.compress(data, mtime=0)
     write_exclusive(target, data)
     return Written(path=target, sha256=hashlib.sha256(data).hexdigest(), bytes=len(data), escaped=escaped)
 
 
-def write_exclusive(path: Path, data: bytes) -> None:
+def write_exclusive(path: Path, data: bytes, *, mode: int = 0o666) -> None:
     """Write a file that isn't there yet, all of it or nothing: temporary file, fsync, exclusive link.
+
+    Args:
+      path: Where.
+      data: What.
+      mode: Permissions before the process's umask.
 
     Raises:
       OutputError: It exists, or the file system refused.
@@ -78,7 +90,7 @@ def write_exclusive(path: Path, data: bytes) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
     try:
         try:
-            with temporary.open("xb") as stream:
+            with open(temporary, "xb", opener=partial(os.open, mode=mode)) as stream:
                 stream.write(data)
                 stream.flush()
                 os.fsync(stream.fileno())
@@ -109,9 +121,9 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _parquet(table: pa.Table) -> bytes:
+def _parquet(table: pa.Table, label: str) -> bytes:
     sink = io.BytesIO()
-    plain = pa.schema([field.remove_metadata() for field in table.schema], metadata=LABEL)
+    plain = pa.schema([field.remove_metadata() for field in table.schema], metadata={"dpsynth": label})
     pq.write_table(
         table.cast(plain).combine_chunks(), sink, compression="zstd", row_group_size=_ROW_GROUP, store_schema=True
     )

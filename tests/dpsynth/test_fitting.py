@@ -57,8 +57,19 @@ def test_a_saved_model_samples_the_same_and_a_changed_one_is_refused(tmp_path):
 
 
 def test_a_seeded_fit_says_not_private(tmp_path):
-    model = run(lines.ledger(tmp_path), test_seed=1)
+    book = lines.ledger(tmp_path)
+    model = run(book, test_seed=1)
     assert b"NOT PRIVATE" in model.sample(5).schema.metadata[b"dpsynth"]
+    saved = load_model(model.save(tmp_path / "wards.model"))
+    assert "NOT PRIVATE" in saved.label
+    assert "NOT PRIVATE" in book.release(model.release_id).plan["output"]
+    run(book)
+    assert "NOT PRIVATE" not in book.releases()[1].plan["output"]
+
+
+def test_a_saved_model_is_closed_to_others(tmp_path):
+    path = run(lines.ledger(tmp_path)).save(tmp_path / "wards.model")
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_used_key_is_refused_not_charged_twice(tmp_path):

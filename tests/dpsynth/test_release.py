@@ -1,5 +1,6 @@
 """The whole line: what is charged, published, refused, returned, and what an interruption leaves."""
 
+import base64
 import json
 import os
 from pathlib import Path
@@ -212,8 +213,18 @@ def test_a_seeded_run_says_not_private_everywhere(tmp_path):
     tables = [next(r.out.glob("*.parquet")) for r in (one, two)]
     assert tables[0].read_bytes() == tables[1].read_bytes()
     assert all("NOT-PRIVATE" in t.name for t in tables)
-    assert "NOT PRIVATE" in (one.out / "report.html").read_text()
+    assert {pq.read_schema(t).metadata[b"dpsynth"] for t in tables} == {
+        b"SYNTHETIC NOT PRIVATE: a test run from a seed"
+    }
+    inputs = {"schema.json", "policy.json"}
+    assert all(b"NOT PRIVATE" in _plain(p) for p in one.out.iterdir() if p.name not in inputs)
     assert not verify_release(one.out, one.public_key.read_bytes()).dossier.private
+
+
+def _plain(path: Path) -> bytes:
+    if path.name != "certificate.json":
+        return path.read_bytes()
+    return base64.b64decode(json.loads(path.read_bytes())["payload"])
 
 
 def test_the_annex_is_confidential_and_apart(released):

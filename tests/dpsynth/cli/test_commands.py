@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
 import pytest
 
 from dpsynth.cli import main
@@ -253,17 +254,23 @@ def test_init_looks_at_a_public_table(toy: Toy) -> None:
     toy.run("check", toy.table, "-s", draft)
 
 
+@pytest.mark.parametrize("seed", [None, 1])
 @pytest.mark.parametrize("name", ["rows.csv", "rows.parquet"])
-def test_a_sample_is_labelled(toy: Toy, name: str) -> None:
+def test_a_sample_is_labelled(toy: Toy, name: str, seed: int | None) -> None:
     from dpsynth.fitting import fit
 
     toy.make_ledger()
     model = toy.folder / "people.model"
-    fit(toy.table, toy.schema, epsilon=1.0, delta=1e-6, ledger=toy.ledger, synthesizer="independent").save(model)
+    budget = {"epsilon": 1.0, "delta": 1e-6}
+    fit(toy.table, toy.schema, **budget, ledger=toy.ledger, synthesizer="independent", test_seed=seed).save(model)
     answer = toy.run("sample", model, "-n", 20, "-o", toy.folder / name, "--seed", 3)
     assert "NOT RELEASED" in answer["label"]
-    assert Path(answer["out"]).name == f"NOT-RELEASED-{name}"
+    assert Path(answer["out"]).name == f"NOT-RELEASED-{'' if seed is None else 'NOT-PRIVATE-'}{name}"
     assert Path(answer["out"]).is_file()
+    if name.endswith(".parquet"):
+        label = pq.read_schema(answer["out"]).metadata[b"dpsynth"].decode()
+        assert label == answer["label"]
+        assert ("NOT PRIVATE" in label) == (seed is not None)
     toy.run("sample", model, "-n", 20, "-o", toy.folder / name, code=main.REFUSED)
     toy.run("sample", toy.schema, "-n", 20, "-o", toy.folder / "x.csv", code=main.REFUSED)
 

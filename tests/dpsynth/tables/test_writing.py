@@ -36,6 +36,11 @@ def test_parquet_keeps_names_order_and_types_and_says_synthetic(tmp_path):
     assert written.sha256 == hashlib.sha256(written.path.read_bytes()).hexdigest()
 
 
+def test_parquet_says_the_label_that_it_is_given(tmp_path):
+    written = write_table(TABLE, tmp_path / "t.parquet", label="NOT RELEASED ☃")
+    assert pq.read_schema(written.path).metadata[b"dpsynth"].decode() == "NOT RELEASED ☃"
+
+
 @pytest.mark.parametrize("name", ["t.parquet", "t.csv", "t.csv.gz"])
 def test_same_table_same_bytes(tmp_path, name):
     (tmp_path / "other").mkdir()
