@@ -10,7 +10,14 @@ from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
 from dpsynth.estimation import TreeModel, estimate_tree
 from dpsynth.measurement import Measurement
-from dpsynth.mechanisms import IndependentConfig, MstConfig, measure_independent, measure_mst
+from dpsynth.mechanisms import (
+    AdaptiveConfig,
+    IndependentConfig,
+    MstConfig,
+    measure_adaptive,
+    measure_independent,
+    measure_mst,
+)
 from dpsynth.noise.base import RandomSource
 from dpsynth.sources.base import MarginalSource
 
@@ -56,6 +63,7 @@ REGISTRY: dict[str, Synthesizer] = {
             name="independent", config=IndependentConfig(), measure=measure_independent, ways=1, adaptive=False
         ),
         Synthesizer(name="mst", config=MstConfig(), measure=measure_mst, ways=2, adaptive=True),
+        Synthesizer(name="adaptive", config=AdaptiveConfig(), measure=measure_adaptive, ways=2, adaptive=True),
     )
 }
 

@@ -1,0 +1,297 @@
+"""The house mechanism: a noisy tree, adaptive rounds that chase the model's largest errors, a last re-measurement.
+
+In the line of MST (arXiv:2108.04978) and AIM (arXiv:2201.12677), with the house's scores: an error counts above the
+noise that its effective cells would bring, weights are flat, candidates are pairs and triples whose model stays small.
+
+  1. one-way marginals, equal shares
+  2. all pairwise errors against independence, noisy; a maximum spanning tree of them; its pairs
+  3. rounds: fit, select the candidate with the largest score, measure it; shares grow when a round changed little
+  4. the maximal measured marginals once more, with what is left
+"""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accountant.calibrate import bounded_range_eta
+from accountant.price import Coordinate
+from accountant.spend import Side, Spend
+from dpsynth.domain import Clique, Domain
+from dpsynth.errors import ParameterError
+from dpsynth.estimation import Fit, TreeModel, estimate_total, fit_tree
+from dpsynth.estimation.feasible import TreeSizes
+from dpsynth.measurement import Measurement
+from dpsynth.mechanisms.shares import by_cells, sigmas, split
+from dpsynth.noise.base import RandomSource
+from dpsynth.noise.measure import measure_gaussian, measure_marginals
+from dpsynth.noise.seeds import draw_seed
+from dpsynth.noise.selection import select_exponential
+from dpsynth.sampling import generator, sample_codes
+from dpsynth.sources.base import MarginalSource
+from dpsynth.sources.memory import MemorySource
+
+SCORING_ROWS = 50_000
+"""Rows sampled from the model to score candidates; more gain nothing."""
+FIT_CALLS, FIT_TOLERANCE = 100, 1e-3
+WEIGHTS = {2: 10, 3: 7}
+"""Integer weight of a candidate's score by its number of attributes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdaptiveConfig:
+    """Shares of the budget and limits, all public.
+
+    Attributes:
+      one_way_share: For the one-way marginals.
+      tree_share: For the pairwise errors and the tree's pairs.
+      error_share: Of the tree's share, for the pairwise errors.
+      round_share: For the rounds.
+      selection_share: Of each round, for its selection.
+      rounds_per_attribute: Planned rounds, as a multiple of the number of attributes; fewer happen when shares grow.
+      penalty: Noise that a cell must beat, as a multiple of sigma.
+      saturation: A cell's penalty never exceeds this multiple of its expected count.
+      model_cells: Largest model, in cells of its junction tree.
+      candidate_cells: Largest candidate, in cells.
+    """
+
+    one_way_share: float = 0.05
+    tree_share: float = 0.20
+    error_share: float = 0.15
+    round_share: float = 0.45
+    selection_share: float = 0.10
+    rounds_per_attribute: int = 3
+    penalty: float = 0.6
+    saturation: float = 4.0
+    model_cells: int = 1_000_000
+    candidate_cells: int = 200_000
+
+    def __post_init__(self) -> None:
+        shares = (self.one_way_share, self.tree_share, self.round_share)
+        parts = (*shares, self.error_share, self.selection_share)
+        counts = (self.rounds_per_attribute, self.model_cells, self.candidate_cells)
+        if not (all(0 < s < 1 for s in parts) and sum(shares) < 1 and min(counts) >= 1 and self.penalty >= 0):
+            raise ParameterError(
+                f"The settings of adaptive have the shares {parts} and the limits {counts}.",
+                "Shares lie between 0 and 1, the first three leave something for the end, and limits are at least 1.",
+                "Mend the settings.",
+            )
+
+
+def measure_adaptive(
+    source: MarginalSource,
+    config: AdaptiveConfig,
+    *,
+    amount: int,
+    coordinate: Coordinate,
+    spend: Spend,
+    random: RandomSource,
+    sides: tuple[Side, ...] = (Side.TRAINING,),
+) -> list[Measurement]:
+    """Measure one-way marginals, a tree of pairs, and adaptively chosen pairs and triples.
+
+    Args:
+      source: Exact marginals of the records.
+      config: Shares and limits.
+      amount: Budget, in units of the coordinate.
+      coordinate: The ledger's coordinate.
+      spend: Charged before each draw.
+      random: Source of the noise.
+      sides: Whose records ``source`` holds.
+
+    Returns:
+      All measurements, repeats included.
+
+    Privacy:
+      Spends DiscreteGaussian events (marginals: L2 sensitivity ``source.max_rows``; the vector of pairwise errors:
+      ``source.max_rows`` sqrt(#pairs)) and a BoundedRange per round, together at most ``amount``. A score is an integer
+      weight times the L1 error against a table of whole numbers, so its sensitivity is the largest weight among the
+      candidates offered times ``source.max_rows``; penalties are public or accounted. Add-remove of one unit.
+      Checked by: tests/oracles/test_adaptive.py::test_selection_of_a_round,
+        tests/oracles/test_adaptive.py::test_noisy_errors_of_the_tree
+
+    Raises:
+      BudgetExceeded: A charge was refused; nothing of that step was drawn.
+    """
+    run = _Adaptive(
+        source=source, config=config, coordinate=coordinate, spend=spend, random=random, sides=sides
+    )
+    shares = (config.one_way_share, config.tree_share, config.round_share)
+    one_ways, tree, rounds, rest = split(amount, (*shares, 1.0 - sum(shares)))
+    measured = run.measure([(n,) for n in source.domain.names], one_ways, None, "one-way marginals")
+    if len(source.domain.names) == 1:
+        return measured
+    total = estimate_total(measured)
+    measured += run.tree(measured, total, tree)
+    measured += run.rounds(measured, total, rounds)
+    return measured + run.again(measured, total, rest)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Adaptive:
+    source: MarginalSource
+    config: AdaptiveConfig
+    coordinate: Coordinate
+    spend: Spend
+    random: RandomSource
+    sides: tuple[Side, ...]
+
+    @property
+    def domain(self) -> Domain:
+        return self.source.domain
+
+    def measure(
+        self, cliques: Sequence[Clique], amount: int, weights: Sequence[float] | None, label: str
+    ) -> list[Measurement]:
+        """Marginals with shares of ``amount`` by weight; equal shares where there are none."""
+        amounts = split(amount, weights or [1.0] * len(cliques))
+        noise = sigmas(amounts, coordinate=self.coordinate, sensitivity=self.source.max_rows)
+        return measure_marginals(
+            self.source, cliques, sigmas=noise, spend=self.spend, random=self.random, label=label, sides=self.sides
+        )
+
+    def tree(self, one_ways: Sequence[Measurement], total: float, amount: int) -> list[Measurement]:
+        """The pairs of a maximum spanning tree of noisy pairwise errors against independence."""
+        pairs = list(itertools.combinations(self.domain.names, 2))
+        errors, rest = split(amount, (self.config.error_share, 1.0 - self.config.error_share))
+        share = {m.clique[0]: _positive_share(m) for m in one_ways}
+        exact = np.array([_error(x, total * np.outer(share[q[0]], share[q[1]])) for q, x in self.source.counts(pairs)])
+        sensitivity = self.source.max_rows * math.sqrt(len(pairs))
+        (sigma,) = sigmas([errors], coordinate=self.coordinate, sensitivity=sensitivity)
+        noisy = measure_gaussian(
+            exact,
+            sigma=sigma,
+            sensitivity=sensitivity,
+            spend=self.spend,
+            random=self.random,
+            label="errors of all pairs against independence",
+            sides=self.sides,
+        )
+        typical = self._sigma(rest // (len(self.domain.names) - 1))
+        gains = [
+            float(e) - self.config.penalty * typical * min(self.domain.cells(q), total / 3)
+            for q, e in zip(pairs, noisy.tolist(), strict=True)
+        ]
+        edges = _spanning_tree(self.domain, pairs, gains)
+        return self.measure(edges, rest, by_cells(self.domain, edges), "pairs of the tree")
+
+    def rounds(self, measured: Sequence[Measurement], total: float, amount: int) -> list[Measurement]:
+        """Select the candidate whose error exceeds its noise most, measure it, fit; until ``amount`` is used up."""
+        config, found = self.config, list(measured)
+        candidates = _candidates(self.domain, config)
+        exact = {q: x.ravel() for q, x in self.source.counts(candidates)}
+        sizes = TreeSizes(self.domain, [m.clique for m in found])
+        share = max(1, amount // (config.rounds_per_attribute * len(self.domain.names)))
+        left, fit = amount, self._fit(found, total, None)
+        while left > 0:
+            share = share if left >= 2 * share else left
+            used = (amount - left + share) / amount
+            selection, measurement = split(share, (config.selection_share, 1.0 - config.selection_share))
+            sigma = self._sigma(measurement)
+            offered = [
+                q for q in candidates if _inside(q, fit.model) or sizes.cells_with(q) <= config.model_cells * used
+            ]
+            expected = _expected(fit.model, offered, total, self.random)
+            chosen = self._select(offered, exact, expected, selection=selection, sigma=sigma)
+            found += self.measure([chosen], measurement, None, "chosen in a round")
+            sizes.add(chosen)
+            fit = self._fit(found, total, fit)
+            left -= share
+            change = np.abs(total * fit.model.marginal(chosen).ravel() - expected[chosen]).sum()
+            if change <= self._penalty(expected[chosen], sigma):
+                share = 4 * share
+        return found[len(measured) :]
+
+    def again(self, measured: Sequence[Measurement], total: float, amount: int) -> list[Measurement]:
+        """Measure the maximal measured cliques once more, in shares by their effective noise."""
+        cliques = list(dict.fromkeys(m.clique for m in measured))
+        maximal = [q for q in cliques if not any(set(q) < set(r) for r in cliques)]
+        model = self._fit(measured, total, None).model
+        sigma = self._sigma(amount // len(maximal))
+        weights = [
+            (self.domain.cells(q) * max(1.0, np.minimum(1.0, total * model.marginal(q) / sigma).sum())) ** (2 / 3)
+            for q in maximal
+        ]
+        return self.measure(maximal, amount, weights, "measured again")
+
+    def _select(
+        self,
+        offered: Sequence[Clique],
+        exact: dict[Clique, NDArray[np.int64]],
+        expected: dict[Clique, NDArray[np.float64]],
+        *,
+        selection: int,
+        sigma: float,
+    ) -> Clique:
+        scores = [
+            WEIGHTS[len(q)] * (_error(exact[q], expected[q]) - round(self._penalty(expected[q], sigma)))
+            for q in offered
+        ]
+        heaviest = max(WEIGHTS[len(q)] for q in offered)
+        chosen = select_exponential(
+            scores,
+            sensitivity=heaviest * self.source.max_rows,
+            eta=bounded_range_eta(amount=selection, coordinate=self.coordinate),
+            spend=self.spend,
+            random=self.random,
+            label="which marginal to measure",
+            sides=self.sides,
+        )
+        return offered[chosen]
+
+    def _penalty(self, expected: NDArray[np.float64], sigma: float) -> float:
+        return float(np.minimum(self.config.penalty * sigma, self.config.saturation * expected).sum())
+
+    def _sigma(self, amount: int) -> float:
+        return sigmas([amount], coordinate=self.coordinate, sensitivity=self.source.max_rows)[0]
+
+    def _fit(self, measured: Sequence[Measurement], total: float, warm: Fit | None) -> Fit:
+        return fit_tree(
+            self.domain, measured, total=total, warm=warm, max_calls=FIT_CALLS, tolerance=FIT_TOLERANCE
+        )
+
+
+def _error(exact: NDArray[np.int64], expected: NDArray[np.float64]) -> int:
+    """L1 error against a table rounded to whole numbers: one record changes it by at most 1. Private."""
+    return int(np.abs(exact.ravel() - np.rint(expected.ravel()).astype(np.int64)).sum())
+
+
+def _positive_share(measurement: Measurement) -> NDArray[np.float64]:
+    positive = np.maximum(measurement.values, 0.5)
+    return np.asarray(positive / positive.sum())
+
+
+def _spanning_tree(domain: Domain, pairs: Sequence[Clique], gains: Sequence[float]) -> list[Clique]:
+    component = {n: n for n in domain.names}
+    edges = []
+    for _, pair in sorted(zip(gains, pairs, strict=True), key=lambda g: (-g[0], g[1])):
+        old, new = component[pair[0]], component[pair[1]]
+        if old != new:
+            edges.append(pair)
+            component = {n: new if c == old else c for n, c in component.items()}
+    return edges
+
+
+def _candidates(domain: Domain, config: AdaptiveConfig) -> list[Clique]:
+    sets = (q for k in WEIGHTS for q in itertools.combinations(domain.names, k))
+    small = [q for q in sets if domain.cells(q) <= config.candidate_cells]
+    return small or [min(itertools.combinations(domain.names, 2), key=domain.cells)]
+
+
+def _inside(clique: Clique, model: TreeModel) -> bool:
+    return any(set(clique) <= set(c) for c in model.tree.cliques)
+
+
+def _expected(
+    model: TreeModel, cliques: Sequence[Clique], total: float, random: RandomSource
+) -> dict[Clique, NDArray[np.float64]]:
+    """Expected counts of each clique, from a sample of the model. A function of accounted outputs.
+
+    Privacy:
+      None; post-processing.
+    """
+    sample = MemorySource(model.domain, sample_codes(model, SCORING_ROWS, rng=generator(draw_seed(random))))
+    return {q: x.ravel() * (total / SCORING_ROWS) for q, x in sample.counts(cliques)}

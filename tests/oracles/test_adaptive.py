@@ -1,0 +1,83 @@
+"""The exact neighbour oracle on the steps of `adaptive` that read records: its noisy errors and its selections.
+
+Measurements of marginals are those of every mechanism (test_neighbours); fits and samples read no record.
+"""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from accountant.price import AMOUNT_UNIT, Coordinate
+from accountant.spend import Side
+from dpsynth.domain import Domain
+from dpsynth.mechanisms import adaptive
+from dpsynth.mechanisms.adaptive import AdaptiveConfig
+from dpsynth.sources.memory import MemorySource
+from tests.oracles.enumerator import price_holds
+
+CUBE = Domain.of({"a": 2, "b": 2, "c": 2})
+RECORDS = tuple(itertools.product((0, 1), repeat=3))
+PAIRS = [(data, tuple(sorted((*data, record)))) for data in ((), *((r,) for r in RECORDS)) for record in RECORDS]
+OFFERED = [("a", "b"), ("b", "c"), ("a", "b", "c")]
+EXPECTED = {
+    ("a", "b"): np.array([1.6, 0.2, 0.0, 2.4]),
+    ("b", "c"): np.array([0.9, 0.0, 3.3, 0.1]),
+    ("a", "b", "c"): np.array([0.2, 1.4, 0.0, 0.6, 2.2, 0.0, 0.4, 0.9]),
+}
+
+
+def steps(records, spend, random):
+    source = MemorySource(CUBE, np.array(records, dtype=np.uint8).reshape(-1, 3).T.copy())
+    return adaptive._Adaptive(
+        source=source,
+        config=AdaptiveConfig(error_share=0.9),
+        coordinate=Coordinate.GDP,
+        spend=spend,
+        random=random,
+        sides=(Side.TRAINING,),
+    )
+
+
+@pytest.mark.parametrize("mu_squared", [0.1, 2.0])
+def test_selection_of_a_round(mu_squared):
+    """Pairs weigh 10, triples 7: the heaviest offered is the sensitivity, and errors go up or down with a record."""
+
+    def mechanism(records, spend, random):
+        run = steps(records, spend, random)
+        exact = {q: x.ravel() for q, x in run.source.counts(OFFERED)}
+        return run._select(OFFERED, exact, EXPECTED, selection=int(mu_squared * AMOUNT_UNIT), sigma=1.0)
+
+    mu, real = price_holds(mechanism, PAIRS, floor=0.0)
+    assert mu_squared * (1 - 1e-6) < mu**2 <= mu_squared
+    assert 0.4 < real <= 1.0 + 1e-9
+
+
+def test_noisy_errors_of_the_tree(monkeypatch):
+    """One record moves each of the three errors by 1: L2 sensitivity sqrt(3)."""
+    released = []
+    monkeypatch.setattr(adaptive._Adaptive, "measure", lambda *_: [])
+    shipped = adaptive.measure_gaussian
+
+    def recording(exact, **given):
+        released.append(shipped(exact, **given))
+        return released[-1]
+
+    monkeypatch.setattr(adaptive, "measure_gaussian", recording)
+
+    def mechanism(records, spend, random):
+        run = steps(records, spend, random)
+        one_ways = [_Known((n,)) for n in CUBE.names]
+        run.tree(one_ways, 4.0, int(4.0 * AMOUNT_UNIT))
+        return tuple(released.pop().tolist())
+
+    mu, real = price_holds(mechanism, PAIRS[:8], floor=3e-6)
+    assert 3.59 < mu**2 <= 3.6
+    assert 0.5 < real <= 1.01
+
+
+class _Known:
+    """A one-way measurement that is the same in every data set."""
+
+    def __init__(self, clique):
+        self.clique, self.values, self.sigma = clique, np.array([3, 1]), 1.0
