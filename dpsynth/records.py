@@ -37,6 +37,9 @@ class CodedRecords:
 def read_records(handle: TableHandle, encoder: Encoder, *, unit: PrivacyUnit, key: bytes) -> CodedRecords:
     """Read and encode every record, and bound the rows of each unit by a keyed choice.
 
+    With an id column, records without an id are left out before anything is counted: they belong to different people,
+    so no choice among them would bound what one of these people changes.
+
     Args:
       handle: The table, whose ledger reservation was touched.
       encoder: The public encoding; total, so no record can refuse a release.
@@ -49,9 +52,12 @@ def read_records(handle: TableHandle, encoder: Encoder, *, unit: PrivacyUnit, ke
     parts: list[Codes] = []
     ids: list[bytes] = []
     for block in handle.blocks():
-        parts.append(encoder.encode(block))
+        codes = encoder.encode(block)
         if unit.column is not None:
-            ids.extend(encoder.unit_ids(block))
+            found = encoder.unit_ids(block)
+            codes = codes[:, np.array([name is not None for name in found], dtype=np.bool_)]
+            ids.extend(name for name in found if name is not None)
+        parts.append(codes)
     domain = encoder.domain
     codes = np.concatenate(parts, axis=1) if parts else np.zeros((len(domain.names), 0), dtype=np.uint8)
     if unit.column is None:

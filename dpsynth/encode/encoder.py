@@ -88,10 +88,10 @@ class Encoder:
                 arrays[name] = surrogates(codes.shape[1], fields.field(name).type)
         return pa.table([arrays[name] for name in fields.names], schema=fields)
 
-    def unit_ids(self, block: Block) -> list[bytes]:
+    def unit_ids(self, block: Block) -> list[bytes | None]:
         """A key of bytes for the privacy unit of each record; records with equal keys are one unit's.
 
-        Records without an id are one unit together: nobody gets more than ``max_rows`` rows by leaving the id out.
+        None where a record has no id (null, NaN or empty): nobody's rows can be bounded there, so it isn't counted.
 
         Raises:
           ParameterError: The privacy unit is a row; no column identifies it.

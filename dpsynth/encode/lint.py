@@ -18,9 +18,11 @@ def lint_table(handle: TableHandle) -> list[str]:
       Lines of text, the first of which says that they are confidential. Columns and counts are named, values aren't.
     """
     encoder = Encoder.of(handle.schema)
-    rows, counts = 0, {name: Counter[str]() for name in encoder.domain.names}
+    unit = handle.schema.privacy_unit.column
+    rows, nobodies, counts = 0, 0, {name: Counter[str]() for name in encoder.domain.names}
     for block in handle.blocks():
         rows += len(next(iter(block.values())))
+        nobodies += 0 if unit is None else encoder.unit_ids(block).count(None)
         for name, column in zip(encoder.domain.names, encoder.columns, strict=True):
             counts[name].update(column.problems(block[name]))
     found = [
@@ -28,4 +30,9 @@ def lint_table(handle: TableHandle) -> list[str]:
         for name, problems in counts.items()
         for problem, count in problems.items()
     ]
+    lines = handle.lines_left_out()
+    if lines:
+        found.append(f"{lines} lines are no records: their quotes don't balance, or they have another number of fields")
+    if nobodies:
+        found.append(f"{nobodies} of {rows} records have no id in {unit!r}, and are left out of every release")
     return [CONFIDENTIAL, f"{rows} records were read.", *(found or ["Every value fits its declaration."])]

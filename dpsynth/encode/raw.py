@@ -1,7 +1,9 @@
 """Raw Arrow arrays to numbers and label indices: total functions, whatever the arrays hold."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -166,22 +168,48 @@ _LEVELS: dict[str, Callable[[Any, Sequence[str]], Levels]] = {
 }
 
 
-def keys(array: pa.Array) -> list[bytes]:
-    """A key of bytes for each value of an id column: equal values have equal keys, and null is one value.
+def keys(array: pa.Array) -> list[bytes | None]:
+    """A key of bytes for each value of an id column: equal values have equal keys; None where there is no id.
 
-    Whole numbers and their text have the same key, so that a file's type doesn't matter.
+    A whole number has one key, stored as an integer, a float, a decimal or the text of any of these, so that neither a
+    file's type nor a mix of types splits a person. There is no id in a null, a NaN or an empty text.
     """
     if family(array.type) == "dictionary":
-        inner = [*keys(array.dictionary), b"\0"]
+        inner = [*keys(array.dictionary), None]
         return [inner[i] for i in _indices(array).tolist()]
-    if family(array.type) in ("text", "binary"):
-        return [b"\1" + value if value else b"\0" for value in _binary(array).to_pylist()]
-    return [b"\0" if value is None else b"\1" + _key(value) for value in array.to_pylist()]
+    write = _KEYS.get(family(array.type), _text_keys)
+    return [_key(text) for text in write(array)]
 
 
-def _key(value: int | float) -> bytes:
-    whole = isinstance(value, float) and value.is_integer()
-    return str(int(value) if whole else value).encode()
+def _text_keys(array: Any) -> list[bytes | None]:
+    texts: list[bytes | None] = _binary(array).to_pylist()
+    return texts
+
+
+def _number_keys(array: Any) -> list[bytes | None]:
+    return [None if value is None or value != value else str(value).encode() for value in array.to_pylist()]
+
+
+_KEYS: dict[str, Callable[[Any], list[bytes | None]]] = {
+    "int": _number_keys,
+    "float": _number_keys,
+    "decimal": _number_keys,
+    "null": lambda array: [None] * len(array),
+    "bool": lambda array: [None if value is None else str(value).lower().encode() for value in array.to_pylist()],
+}
+_WHOLE = re.compile(rb"(-?\d+)\.0+")
+_EXPONENT = re.compile(rb"-?\d(?:\.\d+)?[eE]\+\d{2,3}")
+"""How a large float (``e``) or decimal (``E``) is spelled."""
+
+
+def _key(text: bytes | None) -> bytes | None:
+    if not text:
+        return None
+    if text.endswith(b"0") and (whole := _WHOLE.fullmatch(text)):
+        text = whole[1] if whole[1] != b"-0" else b"0"
+    elif b"+" in text and _EXPONENT.fullmatch(text) and np.isfinite(float(text)):
+        text = str(int(float(text) if b"e" in text else Decimal(text.decode()))).encode()
+    return b"\1" + text
 
 
 def _binary(array: Any) -> Any:

@@ -1,9 +1,14 @@
-"""CSV files: one physical line is one record, parsed on its own, so that no record can change another."""
+"""CSV files: a record is one physical line, decided from that line alone, so that no record can change another.
 
-import csv
+A line whose quotes don't balance, or whose fields aren't as many as the header's, is no record. So a field with a line
+break makes no record of any of its lines, but for one that looks like a record itself.
+"""
+
 import gzip
+import re
 import zlib
 from collections.abc import Iterator
+from functools import lru_cache
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -16,6 +21,7 @@ MAX_LINE = 2**20
 """Bytes of a line that are read; the rest of a longer one is skipped."""
 _BOM = b"\xef\xbb\xbf"
 _OTHER_DELIMITERS = (",", ";", "\t", "|")
+Fields = list[bytes]
 
 
 def read_header(path: Path, delimiter: str) -> tuple[str, ...]:
@@ -35,40 +41,47 @@ def read_header(path: Path, delimiter: str) -> tuple[str, ...]:
     if not line or b"\0" in line or line[:2] in (b"\xff\xfe", b"\xfe\xff"):
         raise _bad_header(path, "its first line is empty or not UTF-8 (UTF-16, perhaps)")
     try:
-        text = line.decode()
+        line.decode()
     except UnicodeDecodeError:
         raise _bad_header(path, "its first line isn't UTF-8") from None
-    fields = _fields(text, delimiter)
-    other = next((d for d in _OTHER_DELIMITERS if d != delimiter and len(_fields(text, d)) > 1), None)
+    fields = _fields(line, delimiter.encode())
+    if fields is None:
+        raise _bad_header(path, "the quotes in its first line don't balance")
+    counts = {other: len(_fields(line, other.encode()) or []) for other in _OTHER_DELIMITERS if other != delimiter}
+    other = next((other for other, count in counts.items() if count > 1), None)
     if len(fields) == 1 and other is not None:
         raise TableError(
             f"The header of {path.name!r} has one field with the delimiter {delimiter!r}.",
-            f"With {other!r} it has {len(_fields(text, other))}.",
+            f"With {other!r} it has {counts[other]}.",
             f"Give the delimiter {other!r}, or write the file with {delimiter!r}.",
         )
-    return tuple(fields)
+    return tuple(field.decode() for field in fields)
 
 
 def read_blocks(
     path: Path, header: tuple[str, ...], columns: tuple[str, ...], delimiter: str, rows: int
 ) -> Iterator[dict[str, pa.Array]]:
-    """Blocks of at most ``rows`` records: the bytes of each field of ``columns``, null where a line is too short.
+    """Blocks of at most ``rows`` records: the bytes of each field of ``columns``.
 
-    A line without any byte is no record. Raises nothing that a record's content could cause.
+    Lines that are no records are left out. Raises nothing that a line's content could cause.
 
     Raises:
       TableError: The file, or its compression, can't be read to the end.
     """
     wanted = [(name, header.index(name)) for name in columns]
-    try:
-        with _opened(path) as stream:
-            lines = _lines(stream)
-            next(lines, None)
-            records = (line for line in lines if line)
-            while block := list(islice(records, rows)):
-                yield _columns(block, wanted, len(header), delimiter)
-    except (OSError, EOFError, zlib.error) as error:
-        raise unreadable(path, error) from None
+    records = (record for record in _records(path, len(header), delimiter) if record is not None)
+    while block := list(islice(records, rows)):
+        fields = list(zip(*block, strict=True))
+        yield {name: pa.array(fields[i], pa.large_binary()) for name, i in wanted}
+
+
+def lines_left_out(path: Path, width: int, delimiter: str) -> int:
+    """CONFIDENTIAL: how many lines are no records, but for empty ones.
+
+    Raises:
+      TableError: The file, or its compression, can't be read to the end.
+    """
+    return sum(record is None for record in _records(path, width, delimiter))
 
 
 def unreadable(path: Path, error: Exception) -> TableError:
@@ -95,27 +108,43 @@ def _lines(stream: BinaryIO) -> Iterator[bytes]:
         yield line.rstrip(b"\r\n")
 
 
-def _columns(
-    lines: list[bytes], wanted: list[tuple[str, int]], width: int, delimiter: str
-) -> dict[str, pa.Array]:
+def _records(path: Path, width: int, delimiter: str) -> Iterator[Fields | None]:
+    """The fields of each line after the first that has a byte; None where it is no record."""
     sep = delimiter.encode()
-    records = [_record(line, delimiter) if b'"' in line else line.split(sep) for line in lines]
-    missing: list[bytes | None] = [None] * width
-    even = [record if len(record) == width else (record + missing)[:width] for record in records]
-    columns = list(zip(*even, strict=True))
-    return {name: pa.array(columns[i], pa.large_binary()) for name, i in wanted}
-
-
-def _record(line: bytes, delimiter: str) -> list[bytes | None]:
-    text = line.decode(errors="surrogateescape")
-    return [field.encode(errors="surrogateescape") for field in _fields(text, delimiter)]
-
-
-def _fields(text: str, delimiter: str) -> list[str]:
     try:
-        return next(csv.reader([text], delimiter=delimiter), [])
-    except csv.Error:
-        return text.split(delimiter)
+        with _opened(path) as stream:
+            lines = _lines(stream)
+            next(lines, None)
+            for line in lines:
+                if line:
+                    fields = _fields(line, sep)
+                    yield fields if fields is not None and len(fields) == width else None
+    except (OSError, EOFError, zlib.error) as error:
+        raise unreadable(path, error) from None
+
+
+def _fields(line: bytes, sep: bytes) -> Fields | None:
+    """The fields of one line, or None where its quotes don't balance; linear in its length."""
+    if b'"' not in line:
+        return line.split(sep)
+    if line.count(b'"') % 2:
+        return None
+    field, out, at = _pattern(sep), list[bytes](), 0
+    while at <= len(line):
+        found = field.match(line, at)
+        if found is None:
+            return None
+        quoted, rest = found.groups()
+        out.append(rest if quoted is None else quoted.replace(b'""', b'"') + rest)
+        at = found.end() + 1
+    return out
+
+
+@lru_cache
+def _pattern(sep: bytes) -> re.Pattern[bytes]:
+    """One field, in quotes (with what follows them) or without."""
+    other = b"[^" + re.escape(sep) + b"]*+"
+    return re.compile(b'(?:"((?:[^"]++|"")*+)"|(?!"))(' + other + b")", re.DOTALL)
 
 
 def _bad_header(path: Path, why: str) -> TableError:

@@ -25,10 +25,12 @@ class TableHandle:
       schema: The declaration that it was checked against.
     """
 
-    __slots__ = ("_read", "schema", "structure")
+    __slots__ = ("_left_out", "_read", "schema", "structure")
 
-    def __init__(self, *, structure: Structure, schema: TableSchema, read: Reader) -> None:
-        self.structure, self.schema, self._read = structure, schema, read
+    def __init__(
+        self, *, structure: Structure, schema: TableSchema, read: Reader, left_out: Callable[[], int] = lambda: 0
+    ) -> None:
+        self.structure, self.schema, self._read, self._left_out = structure, schema, read, left_out
 
     def __repr__(self) -> str:
         return f"TableHandle({self.schema.name!r}, {self.structure.format.value}, {len(self.structure.arrow)} columns)"
@@ -46,6 +48,14 @@ class TableHandle:
         if rows < 1:
             raise ParameterError(f"Blocks of {rows} rows can't be read.", "A block has at least one.", "Use rows >= 1.")
         return self._read(rows)
+
+    def lines_left_out(self) -> int:
+        """CONFIDENTIAL: how many lines of a CSV file are no records; 0 for tables of other forms.
+
+        Raises:
+          TableError: The file can't be read to the end.
+        """
+        return self._left_out()
 
 
 def open_table(table: Any, schema: Schema | TableSchema, *, delimiter: str = ",") -> TableHandle:
@@ -166,11 +176,12 @@ def _open_file(path: Path, schema: TableSchema, delimiter: str) -> TableHandle:
     header, fields = file_fields(path, delimiter)
     check_header(header, schema)
     columns = _columns_to_read(schema, header)
-    arrow = released_fields(schema, fields, header)
+    arrow, form = released_fields(schema, fields, header), file_format(path)
     return TableHandle(
-        structure=Structure(format=file_format(path), header=header, arrow=arrow, delimiter=delimiter),
+        structure=Structure(format=form, header=header, arrow=arrow, delimiter=delimiter),
         schema=schema,
         read=lambda rows: read_all(path, columns, delimiter, rows),
+        left_out=lambda: csv_file.lines_left_out(path, len(header), delimiter) if form is Format.CSV else 0,
     )
 
 

@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from dpsynth.encode import Encoder
@@ -56,6 +57,19 @@ def test_the_order_of_the_file_doesnt_matter():
     data = lines.table(600, people=60)
     shuffled = data.take(np.random.default_rng(0).permutation(600))
     assert rows_of(read(data, declared).source) == rows_of(read(shuffled, declared).source)
+
+
+@pytest.mark.parametrize("absent", [None, ""])
+def test_people_without_an_id_change_nothing(absent):
+    """They could be many people, of whom a bound on rows per id would let one move other people's rows."""
+    declared = lines.schema(lines.PERSON_SCHEMA)
+    data = lines.table(60, people=20)
+    more = pa.concat_tables([data, data.set_column(0, "person", pa.array([absent] * 60, pa.string()))])
+    read_more = read(more.take(np.random.default_rng(1).permutation(120)), declared)
+    assert rows_of(read_more.source) == rows_of(read(data, declared).source)
+    assert len(read_more.unit_ids) == len(set(data["person"].to_pylist()))
+    nobody = data.set_column(0, "person", pa.nulls(60, pa.string()))
+    assert rows_of(read(nobody, declared).source) == []
 
 
 def test_rows_without_ids_have_fresh_coins():

@@ -258,12 +258,30 @@ def test_unit_ids_do_not_depend_on_the_type_of_the_column():
     assert encoder.domain.names == ("x",)
     arrays = [
         pa.array([7, None, 7, 8]), pa.array([7.0, None, 7.0, 8.0]), pa.array(["7", None, "7", "8"]),
-        pa.array([b"7", b"", b"7", b"8"]), pa.array(["7", None, "7", "8"]).dictionary_encode(),
+        pa.array(["7.0", "", "7.00", "8"]), pa.array([7, math.nan, 7, 8], pa.float32()),
+        pa.array([7, None, 7, 8], pa.decimal128(9, 2)), pa.array([b"7", b"", b"7", b"8"]),
+        pa.array(["7", None, "7", "8"]).dictionary_encode(),
     ]
     for array in arrays:
-        assert encoder.unit_ids({"id": array}) == [b"\x017", b"\0", b"\x017", b"\x018"]
+        assert encoder.unit_ids({"id": array}) == [b"\x017", None, b"\x017", b"\x018"]
     with pytest.raises(ParameterError):
         Encoder.of(schema_of("kind: boolean")).unit_ids({"x": arrays[0]})
+
+
+def test_equal_ids_of_mixed_types_are_one_key_and_others_are_not():
+    def ids(*values: object) -> list[bytes | None]:
+        (block,) = open_table(pd.DataFrame({"id": pd.Series(values, dtype=object), "x": True}), PEOPLE).blocks()
+        return Encoder.of(PEOPLE).unit_ids(block)
+
+    twelve = (12, 12.0, "12", "12.0", b"12", np.int8(12), np.float32(12), Decimal("12.00"), "12.000")
+    assert set(ids(*twelve)) == {b"\x0112"}
+    large = ids(10**17, 1e17, "100000000000000000", Decimal("1E+17"), 12345678901234567168, 1.2345678901234567e19)
+    assert len(set(large[:4])) == 1
+    assert large[4] == large[5]
+    assert ids(0, -0.0, "0", "-0.0") == [b"\x010"] * 4
+    apart = ("12", "012", " 12", "12.5", "12.", "-12", "12.0x", "1e5", "100000", "1e+999", "12.05", "-0", "0")
+    assert len(set(ids(*apart))) == len(apart)
+    assert ids(None, "", b"", math.nan, pd.NA, np.float64("nan")) == [None] * 6
 
 
 @pytest.mark.parametrize(
@@ -297,6 +315,22 @@ def test_lint_counts_and_names_no_value():
     assert not any("secret" in line for line in lines)
 
 
+def test_lint_counts_lines_that_are_no_records(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_bytes(b'x\n1\n"2\n3"\n4,5\n\n')
+    lines = lint_table(open_table(path, schema_of("kind: integer, bounds: [0, 5]")))
+    assert lines[1:] == [
+        "1 records were read.",
+        "3 lines are no records: their quotes don't balance, or they have another number of fields",
+    ]
+
+
+def test_lint_counts_records_without_an_id():
+    table = pa.table({"id": ["a", None, "", "b"], "x": [True] * 4})
+    lines = lint_table(open_table(table, PEOPLE))
+    assert lines[2:] == ["2 of 4 records have no id in 'id', and are left out of every release"]
+
+
 def test_drafts(tmp_path):
     table = pa.table({"a b: c": [1, 2], "🦄\n": ["x", "secret"], "when": pa.array([0, 1], pa.timestamp("s"))})
     draft = draft_schema(table)
@@ -310,7 +344,7 @@ def test_drafts(tmp_path):
     assert list(schema.table.columns) == ["a b: c", "🦄\n", "when"]
     assert lint_table(open_table(table, schema))[2:] == ["Every value fits its declaration."]
     path = tmp_path / "my file.csv"
-    path.write_bytes(b"n,f,s,e\n1,0.5,x,\n2,1e3,,\n")
+    path.write_bytes(b"n,f,s,e\n1,0.5,x,\n2,1e3,,\n3,1,lost\n")
     drafted = parse_schema(draft_schema(path, public=True)).table
     assert [(c.kind, c.nullable) for c in drafted.columns.values()] == [
         ("integer", False), ("real", False), ("categorical", True), ("text", False),
