@@ -1,5 +1,6 @@
 """How large a junction tree would become, without building it: elimination on bit masks."""
 
+import math
 from collections.abc import Iterable
 
 from dpsynth.domain import Clique, Domain
@@ -15,6 +16,7 @@ class TreeSizes:
         self._domain = domain
         self._bit = {n: i for i, n in enumerate(domain.names)}
         self._sizes = domain.sizes
+        self._cells: dict[int, int] = {}
         self._neighbours = [0] * len(domain.names)
         for clique in cliques:
             self.add(clique)
@@ -25,7 +27,7 @@ class TreeSizes:
 
     def cells_with(self, clique: Clique) -> int:
         """Cells of all maximal cliques together if ``clique`` were added."""
-        return _eliminated_cells(self._joined(clique), self._sizes)
+        return self._eliminated_cells(self._joined(clique))
 
     def _joined(self, clique: Clique) -> list[int]:
         bits = [self._bit[n] for n in clique]
@@ -36,30 +38,28 @@ class TreeSizes:
         return joined
 
 
-def _eliminated_cells(neighbours: list[int], sizes: tuple[int, ...]) -> int:
-    neighbours = list(neighbours)
-    weight = [_product(mask | 1 << v, sizes) for v, mask in enumerate(neighbours)]
-    left = set(range(len(neighbours)))
-    made: list[tuple[int, int]] = []
-    while left:
-        v = min(left, key=lambda u: (weight[u], u))
-        mask = neighbours[v]
-        made.append((mask | 1 << v, weight[v]))
-        left.discard(v)
-        around = mask
-        while around:
-            low = around & -around
-            u = low.bit_length() - 1
-            around ^= low
-            neighbours[u] = (neighbours[u] | mask) & ~low & ~(1 << v)
-            weight[u] = _product(neighbours[u] | low, sizes)
-    return sum(cells for i, (m, cells) in enumerate(made) if not any(m & n == m for n, _ in made[:i]))
+    def _eliminated_cells(self, neighbours: list[int]) -> int:
+        weight = [self._product(mask | 1 << v) for v, mask in enumerate(neighbours)]
+        left = list(range(len(neighbours)))
+        made: list[tuple[int, int]] = []
+        while left:
+            v = min(left, key=weight.__getitem__)
+            mask = neighbours[v]
+            made.append((mask | 1 << v, weight[v]))
+            left.remove(v)
+            around = mask
+            while around:
+                low = around & -around
+                u = low.bit_length() - 1
+                around ^= low
+                neighbours[u] = (neighbours[u] | mask) & ~low & ~(1 << v)
+                weight[u] = self._product(neighbours[u] | low)
+        return sum(cells for i, (m, cells) in enumerate(made) if not any(m & n == m for n, _ in made[:i]))
 
-
-def _product(mask: int, sizes: tuple[int, ...]) -> int:
-    out = 1
-    while mask:
-        low = mask & -mask
-        out *= sizes[low.bit_length() - 1]
-        mask ^= low
-    return out
+    def _product(self, mask: int) -> int:
+        """Cells of the attributes in a mask, remembered."""
+        found = self._cells.get(mask)
+        if found is None:
+            found = math.prod(s for i, s in enumerate(self._sizes) if mask >> i & 1)
+            self._cells[mask] = found
+        return found

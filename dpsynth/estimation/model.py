@@ -33,6 +33,10 @@ class TreeModel:
 
     def marginal(self, clique: Clique) -> Table:
         """Exact probability table of any clique, shape ``domain.shape(clique)``."""
+        wanted = set(clique)
+        for belief, home in zip(self.beliefs, self.tree.cliques, strict=True):
+            if wanted <= set(home):
+                return reduce_to(belief, home, self.domain.clique(clique))
         return marginal(self.tree, self.beliefs, self.domain.clique(clique))
 
     def log_density(self, codes: NDArray[Any]) -> Table:

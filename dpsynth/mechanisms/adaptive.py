@@ -294,4 +294,5 @@ def _expected(
       None; post-processing.
     """
     sample = MemorySource(model.domain, sample_codes(model, SCORING_ROWS, rng=generator(draw_seed(random))))
-    return {q: x.ravel() * (total / SCORING_ROWS) for q, x in sample.counts(cliques)}
+    scale = np.float64(total / SCORING_ROWS)
+    return {q: np.asarray(x.ravel() * scale, dtype=np.float64) for q, x in sample.counts(cliques)}
