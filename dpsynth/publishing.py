@@ -4,7 +4,7 @@ from pathlib import Path
 
 from accountant.ledger import Ledger, State
 from accountant.ledger.replay import VerifiedRelease
-from dpsynth.certificate.files import sha256_file
+from dpsynth.certificate.errors import VerificationFailed
 from dpsynth.certificate.writer import copy_release
 from dpsynth.errors import OutputError
 
@@ -45,25 +45,15 @@ def publish_stored(folder: Path, out: Path, kept: VerifiedRelease) -> Path:
             "Its run was interrupted before the ledger recorded its end; what it had reserved stays charged.",
             "Make a new release.",
         )
-    if not _as_recorded(folder, kept):
-        raise OutputError(
-            f"The stored release {kept.release_id} can't be published.",
-            "Its files aren't the ones that the ledger recorded.",
-            "Restore the ledger's folder from a copy, or make a new release.",
-        )
     try:
-        return copy_release(folder, out)
+        return copy_release(folder, out, kept.artefacts)
+    except VerificationFailed as failed:
+        raise OutputError(
+            f"The stored release {kept.release_id} can't be published.", failed.why, failed.next_step
+        ) from failed
     except OutputError as error:
         raise OutputError(
             error.what,
             f"Release {kept.release_id} is complete, charged and stored in {folder}; only its copy wasn't made.",
             f"Publish it with `dpsynth publish {folder} --out DIR` once there is room, to a folder that doesn't exist.",
         ) from error
-
-
-def _as_recorded(folder: Path, kept: VerifiedRelease) -> bool:
-    try:
-        found = {path.name: sha256_file(path) for path in folder.iterdir()}
-    except OSError:
-        return False
-    return found == dict(kept.artefacts)

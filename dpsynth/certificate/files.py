@@ -7,6 +7,7 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO
 
@@ -80,11 +81,23 @@ def sync_folder(folder: Path) -> None:
 
 def sha256_file(path: Path) -> str:
     """SHA-256 of a regular file, hexadecimal, in constant memory; a symlink is an OSError."""
+    with _open_regular(path) as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def read_file(path: Path) -> bytes:
+    """The bytes of a regular file; a symlink is an OSError."""
+    with _open_regular(path) as handle:
+        return handle.read()
+
+
+@contextmanager
+def _open_regular(path: Path) -> Iterator[BufferedReader]:
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as handle:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(errno.EINVAL, "not a regular file")
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+        yield handle
 
 
 @contextmanager

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from accountant import faults
 from dpsynth.certificate.dossier import Artefact
-from dpsynth.certificate.files import Content, refusing_disk, sha256_file, sync_folder, write_new
+from dpsynth.certificate.errors import VerificationFailed
+from dpsynth.certificate.files import Content, read_file, refusing_disk, sha256_file, sync_folder, write_new
 from dpsynth.errors import OutputError
 
 
@@ -123,11 +124,44 @@ def publish(staging: Staging) -> Path:
     return staging.target
 
 
-def copy_release(stored: Path, target: Path) -> Path:
-    """Publish a stored release once more, bit for bit, and return ``target``; refuses as :func:`publish` does."""
+def copy_release(stored: Path, target: Path, recorded: Mapping[str, str]) -> Path:
+    """Publish a stored release once more, bit for bit.
+
+    Args:
+      stored: Its folder.
+      target: The folder to make.
+      recorded: SHA-256 of each of its files, by name, as the ledger has them. What was staged is compared, not what is
+        stored: what changes in between isn't published.
+
+    Returns:
+      ``target``.
+
+    Raises:
+      VerificationFailed: The stored files aren't those recorded.
+      OutputError: ``target`` exists, or the disk refused.
+    """
     with open_staging(target) as staging:
-        stage(staging, {path.name: path.read_bytes() for path in sorted(stored.iterdir())})
+        staged = stage(staging, _contents(stored, recorded))
+        if {file.name: file.sha256 for file in staged} != dict(recorded):
+            raise _not_recorded()
         return publish(staging)
+
+
+def _contents(stored: Path, recorded: Mapping[str, str]) -> dict[str, Content]:
+    try:
+        if set(os.listdir(stored)) != set(recorded):
+            raise _not_recorded()
+        return {name: read_file(stored / name) for name in sorted(recorded)}
+    except OSError:
+        raise _not_recorded() from None
+
+
+def _not_recorded() -> VerificationFailed:
+    return VerificationFailed(
+        "The stored release can't be published.",
+        "Its files aren't the ones that the ledger recorded.",
+        "Restore the ledger's folder from a copy, or make a new release.",
+    )
 
 
 def _empty(outer: Path) -> None:

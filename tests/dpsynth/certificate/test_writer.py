@@ -2,17 +2,28 @@
 
 import errno
 import os
+import shutil
 import stat
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
 
 from accountant import faults
-from dpsynth.certificate import copy_release, open_staging, publish, stage, table_name
+from dpsynth.certificate import (
+    Staging,
+    VerificationFailed,
+    copy_release,
+    open_staging,
+    publish,
+    stage,
+    table_name,
+    writer,
+)
 from dpsynth.certificate.annex import write_annex
-from dpsynth.certificate.files import plain_name, write_new
+from dpsynth.certificate.files import plain_name, sha256_file, write_new
 from dpsynth.certificate.writer import unstage
 from dpsynth.errors import OutputError
 
@@ -184,8 +195,49 @@ def test_a_staged_table_can_be_destroyed(tmp_path: Path) -> None:
 
 
 def test_a_stored_release_is_copied_bit_for_bit(honest: Path, tmp_path: Path) -> None:
-    copied = copy_release(honest, tmp_path / "again")
+    copied = copy_release(honest, tmp_path / "again", hashes(honest))
     assert {p.name: p.read_bytes() for p in copied.iterdir()} == {p.name: p.read_bytes() for p in honest.iterdir()}
+
+
+def hashes(folder: Path) -> dict[str, str]:
+    """What a ledger would have recorded of a folder."""
+    return {path.name: sha256_file(path) for path in folder.iterdir()}
+
+
+def test_a_stored_file_that_changes_while_it_is_copied_is_not_published(
+    honest: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After any earlier look at it, and before the copy's own: what is compared is what was staged."""
+    stored = Path(shutil.copytree(honest, tmp_path / "stored"))
+    recorded = hashes(stored)
+
+    def late(target: Path) -> AbstractContextManager[Staging]:
+        (stored / "report.html").write_bytes(b"x")
+        return open_staging(target)
+
+    monkeypatch.setattr(writer, "open_staging", late)
+    with pytest.raises(VerificationFailed, match="aren't the ones"):
+        copy_release(stored, tmp_path / "again", recorded)
+    assert not (tmp_path / "again").exists()
+
+
+@pytest.mark.parametrize("damage", ["extra", "missing", "link", "gone"])
+def test_a_stored_folder_of_other_files_is_not_published(honest: Path, tmp_path: Path, damage: str) -> None:
+    stored = Path(shutil.copytree(honest, tmp_path / "stored"))
+    recorded = hashes(stored)
+    changes = {
+        "extra": lambda: (stored / "extra.txt").write_text("x"),
+        "missing": lambda: (stored / "report.html").unlink(),
+        "link": lambda: (
+            (stored / "report.html").unlink(),
+            (stored / "report.html").symlink_to(honest / "report.html"),
+        ),
+        "gone": lambda: shutil.rmtree(stored),
+    }
+    changes[damage]()
+    with pytest.raises(VerificationFailed):
+        copy_release(stored, tmp_path / "again", recorded)
+    assert not (tmp_path / "again").exists()
 
 
 def test_the_annex_is_closed_and_says_what_it_is(tmp_path: Path) -> None:
