@@ -4,14 +4,16 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from accountant.adjacency import PrivacyUnit
+from accountant.adjacency import Adjacency, PrivacyUnit
 from accountant.budget import CLAIM_SHARE, Budget
 from accountant.compose import price
+from accountant.errors import UnsupportedEvent
 from accountant.price import AMOUNT_UNIT, DELTA_UNIT, Coordinate, Price
 from accountant.spend import BOTH_SIDES, Side
 from dpsynth.encode import Encoder
 from dpsynth.errors import ParameterError
-from dpsynth.external import ExternalConfig, require_matching_claim
+from dpsynth.external import ExternalConfig, find_program, require_matching_claim
+from dpsynth.feasible_noise import require_drawable
 from dpsynth.gate import GatePlan, Policy, load_policy, plan_gate
 from dpsynth.schema import Schema
 from dpsynth.synthesizers import Synthesizer, check_size, find_synthesizer
@@ -184,12 +186,15 @@ def make_plan(
       The plan; nothing was touched.
 
     Raises:
-      ParameterError: A number is out of range, the domain is too large, or the budget is too small.
+      ParameterError: A number is out of range, the domain is too large, the budget is too small, or the program of an
+        outside synthesizer doesn't exist.
+      UnsupportedEvent: The privacy unit is replaced, not added or removed, or an outside claim isn't about it.
       GateRefused: The gate can't be paid within the budget.
       SchemaError: A column can't be released.
     """
     table = schema.table
     table.check_releasable()
+    _require_add_remove(table.unit)
     if rows is not None and not 1 <= rows <= 2**31:
         raise ParameterError(
             f"{rows} synthetic rows were asked for.", "The number lies between 1 and 2^31.", "Give another number."
@@ -199,8 +204,9 @@ def make_plan(
     if isinstance(synthesizer, str) and synthesizer.startswith("external:"):
         synthesizer = _load_external(synthesizer.removeprefix("external:"))
     chosen = synthesizer if isinstance(synthesizer, ExternalConfig) else find_synthesizer(synthesizer)
+    domain = Encoder.of(table).domain
     if isinstance(chosen, Synthesizer):
-        check_size(Encoder.of(table).domain, chosen)
+        check_size(domain, chosen)
     rules = policy if isinstance(policy, Policy) else load_policy(policy or "standard")
     gate = plan_gate(rules, amount=budget.cap.amount, coordinate=coordinate, unit=table.unit) if gated else None
     plan = ReleasePlan(
@@ -214,8 +220,20 @@ def make_plan(
         rows=rows,
         output=output,
     )
+    if isinstance(chosen, Synthesizer):
+        require_drawable(chosen, domain, amount=plan.synthesizer_amount, coordinate=plan.coordinate, unit=plan.unit)
     _require_claim_fits(plan)
     return plan
+
+
+def _require_add_remove(unit: PrivacyUnit) -> None:
+    """Refuse before the data is opened what the first charge would refuse after it."""
+    if unit.adjacency is not Adjacency.ADD_REMOVE:
+        raise UnsupportedEvent(
+            f"A run was planned under {unit.adjacency}.",
+            "Its measurements are priced for a unit that is added or removed, and a replaced one may change sides.",
+            "Declare add-remove in the schema, and make the ledger from that.",
+        )
 
 
 def _require_room_for_slack(budget: Budget) -> None:
@@ -241,6 +259,7 @@ def _require_claim_fits(plan: ReleasePlan) -> None:
     if not isinstance(plan.synthesizer, ExternalConfig):
         return
     require_matching_claim(plan.synthesizer, plan.unit)
+    find_program(plan.synthesizer)
     claim = price(plan.synthesizer.event(), plan.coordinate)
     room = Price(plan.synthesizer_amount, plan.budget.cap.delta)
     if not (claim + Price(0, SLACK_UNITS)).fits(room):

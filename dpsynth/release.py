@@ -138,6 +138,7 @@ def release(
     handle = open_table(table, declared)
     target = Path(out)
     confidential = Path(annex) if annex is not None else target.with_name(f"{target.name}.CONFIDENTIAL-annex")
+    _require_apart(target, confidential, book.path)
     _require_free(target)
     if idempotency_key is None:  # a key may return a stored release, whose annex exists
         _require_free(confidential)
@@ -295,6 +296,19 @@ def _require_free(*folders: Path) -> None:
                 "Its parent isn't a folder that this user may write to.",
                 "Make the parent first, or choose another place.",
             )
+
+
+def _require_apart(out: Path, annex: Path, ledger: Path) -> None:
+    """The public folder, the confidential one and the ledger each stand alone: none is or holds another."""
+    public, confidential, book = (Path(os.path.realpath(folder)) for folder in (out, annex, ledger))
+    pairs = ((public, confidential), (confidential, public), (public, book), (confidential, book))
+    if any(one.is_relative_to(other) for one, other in pairs):
+        raise OutputError(
+            "The output folder and the annex don't stand apart; nothing was charged.",
+            "One of them is or lies in the other, or in the ledger's folder: what is published may hold nothing "
+            "confidential, and a ledger holds only what it wrote.",
+            "Choose folders of which none lies in another.",
+        )
 
 
 def _joined(source: MemorySource) -> Codes:

@@ -74,13 +74,13 @@ def run_external(
       Checked by: tests/dpsynth/external/test_bridge.py::test_charged_before_the_command_sees_a_record
 
     Raises:
-      UnsupportedEvent: The claim doesn't fit the scope; nothing was charged.
-      ParameterError: The program doesn't exist; nothing was charged.
+      UnsupportedEvent: The claim doesn't fit the scope; the claim wasn't charged.
+      ParameterError: The program doesn't exist; the claim wasn't charged.
       BudgetExceeded: The claim isn't affordable; nothing was run.
       ExternalFailed: The command failed; charged.
     """
     require_matching_claim(config, unit)
-    program = _program(config)
+    program = find_program(config)
     spend.charge([Step(label=label, event=config.event(), sides=(Side.TRAINING,))])
     with tempfile.TemporaryDirectory(prefix="dpsynth-external-", dir=workdir) as name:
         folder = Path(name)
@@ -89,11 +89,12 @@ def run_external(
         return _read_codes(folder / "out.csv", domain, rows)
 
 
-def _program(config: ExternalConfig) -> str:
+def find_program(config: ExternalConfig) -> str:
+    """The absolute path of the command's program; raises ParameterError where there is none."""
     found = shutil.which(config.command[0])
     if found is None:
         raise ParameterError(
-            "The outside synthesizer can't be started; nothing was charged.",
+            "The outside synthesizer can't be started.",
             f"There is no program {config.command[0]!r} to run.",
             "Install it, or give its full path in the command.",
         )

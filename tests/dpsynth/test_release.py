@@ -12,12 +12,14 @@ import pytest
 
 from accountant import faults
 from accountant.compose import totals
-from accountant.errors import BudgetExceeded, IdempotencyConflict, LedgerError
+from accountant.errors import BudgetExceeded, IdempotencyConflict, LedgerError, ParameterError, UnsupportedEvent
 from accountant.ledger import State
 from accountant.ledger.verify import verify
 from accountant.spend import Side
 from dpsynth.certificate.verify import verify_release
 from dpsynth.errors import OutputError
+from dpsynth.external import ExternalConfig
+from dpsynth.fitting import fit
 from dpsynth.release import publish_staged, release
 from tests.dpsynth import lines
 
@@ -116,6 +118,83 @@ def test_nothing_is_overwritten(tmp_path, existing):
     with pytest.raises(OutputError):
         run(tmp_path, book)
     assert book.seq == 1
+
+
+@pytest.mark.parametrize(
+    ("out", "annex"),
+    [
+        ("out", "out"),
+        ("out", "link"),
+        ("out", "made/../out"),
+        ("made/out", "made"),
+        ("ledger/out", "annex"),
+        ("out", "ledger/releases/annex"),
+        ("link-to-ledger/out", "annex"),
+    ],
+)
+def test_output_annex_and_ledger_stand_apart(tmp_path, out, annex):
+    book = lines.ledger(tmp_path)
+    (tmp_path / "made").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "out")
+    (tmp_path / "link-to-ledger").symlink_to(book.path)
+    before = sorted(p.name for p in tmp_path.rglob("*"))
+    with pytest.raises(OutputError, match="stand apart"):
+        run(tmp_path, book, out, annex=tmp_path / annex)
+    assert book.seq == 1
+    assert sorted(p.name for p in tmp_path.rglob("*")) == before
+
+
+def test_the_annex_may_not_lie_in_the_output(tmp_path):
+    book = lines.ledger(tmp_path)
+    with pytest.raises(OutputError, match="stand apart"):
+        run(tmp_path, book, annex=tmp_path / "out" / "annex")
+    assert book.seq == 1
+
+
+REPLACED = lines.SCHEMA.replace("{rows: 1}", "{rows: 1, adjacency: replace-one}")
+
+
+@pytest.mark.parametrize("gated", [True, False])
+def test_replace_one_is_refused_before_the_data_is_opened(tmp_path, gated):
+    declared = lines.schema(REPLACED)
+    book = lines.ledger(tmp_path, declared=declared)
+    with pytest.raises(UnsupportedEvent, match="replace-one"):
+        if gated:
+            run(tmp_path, book, schema=declared)
+        else:
+            fit(lines.table(), declared, epsilon=EPSILON, delta=DELTA, ledger=book)
+    assert book.seq == 1
+
+
+def test_an_outside_program_that_does_not_exist_is_refused_in_the_plan(tmp_path):
+    config = ExternalConfig(command=("no-such-program", "{train}", "{out}"), claim_epsilon=0.2, claim_delta=1e-9)
+    book = lines.ledger(tmp_path)
+    with pytest.raises(ParameterError, match="no-such-program"):
+        run(tmp_path, book, synthesizer=config)
+    assert book.seq == 1
+
+
+@pytest.mark.parametrize("gated", [True, False])
+@pytest.mark.parametrize("synthesizer", ["mst", "independent"])
+def test_noise_too_wide_to_draw_is_refused_in_the_plan(tmp_path, synthesizer, gated):
+    """Found in the plan for many rows a unit; the same with fewer rows runs."""
+
+    def attempt(max_rows, name):
+        declared = lines.schema(lines.PERSON_SCHEMA.replace("max_rows: 3", f"max_rows: {max_rows}"))
+        (tmp_path / name).mkdir()
+        book = lines.ledger(tmp_path / name, declared=declared)
+        data, budget = lines.table(300, people=200), {"epsilon": 1.0, "delta": DELTA, "synthesizer": synthesizer}
+        try:
+            if gated:
+                run(tmp_path / name, book, schema=declared, data=data, **budget)
+            else:
+                fit(data, declared, ledger=book, **budget)
+        finally:
+            assert (book.seq == 1) == (name == "wide")
+
+    attempt(300, "near")
+    with pytest.raises(ParameterError, match="noise of sigma"):
+        attempt(100_000, "wide")
 
 
 def test_an_interrupted_run_stays_charged(tmp_path, monkeypatch):

@@ -97,8 +97,9 @@ def test_a_claim_about_others_is_refused_uncharged(tmp_path: Path, claim: dict[s
 
 def test_a_missing_program_is_refused_uncharged(tmp_path: Path) -> None:
     spend = Recorder(tmp_path)
-    with pytest.raises(ParameterError, match="nothing was charged"):
+    with pytest.raises(ParameterError, match="no-such-program-here") as refusal:
         run(config(command=("no-such-program-here", "{train}", "{out}")), tmp_path, spend)
+    assert "charged" not in str(refusal.value)  # a run that calls this has charged its totals
     assert spend.seen == []
 
 
