@@ -12,9 +12,11 @@ from dpsynth.estimation import TreeModel, estimate_tree
 from dpsynth.measurement import Measurement
 from dpsynth.mechanisms import (
     AdaptiveConfig,
+    AimConfig,
     IndependentConfig,
     MstConfig,
     measure_adaptive,
+    measure_aim,
     measure_independent,
     measure_mst,
 )
@@ -63,6 +65,7 @@ REGISTRY: dict[str, Synthesizer] = {
             name="independent", config=IndependentConfig(), measure=measure_independent, ways=1, adaptive=False
         ),
         Synthesizer(name="mst", config=MstConfig(), measure=measure_mst, ways=2, adaptive=True),
+        Synthesizer(name="aim", config=AimConfig(), measure=measure_aim, ways=2, adaptive=True),
         Synthesizer(name="adaptive", config=AdaptiveConfig(), measure=measure_adaptive, ways=2, adaptive=True),
     )
 }

@@ -22,20 +22,16 @@ from accountant.price import Coordinate
 from accountant.spend import Side, Spend
 from dpsynth.domain import Clique, Domain
 from dpsynth.errors import ParameterError
-from dpsynth.estimation import Fit, TreeModel, estimate_total, fit_tree
+from dpsynth.estimation import Fit, estimate_total, fit_tree
 from dpsynth.estimation.feasible import TreeSizes
 from dpsynth.measurement import Measurement
+from dpsynth.mechanisms.scoring import expected_counts, inside, l1_error
 from dpsynth.mechanisms.shares import by_cells, sigmas, split
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.measure import measure_gaussian, measure_marginals
-from dpsynth.noise.seeds import draw_seed
 from dpsynth.noise.selection import select_exponential
-from dpsynth.sampling import generator, sample_codes
 from dpsynth.sources.base import MarginalSource
-from dpsynth.sources.memory import MemorySource
 
-SCORING_ROWS = 50_000
-"""Rows sampled from the model to score candidates; more gain nothing."""
 FIT_CALLS, FIT_TOLERANCE = 100, 1e-3
 WEIGHTS = {2: 10, 3: 7}
 """Integer weight of a candidate's score by its number of attributes."""
@@ -158,7 +154,8 @@ class _Adaptive:
         pairs = list(itertools.combinations(self.domain.names, 2))
         errors, rest = split(amount, (self.config.error_share, 1.0 - self.config.error_share))
         share = {m.clique[0]: _positive_share(m) for m in one_ways}
-        exact = np.array([_error(x, total * np.outer(share[q[0]], share[q[1]])) for q, x in self.source.counts(pairs)])
+        independent = {q: total * np.outer(share[q[0]], share[q[1]]) for q in pairs}
+        exact = np.array([l1_error(counts, independent[q]) for q, counts in self.source.counts(pairs)])
         sensitivity = self.source.max_rows * math.sqrt(len(pairs))
         (sigma,) = sigmas([errors], coordinate=self.coordinate, sensitivity=sensitivity)
         noisy = measure_gaussian(
@@ -192,9 +189,9 @@ class _Adaptive:
             selection, measurement = split(share, (config.selection_share, 1.0 - config.selection_share))
             sigma = self._sigma(measurement)
             offered = [
-                q for q in candidates if _inside(q, fit.model) or sizes.cells_with(q) <= config.model_cells * used
+                q for q in candidates if inside(q, fit.model) or sizes.cells_with(q) <= config.model_cells * used
             ]
-            expected = _expected(fit.model, offered, total, self.random)
+            expected = expected_counts(fit.model, offered, total, self.random)
             chosen = self._select(offered, exact, expected, selection=selection, sigma=sigma)
             found += self.measure([chosen], measurement, None, "chosen in a round")
             sizes.add(chosen)
@@ -227,7 +224,7 @@ class _Adaptive:
         sigma: float,
     ) -> Clique:
         scores = [
-            WEIGHTS[len(q)] * (_error(exact[q], expected[q]) - round(self._penalty(expected[q], sigma)))
+            WEIGHTS[len(q)] * (l1_error(exact[q], expected[q]) - round(self._penalty(expected[q], sigma)))
             for q in offered
         ]
         heaviest = max(WEIGHTS[len(q)] for q in offered)
@@ -254,11 +251,6 @@ class _Adaptive:
         )
 
 
-def _error(exact: NDArray[np.int64], expected: NDArray[np.float64]) -> int:
-    """L1 error against a table rounded to whole numbers: one record changes it by at most 1. Private."""
-    return int(np.abs(exact.ravel() - np.rint(expected.ravel()).astype(np.int64)).sum())
-
-
 def _positive_share(measurement: Measurement) -> NDArray[np.float64]:
     positive = np.maximum(measurement.values, 0.5)
     return np.asarray(positive / positive.sum())
@@ -279,20 +271,3 @@ def _candidates(domain: Domain, config: AdaptiveConfig) -> list[Clique]:
     sets = (q for k in WEIGHTS for q in itertools.combinations(domain.names, k))
     small = [q for q in sets if domain.cells(q) <= config.candidate_cells]
     return small or [min(itertools.combinations(domain.names, 2), key=domain.cells)]
-
-
-def _inside(clique: Clique, model: TreeModel) -> bool:
-    return any(set(clique) <= set(c) for c in model.tree.cliques)
-
-
-def _expected(
-    model: TreeModel, cliques: Sequence[Clique], total: float, random: RandomSource
-) -> dict[Clique, NDArray[np.float64]]:
-    """Expected counts of each clique, from a sample of the model. A function of accounted outputs.
-
-    Privacy:
-      None; post-processing.
-    """
-    sample = MemorySource(model.domain, sample_codes(model, SCORING_ROWS, rng=generator(draw_seed(random))))
-    scale = np.float64(total / SCORING_ROWS)
-    return {q: np.asarray(x.ravel() * scale, dtype=np.float64) for q, x in sample.counts(cliques)}

@@ -1,4 +1,4 @@
-"""The exact neighbour oracle on the steps of `adaptive` that read records: its noisy errors and its selections.
+"""The exact neighbour oracle on the steps of `adaptive` and `aim` that read records: noisy errors and selections.
 
 Measurements of marginals are those of every mechanism (test_neighbours); fits and samples read no record.
 """
@@ -13,6 +13,7 @@ from accountant.spend import Side
 from dpsynth.domain import Domain
 from dpsynth.mechanisms import adaptive
 from dpsynth.mechanisms.adaptive import AdaptiveConfig
+from dpsynth.mechanisms.aim import select_candidate
 from dpsynth.sources.memory import MemorySource
 from tests.oracles.enumerator import price_holds
 
@@ -47,6 +48,30 @@ def test_selection_of_a_round(mu_squared):
         run = steps(records, spend, random)
         exact = {q: x.ravel() for q, x in run.source.counts(OFFERED)}
         return run._select(OFFERED, exact, EXPECTED, selection=int(mu_squared * AMOUNT_UNIT), sigma=1.0)
+
+    mu, real = price_holds(mechanism, PAIRS, floor=0.0)
+    assert mu_squared * (1 - 1e-6) < mu**2 <= mu_squared
+    assert 0.4 < real <= 1.0 + 1e-9
+
+
+@pytest.mark.parametrize("mu_squared", [0.1, 2.0])
+def test_selection_of_aim(mu_squared):
+    """Whole weights of the published kind: the heaviest offered is the sensitivity."""
+
+    def mechanism(records, spend, random):
+        run = steps(records, spend, random)
+        return select_candidate(
+            {("a", "b"): 2, ("b", "c"): 2, ("a", "b", "c"): 3},
+            {q: x.ravel() for q, x in run.source.counts(OFFERED)},
+            EXPECTED,
+            sigma=0.3,
+            max_rows=1,
+            amount=int(mu_squared * AMOUNT_UNIT),
+            coordinate=Coordinate.GDP,
+            spend=spend,
+            random=random,
+            sides=(Side.TRAINING,),
+        )
 
     mu, real = price_holds(mechanism, PAIRS, floor=0.0)
     assert mu_squared * (1 - 1e-6) < mu**2 <= mu_squared
