@@ -60,6 +60,14 @@ def _plain_numbers(array: Any) -> Numbers:
     return Numbers(np.where(finite, values, 0.0), state)
 
 
+def _truth_numbers(array: Any) -> Numbers:
+    return _plain_numbers(pc.cast(array, pa.int8()))
+
+
+def _time_numbers(array: Any) -> Numbers:
+    return Numbers(np.zeros(len(array)), np.where(_nulls(array), ABSENT, UNKNOWN).astype(np.int8))
+
+
 def _decimal_numbers(array: Any) -> Numbers:
     return _plain_numbers(pc.cast(array, pa.float64()))
 
@@ -77,7 +85,11 @@ def _number(text: bytes) -> float:
     try:
         return float(text) if b"_" not in text else np.inf
     except ValueError:
-        return np.inf if text.strip() else np.nan
+        return _TRUTHS.get(text, np.inf if text.strip() else np.nan)
+
+
+_TRUTHS = {b"false": 0, b"False": 0, b"FALSE": 0, b"true": 1, b"True": 1, b"TRUE": 1}
+"""Texts of which a reader makes truth values where a column holds nothing else; they mean the same in any column."""
 
 
 def _state(number: float) -> int:
@@ -93,6 +105,8 @@ _NUMBERS: dict[str, Callable[[Any], Numbers]] = {
     "int": _plain_numbers,
     "float": _plain_numbers,
     "decimal": _decimal_numbers,
+    "bool": _truth_numbers,
+    "time": _time_numbers,
     "text": _text_numbers,
     "binary": _text_numbers,
 }
@@ -101,8 +115,10 @@ _NUMBERS: dict[str, Callable[[Any], Numbers]] = {
 def levels(array: pa.Array, labels: Sequence[str]) -> Levels:
     """The index of each value among ``labels``; ABSENT for a null, UNKNOWN for a value that isn't among them.
 
-    Text is compared exactly; a whole number's text also matches with ``.0`` behind it, where that isn't a label itself.
-    Stored numbers match labels that spell the same number. Empty text is null, unless it is a label.
+    Text is compared exactly; a number's text also matches in the form that a float has, and ``True`` matches a label of
+    that truth, where these aren't labels themselves. Stored numbers match labels that spell the same number (``3`` also
+    ``03``), stored times match ISO dates. So a record has one code whichever type a reader inferred from all values.
+    Empty text is null, unless it is a label.
     """
     return _LEVELS.get(family(array.type), _no_levels)(array, labels)
 
@@ -113,11 +129,12 @@ def _dictionary_levels(array: Any, labels: Sequence[str]) -> Levels:
 
 def _text_levels(array: Any, labels: Sequence[str]) -> Levels:
     known = {label: i for i, label in enumerate(labels)}
-    for i, label in enumerate(labels):
-        number = numeric_label(label)
-        if number is not None and number.is_integer() and abs(number) < 2**53:
-            for spelled in (str(int(number)), f"{int(number)}.0"):
-                known.setdefault(spelled, i)
+    for number, i in _spelled(labels, float).items():
+        whole = number.is_integer() and abs(number) < 2**53
+        for form in (str(int(number)), f"{int(number)}.0") if whole else (repr(number),):
+            known.setdefault(form, i)
+    for text, truth in _TRUTHS.items():
+        known.setdefault(text.decode(), _truths(labels)[truth])
     known.setdefault("", ABSENT)
     values = pa.array([text.encode() for text in known], pa.large_binary())
     found = _numpy(pc.index_in(_binary(array), value_set=values), len(known))
@@ -129,29 +146,62 @@ def _text_levels(array: Any, labels: Sequence[str]) -> Levels:
 
 def _number_levels(array: Any, labels: Sequence[str]) -> Levels:
     kind = array.type.to_pandas_dtype() if family(array.type) == "float" else float
-    spelled: dict[float, int] = {}
-    with np.errstate(over="ignore"):
-        for i, label in enumerate(labels):
-            number = numeric_label(label)
-            if number is not None:
-                spelled.setdefault(float(kind(number)), i)
+    spelled = _spelled(labels, kind)
     known = np.array(sorted(spelled) or [np.nan], np.float64)
     index = np.array([spelled.get(k, UNKNOWN) for k in known.tolist()], np.int64)
-    found = _plain_numbers(array)
+    found = numbers(array)
     at = np.minimum(np.searchsorted(known, found.values), len(known) - 1)
     out = np.where(known[at] == found.values, index[at], UNKNOWN)
     return np.where(found.state == 0, out, found.state.astype(np.int64))
 
 
+def _spelled(labels: Sequence[str], kind: Callable[[float], Any]) -> dict[float, int]:
+    """The index of the label of each number, as floats of a type."""
+    spelled: dict[float, int] = {}
+    with np.errstate(over="ignore"):
+        for read in (numeric_label, _loosely):
+            for i, label in enumerate(labels):
+                number = read(label)
+                if number is not None:
+                    spelled.setdefault(float(kind(number)), i)
+    return spelled
+
+
+def _loosely(label: str) -> float | None:
+    """The number that a reader makes of a label such as ``007``."""
+    number = np.inf if label.encode() in _TRUTHS else _number(label.encode())
+    return number if np.isfinite(number) else None
+
+
 def _truth_levels(array: Any, labels: Sequence[str]) -> Levels:
+    out = np.array(_truths(labels), np.int64)[_numpy(array, False).astype(np.int64)]
+    out[_nulls(array)] = ABSENT
+    return out
+
+
+def _truths(labels: Sequence[str]) -> list[int]:
+    """The indices of the first labels of false and of true; words come before digits."""
     index = [UNKNOWN, UNKNOWN]
-    for i, label in reversed(list(enumerate(labels))):
+    for i, label in sorted(enumerate(labels), key=lambda pair: (pair[1] not in ("0", "1"), -pair[0])):
         truth = truth_label(label)
         if truth is not None:
             index[truth] = i
-    out = np.array(index, np.int64)[_numpy(array, False).astype(np.int64)]
-    out[_nulls(array)] = ABSENT
-    return out
+    return index
+
+
+def _time_levels(array: Any, labels: Sequence[str]) -> Levels:
+    return _text_levels(_time_text(array), [_DAY.sub("", label) for label in labels])
+
+
+def _time_text(array: Any) -> Any:
+    """ISO 8601 text of times, of days where the time is midnight; times with a zone are in UTC."""
+    naive = pc.cast(array, pa.timestamp(array.type.unit)) if pa.types.is_timestamp(array.type) else array
+    encoded = pc.cast(naive, pa.string()).dictionary_encode()
+    short = [_DAY.sub("", text) for text in encoded.dictionary.to_pylist()]
+    return pa.array(short, pa.large_string()).take(encoded.indices)
+
+
+_DAY = re.compile(r"((?<=\d{4}-\d\d-\d\d)[ T]00:00:00)?(\.0+)?$")
 
 
 def _no_levels(array: Any, labels: Sequence[str]) -> Levels:
@@ -162,7 +212,9 @@ _LEVELS: dict[str, Callable[[Any, Sequence[str]], Levels]] = {
     "dictionary": _dictionary_levels,
     "int": _number_levels,
     "float": _number_levels,
+    "decimal": _number_levels,
     "bool": _truth_levels,
+    "time": _time_levels,
     "text": _text_levels,
     "binary": _text_levels,
 }
@@ -177,8 +229,12 @@ def keys(array: pa.Array) -> list[bytes | None]:
     if family(array.type) == "dictionary":
         inner = [*keys(array.dictionary), None]
         return [inner[i] for i in _indices(array).tolist()]
-    write = _KEYS.get(family(array.type), _text_keys)
+    write = _KEYS.get(family(array.type), _no_keys)
     return [_key(text) for text in write(array)]
+
+
+def _no_keys(array: Any) -> list[bytes | None]:
+    return [None] * len(array)
 
 
 def _text_keys(array: Any) -> list[bytes | None]:
@@ -194,7 +250,9 @@ _KEYS: dict[str, Callable[[Any], list[bytes | None]]] = {
     "int": _number_keys,
     "float": _number_keys,
     "decimal": _number_keys,
-    "null": lambda array: [None] * len(array),
+    "text": _text_keys,
+    "binary": _text_keys,
+    "time": lambda array: _text_keys(_time_text(array)),
     "bool": lambda array: [None if value is None else str(value).lower().encode() for value in array.to_pylist()],
 }
 _WHOLE = re.compile(rb"(-?\d+)\.0+")

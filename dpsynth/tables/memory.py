@@ -1,4 +1,8 @@
-"""Tables in memory: pandas DataFrames and Arrow tables, as blocks of Arrow arrays."""
+"""Tables in memory: pandas DataFrames and Arrow tables, as blocks of Arrow arrays.
+
+pandas infers most dtypes from the values, so that one record decides between int64, float64 and str. A dtype that
+inference can give is therefore no public fact, and the synthetic column has its declaration's default type instead.
+"""
 
 from collections.abc import Iterator
 from decimal import Decimal
@@ -7,7 +11,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from dpsynth.schema import TableSchema
 from dpsynth.tables.structure import Format, Structure
+from dpsynth.tables.types import family
 
 
 def arrow_blocks(records: pa.Table, columns: tuple[str, ...], rows: int) -> Iterator[dict[str, pa.Array]]:
@@ -29,10 +35,21 @@ def pandas_fields(records: Any) -> pa.Schema:
     return pa.schema([pa.field(str(name), _type(dtype)) for name, dtype in records.dtypes.items()])
 
 
+def chosen_fields(records: Any) -> pa.Schema:
+    """Names and Arrow types of a DataFrame, null wherever pandas could have inferred the dtype from the values."""
+    return pa.schema([pa.field(str(name), _chosen(dtype)) for name, dtype in records.dtypes.items()])
+
+
+def released_dtypes(records: Any, schema: TableSchema, arrow: pa.Schema) -> tuple[str, ...]:
+    """Names of the dtypes of the synthetic columns ``arrow``: those of the DataFrame where they were chosen."""
+    dtypes = records.dtypes
+    return tuple(_released(dtypes[field.name], field.type, schema.columns[field.name].nullable) for field in arrow)
+
+
 def restore(table: pa.Table, structure: Structure) -> Any:
     """The table in the form that it was given in: a DataFrame with the same dtypes, or else the Arrow table.
 
-    A dtype that can't hold null becomes its nullable sibling where the synthetic column has nulls (int64, Int64).
+    A dtype that can't hold null becomes its nullable sibling where the synthetic column has nulls (int32, Int32).
     """
     if structure.format is not Format.PANDAS:
         return table
@@ -45,6 +62,8 @@ def restore(table: pa.Table, structure: Structure) -> Any:
 def _series(column: pa.ChunkedArray, dtype: str) -> Any:
     if dtype == "category" or dtype.endswith("[pyarrow]"):
         return column.to_pandas() if dtype == "category" else column.to_pandas(types_mapper=_arrow_dtype)
+    if dtype == "str":
+        return column.to_pandas()  # the text dtype of this pandas
     numpy_only = dtype.startswith(("int", "uint")) or dtype == "bool"
     nullable = {"bool": "boolean", "uint": "UInt"}
     if numpy_only and column.null_count:
@@ -56,6 +75,45 @@ def _arrow_dtype(kind: pa.DataType) -> Any:
     import pandas as pd
 
     return pd.ArrowDtype(kind)
+
+
+_CHOSEN = frozenset({"int8", "int16", "int32", "uint8", "uint16", "uint32", "float16", "float32"})
+"""What no inference gives, in lower case: numpy's and, with capitals, the nullable ones of pandas."""
+
+
+def _chosen(dtype: Any) -> pa.DataType:
+    """The Arrow type of a dtype that was chosen; null for one that may have been inferred."""
+    kind = type(dtype).__name__
+    if kind == "CategoricalDtype":
+        return pa.dictionary(pa.int32(), _chosen(dtype.categories.dtype), ordered=bool(dtype.ordered))
+    if kind == "ArrowDtype":
+        wide = dtype.pyarrow_dtype in (pa.int64(), pa.uint64(), pa.float64())
+        inferred = wide or family(dtype.pyarrow_dtype) in ("text", "bool", "time", "null")
+        return pa.null() if inferred else dtype.pyarrow_dtype
+    return _type(dtype) if str(dtype).lower() in _CHOSEN else pa.null()
+
+
+def _released(dtype: Any, kind: pa.DataType, nullable: bool) -> str:
+    name, flavour = str(dtype), type(dtype).__name__
+    if flavour == "ArrowDtype":
+        return f"{kind}[pyarrow]"
+    if pa.types.is_dictionary(kind):
+        return "category"
+    if _chosen(dtype) == kind:
+        return name
+    if family(kind) == "text":
+        return "string" if name in _MASKED else "str"
+    if family(kind) == "bool":
+        return "boolean" if nullable or name in _MASKED else "bool"
+    plain = str(np.dtype(kind.to_pandas_dtype()))
+    masked = name in _MASKED or (nullable and family(kind) == "int")
+    return plain.replace("int", "Int").replace("uInt", "UInt").replace("float", "Float") if masked else plain
+
+
+_MASKED = frozenset({
+    "Int8", "Int16", "Int32", "Int64", "UInt8", "UInt16", "UInt32", "UInt64", "Float32", "Float64", "boolean", "string",
+})
+"""The nullable dtypes of pandas: a DataFrame that has them gets them back."""
 
 
 def _type(dtype: Any) -> pa.DataType:
@@ -84,6 +142,10 @@ def _array(series: Any) -> pa.Array:
             pa.array(codes.astype(np.int32), mask=codes < 0), _array(series.cat.categories.to_series())
         )
     if python_text or dtype == np.dtype(object):
+        return pa.array([_plain(value) for value in series.tolist()], pa.large_binary())
+    if kind in ("PeriodDtype", "IntervalDtype"):
+        return pa.array([str(value).encode() for value in series], pa.large_binary(), mask=series.isna().to_numpy())
+    if family(_type(dtype)) == "other":
         return pa.array([_plain(value) for value in series.tolist()], pa.large_binary())
     array = pa.Array.from_pandas(series)
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array

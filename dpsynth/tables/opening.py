@@ -70,7 +70,7 @@ def open_table(table: Any, schema: Schema | TableSchema, *, delimiter: str = ","
       A handle with the public structure. Row counts, statistics, dictionaries and metadata were not looked at.
 
     Raises:
-      TableError: The file can't be read, or names or types don't fit the declaration.
+      TableError: The file can't be read, or names don't fit the declaration, or a type can't be read.
       SchemaError: The declaration holds a kind that can't be released.
     """
     declared = schema.table if isinstance(schema, Schema) else schema
@@ -79,10 +79,11 @@ def open_table(table: Any, schema: Schema | TableSchema, *, delimiter: str = ","
         return _open_file(Path(table), declared, delimiter)
     names = read_names(table)
     check_header(names, declared)
-    form, fields = _in_memory(table)
+    form = Format.ARROW if isinstance(table, pa.Table) else Format.PANDAS
     columns = _columns_to_read(declared, names)
+    fields = table.schema if form is Format.ARROW else memory.chosen_fields(table)
     arrow = released_fields(declared, fields, names)
-    dtypes = () if form is Format.ARROW else tuple(str(table.dtypes[name]) for name in arrow.names)
+    dtypes = () if form is Format.ARROW else memory.released_dtypes(table, declared, arrow)
     return TableHandle(
         structure=Structure(format=form, header=names, arrow=arrow, dtypes=dtypes),
         schema=declared,
@@ -123,7 +124,7 @@ def table_fields(table: Any, delimiter: str = ",") -> tuple[tuple[str, ...], pa.
     if isinstance(table, str | Path):
         return file_fields(Path(table), delimiter)
     names = read_names(table)
-    return names, _in_memory(table)[1]
+    return names, table.schema if isinstance(table, pa.Table) else memory.pandas_fields(table)
 
 
 def read_all(table: Any, names: tuple[str, ...], delimiter: str = ",", rows: int = 65_536) -> Iterator[Block]:
@@ -188,12 +189,6 @@ def _open_file(path: Path, schema: TableSchema, delimiter: str) -> TableHandle:
 def _columns_to_read(schema: TableSchema, header: tuple[str, ...]) -> tuple[str, ...]:
     left_out = set(schema.omit) - {schema.privacy_unit.column}
     return tuple(name for name in header if name not in left_out)
-
-
-def _in_memory(table: Any) -> tuple[Format, pa.Schema]:
-    if isinstance(table, pa.Table):
-        return Format.ARROW, table.schema
-    return Format.PANDAS, memory.pandas_fields(table)
 
 
 def _is_dataframe(table: Any) -> bool:

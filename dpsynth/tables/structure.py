@@ -50,11 +50,11 @@ def released_fields(schema: TableSchema, fields: pa.Schema | None, header: Seque
 
     Args:
       schema: The declaration.
-      fields: The table's own types, or None where it has none (CSV).
+      fields: The table's own types, null where they aren't public facts, or None where it has none (CSV).
       header: Column names in the order of the table.
 
     Raises:
-      TableError: A type can't hold the declared domain.
+      TableError: A type can't be read as a column of its kind.
     """
     out = []
     for name in header:

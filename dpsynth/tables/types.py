@@ -1,4 +1,8 @@
-"""Which Arrow types can hold a column of which kind, and which type a synthetic column has."""
+"""Which type a synthetic column has: the table's where it can hold the declared domain, else the declaration's.
+
+A stored type can be what a reader inferred from the values, so that one record decides it. No type that inference
+yields is therefore a reason to refuse a table.
+"""
 
 import re
 from collections.abc import Callable
@@ -20,7 +24,7 @@ DEFAULT_TYPES: dict[type, pa.DataType] = {
     Boolean: pa.bool_(),
     Identifier: pa.string(),
 }
-"""The type of a column whose file has none of its own: CSV, or an Arrow column of nulls only."""
+"""The type of a column whose file has none of its own (CSV)."""
 
 _FAMILIES: dict[str, Callable[[pa.DataType], bool]] = {
     "text": lambda t: pa.types.is_string(t) or pa.types.is_large_string(t) or pa.types.is_string_view(t),
@@ -29,21 +33,23 @@ _FAMILIES: dict[str, Callable[[pa.DataType], bool]] = {
     "float": pa.types.is_floating,
     "decimal": pa.types.is_decimal,
     "bool": pa.types.is_boolean,
+    "time": lambda t: pa.types.is_temporal(t) and not pa.types.is_interval(t),
     "null": pa.types.is_null,
     "dictionary": pa.types.is_dictionary,
 }
 
+_READABLE = frozenset({"text", "int", "float", "decimal", "bool", "time", "null"})
 _ACCEPTED: dict[type, frozenset[str]] = {
-    Categorical: frozenset({"text", "int", "float", "bool", "null"}),
-    Integer: frozenset({"text", "int", "float", "decimal", "null"}),
-    Real: frozenset({"text", "int", "float", "decimal", "null"}),
-    Boolean: frozenset({"text", "int", "float", "bool", "null"}),
-    Identifier: frozenset({"text", "binary", "int", "float", "null"}),
+    Categorical: _READABLE,
+    Integer: _READABLE,
+    Real: _READABLE,
+    Boolean: _READABLE,
+    Identifier: _READABLE | {"binary"},
 }
 
 
 def family(kind: pa.DataType) -> str:
-    """The family of an Arrow type: text, binary, int, float, decimal, bool, null, dictionary or other."""
+    """The family of an Arrow type: text, binary, int, float, decimal, bool, time, null, dictionary or other."""
     return next((name for name, test in _FAMILIES.items() if test(kind)), "other")
 
 
@@ -62,71 +68,66 @@ def truth_label(label: str) -> int | None:
     return _TRUTH.get(label.casefold())
 
 
+def default_type(column: Column) -> pa.DataType:
+    """The type that a declaration alone gives: that of labels that spell different (whole) numbers is a number's."""
+    if not isinstance(column, Categorical):
+        return DEFAULT_TYPES[type(column)]
+    for kind in (pa.int64(), pa.float64()):
+        if _holds_labels(column, kind):
+            return kind
+    return DEFAULT_TYPES[Categorical]
+
+
 def output_type(name: str, column: Column, kind: pa.DataType) -> pa.DataType:
     """The Arrow type of the synthetic column, from public facts alone.
 
     Args:
       name: The column's name.
       column: Its declaration.
-      kind: The type it has in the table.
+      kind: The type it has in the table; null where that isn't a public fact.
 
     Returns:
-      ``kind``, but the default of the column's kind where ``kind`` is null, and a wider index where the declared
-      categories don't fit a dictionary's.
+      ``kind`` where it can hold the declared domain, else the declaration's default. A dictionary's indices are always
+      int32, because the stored width tells how many values there are.
 
     Raises:
-      TableError: The type can't hold the declared domain.
+      TableError: The type can't be read as this kind of column.
     """
     values = value_type(kind)
-    group = family(values)
-    if group not in _ACCEPTED.get(type(column), frozenset()):
+    if family(values) not in _ACCEPTED.get(type(column), frozenset()):
         raise _unfit(name, kind, f"a column of kind {column.kind!r} is stored as one of {_names(column)}")
-    if group == "null":
-        return DEFAULT_TYPES[type(column)]
-    check = _CHECKS.get(type(column))
-    if check is not None:
-        check(name, column, values, group)
-    if not pa.types.is_dictionary(kind):
-        return kind
-    if isinstance(column, Identifier):
-        return values
-    return pa.dictionary(_index_type(kind, column), values, ordered=kind.ordered)
-
-
-def _index_type(kind: pa.DataType, column: Column) -> pa.DataType:
-    levels = _LEVELS.get(type(column), lambda c: 2**31 - 1)(column)
-    return kind.index_type if levels <= np.iinfo(kind.index_type.to_pandas_dtype()).max else pa.int32()
-
-
-_LEVELS: dict[type, Callable[[Any], int]] = {
-    Categorical: lambda column: len(column.categories),
-    Boolean: lambda column: 2,
-    Integer: lambda column: int(column.bounds[1] - column.bounds[0] + 1),
-}
-"""Most distinct values that a column's dictionary can have to hold; as many as rows, for other kinds."""
+    kept = values if _HOLDS[type(column)](column, values) else default_type(column)
+    if not pa.types.is_dictionary(kind) or isinstance(column, Identifier):
+        return kept
+    return pa.dictionary(pa.int32(), kept, ordered=kind.ordered)
 
 
 def _names(column: Column) -> str:
     return ", ".join(sorted(_ACCEPTED.get(type(column), ())))
 
 
-def _check_labels(name: str, column: Column, values: pa.DataType, group: str) -> None:
-    assert isinstance(column, Categorical)
-    for label in column.categories:
-        if group == "bool" and truth_label(label) is None:
-            raise _unfit(name, values, f"the declared label {label!r} is neither true nor false")
-        number = numeric_label(label) if group in ("int", "float") else 0.0
-        if number is None or (group == "int" and (number != int(number) or not _fits(number, number, values))):
-            raise _unfit(name, values, f"the declared label {label!r} isn't a number of that type")
+def _holds_labels(column: Categorical, values: pa.DataType) -> bool:
+    """Whether every label has a value of its own in this type."""
+    group = family(values)
+    if group == "text":
+        return True
+    read = truth_label if group == "bool" else numeric_label
+    found = [read(label) for label in column.categories]
+    told = [number for number in found if number is not None]
+    if group not in ("int", "float", "bool") or len(set(told)) < len(found):
+        return False
+    if group == "int" and not all(number == np.floor(number) and abs(number) < 2**53 for number in told):
+        return False
+    return _fits(min(told), max(told), values) and (
+        group != "float" or len(set(np.array(told, values.to_pandas_dtype()).tolist())) == len(told)
+    )
 
 
-def _check_range(name: str, column: Column, values: pa.DataType, group: str) -> None:
-    assert isinstance(column, Integer | Real)
-    lower, upper = column.bounds
+def _holds_range(column: Integer | Real, values: pa.DataType) -> bool:
+    group, (lower, upper) = family(values), column.bounds
     if group == "int" and np.ceil(lower) > np.floor(upper):
-        raise _unfit(name, values, "there is no whole number between the declared bounds")
-    if not _fits(lower, upper, values):
-        raise _unfit(name, values, f"it can't hold the declared bounds [{lower}, {upper}]")
+        return False
+    return group in ("text", "int", "float", "decimal") and _fits(lower, upper, values)
 
 
 def _fits(lower: float, upper: float, values: pa.DataType) -> bool:
@@ -145,12 +146,15 @@ def _unfit(name: str, kind: pa.DataType, why: str) -> TableError:
     return TableError(
         f"Column {name!r} is stored as {shown}, which doesn't fit its declaration.",
         f"For this column, {why}.",
-        "Change the declaration, store the column as another type, or list it under 'omit'.",
+        "Store the column as another type, or list it under 'omit'.",
     )
 
 
-_CHECKS: dict[type, Callable[[str, Column, pa.DataType, str], None]] = {
-    Categorical: _check_labels,
-    Integer: _check_range,
-    Real: _check_range,
+_HOLDS: dict[type, Callable[[Any, pa.DataType], bool]] = {
+    Categorical: _holds_labels,
+    Integer: _holds_range,
+    Real: _holds_range,
+    Boolean: lambda column, values: family(values) in ("text", "int", "float", "bool"),
+    Identifier: lambda column, values: family(values) in ("text", "binary", "int", "float"),
 }
+"""Whether a type can hold the declared domain of a column of each kind."""

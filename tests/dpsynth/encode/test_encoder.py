@@ -53,6 +53,9 @@ def arrays(draw, rows):
                 (pa.uint64(), st.integers(0, 2**64 - 1)), (pa.int64(), st.integers(-(2**63), 2**63 - 1)),
                 (pa.float64(), st.floats()), (pa.float32(), st.floats(width=32)), (pa.float16(), st.floats(width=16)),
                 (pa.bool_(), st.booleans()), (pa.null(), st.none()), (pa.decimal128(9, 2), st.integers(-999, 999)),
+                (pa.date32(), st.integers(-(2**31), 2**31 - 1)), (pa.timestamp("s"), st.integers(-(2**63), 2**63 - 1)),
+                (pa.timestamp("ns", tz="No/Where"), st.integers(-(2**63), 2**63 - 1)),
+                (pa.time64("us"), st.integers(0, 86_399_999_999)), (pa.duration("ms"), st.integers(-(2**63), 0)),
             ]
         )
     )
@@ -123,12 +126,43 @@ def encoded(text: str, values: object, kind: pa.DataType | None = None) -> list[
         ("kind: integer, bounds: [0, 9], edges: [1, 9]", [0, 1, 8, 9, 10], pa.int64(), [0, 1, 1, 2, 2]),
         ("kind: real, bounds: [0, 1], bins: 2", [-1.0, 0.0, 0.5, 1.0, 2.0], pa.float64(), [0, 0, 1, 1, 1]),
         ("kind: real, bounds: [0, 1], bins: 2", [Decimal("0.49"), Decimal("0.50")], pa.decimal128(9, 2), [0, 1]),
+        ("kind: integer, bounds: [0, 5], nullable: true", [True, False, None], None, [1, 0, 6]),
+        ("kind: integer, bounds: [0, 5], nullable: true", ["True", "false", "yes"], None, [1, 0, 6]),
+        ("kind: integer, bounds: [0, 5], nullable: true", [1, None], pa.timestamp("s"), [6, 6]),
+        ("kind: categorical, categories: ['0', 'True'], nullable: true", ["true", "False", "TRUE"], None, [1, 0, 1]),
+        ("kind: categorical, categories: ['1', 'true'], nullable: true", [True, False], None, [1, 2]),
+        ("kind: categorical, categories: ['007', '7.50']", ["7", "007", "7.5"], None, [0, 0, 1]),
+        ("kind: categorical, categories: ['007', '7.50']", [7, 7.5], None, [0, 1]),
+        ("kind: categorical, categories: ['2020-01-02', b]", [18263, 18262, None], pa.date32(), [0, 0, 0]),
+        ("kind: categorical, categories: [b, '2020-01-02']", [1577923200, 1577923201], pa.timestamp("s"), [1, 0]),
+        ("kind: categorical, categories: [b, '2020-01-02 00:00:00']", [1577923200], pa.timestamp("s"), [1]),
+        ("kind: categorical, categories: [b, '1.5']", [Decimal("1.50"), Decimal("1")], pa.decimal128(9, 2), [1, 0]),
         ("kind: boolean", [b"true", b"Yes", b"0", b"maybe", None], pa.binary(), [1, 1, 0, 0, 0]),
         ("kind: boolean, nullable: true", [1, 0, 2, None], pa.int64(), [1, 0, 2, 2]),
     ],
 )
 def test_where_values_go(text, values, kind, expected):
     assert encoded(text, values, kind) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["kind: integer, bounds: [0, 9], nullable: true", "kind: real, bounds: [0, 9]", "kind: boolean, nullable: true"]
+    + [f"kind: categorical, categories: {c}, nullable: true" for c in ("[a, b]", "['1', '2', '0']", "['01', '2.50']",
+       "['True', 'False']", "['1', 'false']")],
+)
+@pytest.mark.parametrize("cells", [[1, 0, 2], [1.0, 2.5, 0.0], [True, False], [1.0, math.nan], [math.nan], [1e16, 0.1]])
+def test_another_record_decides_no_other_records_code(text, cells):
+    """A value has one code, whichever type pandas infers from all values of its column."""
+    schema, found = schema_of(text), set()
+    series = pd.Series(cells)
+    forms = [series, series.astype(object), pd.concat([series.astype(object), pd.Series(["odd"])]),
+             series.astype(str).where(series.notna(), None), series.convert_dtypes()]
+    forms += [] if series.dtype == bool else [series.astype(float), series.astype(float).astype(object)]
+    for form in forms:
+        (block,) = open_table(pd.DataFrame({"x": form}), schema).blocks()
+        found.add(tuple(Encoder.of(schema).encode(block)[0].tolist()[: len(cells)]))
+    assert len(found) == 1
 
 
 def test_invalid_utf8_in_a_text_column_is_an_undeclared_label():
@@ -189,12 +223,12 @@ def test_default_bins(column, size, first, zero_alone):
     [
         ("kind: integer, bounds: [0, 99999]", pa.int32()), ("kind: integer, bounds: [0, 9]", pa.float32()),
         ("kind: integer, bounds: [0, 9]", pa.string()), ("kind: integer, bounds: [-9, 9]", pa.decimal128(9, 2)),
-        ("kind: integer, bounds: [0, 9]", pa.dictionary(pa.int8(), pa.int64())),
+        ("kind: integer, bounds: [0, 9]", pa.dictionary(pa.int32(), pa.int64())),
         ("kind: real, bounds: [0.1, 0.7]", pa.float32()), ("kind: real, bounds: [0.1, 0.7]", pa.large_string()),
         ("kind: real, bounds: [-19998, 4209995]", pa.int64()), ("kind: real, bounds: [0.5, 9.5]", pa.int8()),
         ("kind: boolean", pa.bool_()), ("kind: boolean", pa.int8()), ("kind: boolean", pa.string()),
         ("kind: categorical, categories: [1, 2]", pa.int8()), ("kind: categorical, categories: [1, 2]", pa.float64()),
-        ("kind: categorical, categories: [a, b, c]", pa.dictionary(pa.int8(), pa.large_string(), ordered=True)),
+        ("kind: categorical, categories: [a, b, c]", pa.dictionary(pa.int32(), pa.large_string(), ordered=True)),
         ("kind: categorical, categories: ['true', 'false']", pa.bool_()),
     ],
 )

@@ -1,6 +1,7 @@
 """Opening a table looks at its structure only, and its errors repeat nothing that could be a record."""
 
 import gzip
+import io
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from dpsynth.encode import Encoder
 from dpsynth.errors import ParameterError, SchemaError, TableError
 from dpsynth.schema import Schema, parse_schema
 from dpsynth.tables import Format, open_table
+from dpsynth.tables.types import default_type
 
 SECRET = "Zaphod"
 
@@ -74,25 +77,154 @@ def test_wrong_files(tmp_path):
     assert "aren't text" in refused(pd.DataFrame({0: [1], 1: ["a"]}))
 
 
+NUMBER, WORDS = "kind: integer, bounds: [0, 300]", "kind: categorical, categories: [a, '1']"
+DIGITS, TENTHS = "kind: categorical, categories: ['1', '2']", "kind: categorical, categories: ['0.5', '1']"
+
+
 @pytest.mark.parametrize(
     ("text", "kind"),
     [
-        ("kind: integer, bounds: [0, 99]", pa.timestamp("us")),
-        ("kind: integer, bounds: [0, 300]", pa.int8()),
-        ("kind: integer, bounds: [-1, 3]", pa.uint16()),
-        ("kind: real, bounds: [0.2, 0.8]", pa.int64()),
-        ("kind: real, bounds: [0, 1e6]", pa.float16()),
-        ("kind: real, bounds: [0, 1e6]", pa.decimal128(5, 2)),
-        ("kind: categorical, categories: [a, 1]", pa.int64()),
-        ("kind: categorical, categories: [300, 1]", pa.int8()),
-        ("kind: categorical, categories: [yes, no]", pa.bool_()),
+        (NUMBER, pa.list_(pa.int64())),
+        (NUMBER, pa.binary()),
+        (NUMBER, pa.month_day_nano_interval()),
+        (WORDS, pa.struct([("a", pa.string())])),
+        (WORDS, pa.binary()),
         ("kind: boolean", pa.list_(pa.bool_())),
-        ("kind: identifier", pa.date32()),
+        ("kind: identifier", pa.list_(pa.string())),
     ],
 )
-def test_types_that_cannot_hold_the_declared_domain(text: str, kind: pa.DataType):
+def test_types_that_cannot_be_read(text: str, kind: pa.DataType):
     table = pa.table({"other": pa.array([True]), "age": pa.array([None], kind)})
     assert "'age'" in refused(table, schema(other="kind: boolean", age=text))
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "expected"),
+    [
+        (NUMBER, pa.int16(), pa.int16()),
+        (NUMBER, pa.int8(), pa.int64()),
+        (NUMBER, pa.float32(), pa.float32()),
+        (NUMBER, pa.large_string(), pa.large_string()),
+        (NUMBER, pa.decimal128(5, 2), pa.decimal128(5, 2)),
+        (NUMBER, pa.decimal128(4, 2), pa.int64()),
+        (NUMBER, pa.bool_(), pa.int64()),
+        (NUMBER, pa.null(), pa.int64()),
+        (NUMBER, pa.timestamp("us"), pa.int64()),
+        ("kind: integer, bounds: [-1, 3]", pa.uint16(), pa.int64()),
+        ("kind: real, bounds: [0.2, 0.8]", pa.int64(), pa.float64()),
+        ("kind: real, bounds: [0, 1e6]", pa.float16(), pa.float64()),
+        ("kind: real, bounds: [0, 1e6]", pa.decimal128(5, 2), pa.float64()),
+        (WORDS, pa.int64(), pa.string()),
+        (WORDS, pa.float64(), pa.string()),
+        (WORDS, pa.null(), pa.string()),
+        (WORDS, pa.bool_(), pa.string()),
+        (WORDS, pa.date32(), pa.string()),
+        (WORDS, pa.decimal128(3, 1), pa.string()),
+        (DIGITS, pa.int8(), pa.int8()),
+        (DIGITS, pa.null(), pa.int64()),
+        (DIGITS, pa.bool_(), pa.int64()),
+        (DIGITS, pa.string(), pa.string()),
+        (TENTHS, pa.int64(), pa.float64()),
+        ("kind: categorical, categories: ['300', '1']", pa.int8(), pa.int64()),
+        ("kind: categorical, categories: ['1', '1.0']", pa.int64(), pa.string()),
+        ("kind: categorical, categories: ['01', '02']", pa.int64(), pa.string()),
+        ("kind: categorical, categories: ['1e300', '2']", pa.int64(), pa.float64()),
+        ("kind: categorical, categories: ['70000', '1']", pa.float16(), pa.int64()),
+        ("kind: categorical, categories: ['yes', 'no']", pa.bool_(), pa.string()),
+        ("kind: boolean", pa.int8(), pa.int8()),
+        ("kind: boolean", pa.null(), pa.bool_()),
+        ("kind: boolean", pa.decimal128(3, 0), pa.bool_()),
+        ("kind: identifier", pa.date32(), pa.string()),
+        ("kind: identifier", pa.decimal128(3, 0), pa.string()),
+        ("kind: identifier", pa.binary(4), pa.binary(4)),
+        (WORDS, pa.dictionary(pa.int8(), pa.string()), pa.dictionary(pa.int32(), pa.string())),
+        (WORDS, pa.dictionary(pa.int16(), pa.int64()), pa.dictionary(pa.int32(), pa.string())),
+    ],
+)
+def test_types_that_inference_can_give_are_kept_or_widened(tmp_path, text: str, kind: pa.DataType, expected):
+    """One record can decide between them, so none refuses a table."""
+    declared = schema(other="kind: boolean", age=text)
+    table = pa.table({"other": pa.array([True]), "age": pa.array([None], kind)})
+    assert open_table(table, declared).structure.arrow.field("age").type == expected
+    if kind != pa.float16() and not (pa.types.is_dictionary(kind) and kind.value_type != pa.string()):
+        pq.write_table(table, tmp_path / "t.parquet")
+        assert open_table(tmp_path / "t.parquet", declared).structure.arrow.field("age").type == expected
+
+
+@pytest.mark.parametrize("labels", [1, 127, 128, 129, 40_000])
+def test_the_width_of_stored_indices_tells_nothing(tmp_path, labels: int):
+    """pandas stores as narrow indices as the number of its categories allows."""
+    frame = pd.DataFrame({"age": [1] * labels, "job": pd.Categorical([f"v{i}" for i in range(labels)])})
+    frame.to_parquet(tmp_path / "t.parquet")
+    structure = open_table(tmp_path / "t.parquet", TWO).structure
+    assert structure.arrow.field("job").type == pa.dictionary(pa.int32(), pa.string())
+
+
+BACKENDS = ({}, {"dtype_backend": "numpy_nullable"}, {"dtype_backend": "pyarrow"})
+ONE_MORE = ("", "5,a,t", ",,", "x,y,z", "1.5,1,0", "9223372036854775809,9,", "-1,True,1.5", "2020-01-01,2020-01-01,no")
+INFERRED = schema(
+    n="kind: integer, bounds: [0, 99], nullable: true",
+    r="kind: real, bounds: [0, 9]",
+    w="kind: categorical, categories: [a, b], nullable: true",
+    d="kind: categorical, categories: ['1', '3.5']",
+    e="kind: categorical, categories: ['1', '2', '3'], nullable: true",
+    t="kind: boolean",
+    s="kind: identifier",
+)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("before", ["", "5,a,t\n", "7,b,true\n", "1,1,1\n", ",,\n"])
+def test_one_record_decides_no_type_of_a_dataframe(backend, before: str):
+    """Whatever pandas infers from one record more, the synthetic table has the same types."""
+    found = set()
+    for line in ONE_MORE:
+        frame = pd.read_csv(io.StringIO(f"a,b,c\n{before * 3}{line}\n"), **backend)
+        wide = pd.DataFrame({name: frame[column] for name, column in zip("nrwdets", "aabbbcc", strict=True)})
+        structure = open_table(wide, INFERRED).structure
+        text = pa.string()
+        assert structure.arrow.types == [pa.int64(), pa.float64(), text, pa.float64(), pa.int64(), pa.bool_(), text]
+        found |= {structure.dtypes} if len(frame) else set()
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        [1], [2**63], [2**70], [1.5], ["a"], [True], [None], [b"a"], [1 + 2j], [pd.Timestamp("2020-01-01")],
+        [pd.Timestamp("2020-01-01", tz="UTC")], [pd.Timedelta(1)], [pd.Period("2020")], [pd.Interval(0, 1)],
+        [[1]], [{"a": 1}], [np.datetime64("NaT")], [pd.NA], [1, "a"], [float("inf")],
+    ],
+)
+@pytest.mark.parametrize("category", [False, True])
+def test_no_python_value_makes_pandas_infer_a_dtype_that_is_refused(values, category: bool):
+    column = pd.Series(values)
+    if category:
+        try:
+            column = column.astype("category")
+        except TypeError:
+            return
+    handle = open_table(pd.DataFrame(dict.fromkeys(INFERRED.table.columns, column)), INFERRED)
+    for field in handle.structure.arrow:
+        kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+        assert kind == default_type(INFERRED.table.columns[field.name])
+    (block,) = handle.blocks()
+    assert Encoder.of(INFERRED).encode(block).shape == (6, len(values))
+
+
+def test_chosen_dtypes_are_kept():
+    frame = pd.DataFrame({"age": np.array([1], np.int16), "job": pd.Categorical(["a"], ordered=True)})
+    structure = open_table(frame, TWO).structure
+    assert structure.arrow.types == [pa.int16(), pa.dictionary(pa.int32(), pa.string(), ordered=True)]
+    assert structure.dtypes == ("int16", "category")
+    frame = frame.astype({"age": "UInt8", "job": object})
+    frame = frame.astype({"job": pd.ArrowDtype(pa.dictionary(pa.int8(), pa.string()))})
+    structure = open_table(frame, TWO).structure
+    assert structure.arrow.types == [pa.uint8(), pa.dictionary(pa.int32(), pa.string())]
+    narrow = pd.DataFrame({"age": pd.array([1], pd.ArrowDtype(pa.decimal128(1, 0))), "job": ["a"]})
+    assert open_table(narrow, TWO).structure.dtypes == ("int64[pyarrow]", "str")
+    narrow = narrow.astype({"age": pd.ArrowDtype(pa.decimal128(2, 0))})
+    assert open_table(narrow, TWO).structure.arrow.field("age").type == pa.decimal128(2, 0)
 
 
 def test_opaque_kinds_are_refused_before_the_file_is_looked_at(tmp_path):

@@ -111,9 +111,37 @@ def test_dataframes_come_back_with_their_dtypes():
     assert codes.tolist()[:6] == [[1, 2, 3], [0, 1, 3], [0, 2, 1], [1, 6, 2], [1, 0, 1], [0, 1, 2]]
     back = restore(encoder.decode(codes, np.random.default_rng(0), handle.structure), handle.structure)
     assert list(back.columns) == list(frame.columns)
-    assert [str(d) for d in back.dtypes] == [str(d) for d in frame.dtypes]
+    chosen = {name: str(frame[name].dtype) for name in "cng"}
+    declared = {"i": "Int64", "o": "str", "b": "boolean", "s": "str", "r": "float64"}
+    assert {name: str(dtype) for name, dtype in back.dtypes.items()} == chosen | declared
     assert list(back["c"].cat.categories) == ["y", "x", "z"]
     null = np.full((8, 1), 0)
     null[[0, 4], 0] = [6, 2]
-    widened = restore(encoder.decode(null, np.random.default_rng(0), handle.structure), handle.structure)
-    assert [str(widened[name].dtype) for name in ("i", "b")] == ["Int64", "boolean"]
+    again = restore(encoder.decode(null, np.random.default_rng(0), handle.structure), handle.structure)
+    assert list(again.dtypes) == list(back.dtypes)
+    assert again[["i", "b"]].isna().all(axis=None)
+
+
+@pytest.mark.parametrize("backend", ["numpy_nullable", "pyarrow"])
+def test_dataframes_of_other_backends_come_back_as_such(backend):
+    frame = pd.DataFrame({"i": [1], "c": "y", "o": 3.0, "n": [None], "b": True, "s": "p", "g": 1.0, "r": 1})
+    frame = frame.convert_dtypes(dtype_backend=backend)
+    structure = open_table(frame, SCHEMA).structure
+    codes = np.zeros((8, 2), np.uint8)
+    back = restore(Encoder.of(SCHEMA).decode(codes, np.random.default_rng(0), structure), structure)
+    flavours = {
+        "numpy_nullable": "Int64 string string Int64 boolean string Int64 Float64",
+        "pyarrow": "int64 string string int64 bool string int64 double".replace(" ", "[pyarrow] ") + "[pyarrow]",
+    }
+    assert " ".join(str(d) for d in back.dtypes) == flavours[backend]
+
+
+def test_a_chosen_dtype_that_cannot_hold_null_becomes_its_sibling():
+    schema = parse_schema(
+        "dpsynth: 1\ndataset: x\ntables:\n - name: t\n   columns:\n"
+        "    i: {kind: integer, bounds: [0, 5], nullable: true}\n"
+    )
+    structure = open_table(pd.DataFrame({"i": np.array([1], np.int8)}), schema).structure
+    for code, dtype in ((0, "int8"), (6, "Int8")):
+        made = Encoder.of(schema).decode(np.full((1, 2), code), np.random.default_rng(0), structure)
+        assert str(restore(made, structure)["i"].dtype) == dtype
