@@ -29,6 +29,7 @@ from dpsynth.gate import GateResult, Policy, Verdict
 from dpsynth.measurement import Measurement
 from dpsynth.plan import ReleasePlan
 from dpsynth.schema import TableSchema
+from dpsynth.tables import Format
 
 SAMPLER = (
     "exact integer noise: discrete Gaussian by inversion of a cumulative table of 220 bits or more, selection by exact "
@@ -49,7 +50,27 @@ NOT_COVERED = (
 )
 _SOFTWARE = ("dpsynth", "numpy", "scipy", "pyarrow", "cryptography", "numba")
 _BOUND_BY_ROW = "each record is a unit of its own"
-_BOUND_BY_ID = "the source keeps at most {rows} rows of each id, chosen by a secret keyed function of id and rank"
+_BOUND_BY_ID = (
+    "the source keeps at most {rows} rows of each id, chosen by a secret keyed function of id and rank; "
+    "rows without an id are left out"
+)
+_LINES = (
+    "; in CSV a record is one physical line; lines with unbalanced quotes or another number of fields are no records"
+)
+_STORED = {
+    Format.PARQUET: Fact(
+        name="storage types", value="the columns' types in the file are taken as public", source="the file's schema"
+    ),
+    Format.ARROW: Fact(
+        name="storage types", value="the columns' types in the table are taken as public", source="the table's schema"
+    ),
+    Format.PANDAS: Fact(
+        name="storage types",
+        value="dtypes that no inference from values gives are taken as public; others are as declared",
+        source="the DataFrame's dtypes",
+    ),
+}
+"""What a table of each format says of itself by its form, beside its declaration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +81,7 @@ class Facts:
       plan: What was planned.
       plan_sha256: Its hash, as the ledger has it.
       table: The declaration of the table.
+      form: What the table was given as.
       policy: The gate's policy.
       domain: The public domain.
       outcome: What the gate said.
@@ -79,6 +101,7 @@ class Facts:
     plan: ReleasePlan
     plan_sha256: str
     table: TableSchema
+    form: Format
     policy: Policy
     domain: Domain
     outcome: GateResult
@@ -134,6 +157,7 @@ def state_release(facts: Facts) -> Dossier:
 def _data(facts: Facts) -> Data:
     unit = facts.plan.unit
     bound = _BOUND_BY_ROW if unit.column is None else _BOUND_BY_ID.format(rows=unit.max_rows)
+    bound += _LINES if facts.form is Format.CSV else ""
     return Data(
         dataset_id=facts.plan.dataset,
         table=facts.table.name,
@@ -143,17 +167,18 @@ def _data(facts: Facts) -> Data:
         unit=unit.describe(),
         unit_bound=bound,
         adjacency=str(unit.adjacency),
-        public_inputs=tuple(_public_inputs(facts.table)),
+        public_inputs=tuple(_public_inputs(facts.table, facts.form)),
     )
 
 
-def _public_inputs(table: TableSchema) -> list[Fact]:
+def _public_inputs(table: TableSchema, form: Format) -> list[Fact]:
     unstated = "declared in the schema, provenance not stated"
     columns = [
         Fact(name=name, value=f"{column.kind}: its declared domain", source=column.provenance or unstated)
         for name, column in table.released.items()
     ]
-    return [*columns, Fact(name="table", value=table.title or table.name, source=table.source or unstated)]
+    stored = [_STORED[form]] if form in _STORED else []
+    return [*columns, Fact(name="table", value=table.title or table.name, source=table.source or unstated), *stored]
 
 
 def _shares(plan: ReleasePlan) -> tuple[Share, ...]:

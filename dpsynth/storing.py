@@ -100,6 +100,7 @@ def _dossier(
             plan=run.plan,
             plan_sha256=sha256_hex(run.plan.to_json()),
             table=run.schema.table,
+            form=run.handle.structure.format,
             policy=run.gated[0],
             domain=encoder.domain,
             outcome=outcome,

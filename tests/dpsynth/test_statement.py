@@ -1,0 +1,44 @@
+"""What a certificate says of the form in which a table came."""
+
+import base64
+import json
+
+import pyarrow.csv
+import pyarrow.parquet as pq
+import pytest
+
+from dpsynth.release import release
+from tests.dpsynth import lines
+
+NO_ID = "rows without an id are left out"
+LINES = "in CSV a record is one physical line; lines with unbalanced quotes or another number of fields are no records"
+FILE = {
+    "name": "storage types",
+    "value": "the columns' types in the file are taken as public",
+    "source": "the file's schema",
+}
+
+
+def stated(folder, data, declared):
+    release(
+        data, declared, epsilon=2.0, delta=1e-6, ledger=lines.ledger(folder, declared=declared), out=folder / "out",
+        synthesizer="independent",
+    )
+    envelope = json.loads((folder / "out" / "certificate.json").read_bytes())
+    return json.loads(base64.b64decode(envelope["payload"]))["predicate"]["data"]
+
+
+@pytest.mark.parametrize("people", [None, 400])
+@pytest.mark.parametrize("form", ["csv", "parquet", "arrow", "pandas"])
+def test_what_a_form_makes_public_is_stated(tmp_path, form, people):
+    table = lines.table(1_000, people=people)
+    declared = lines.schema(lines.SCHEMA if people is None else lines.PERSON_SCHEMA)
+    pyarrow.csv.write_csv(table, tmp_path / "t.csv")
+    pq.write_table(table, tmp_path / "t.parquet")
+    forms = {"arrow": table, "pandas": table.to_pandas()}
+    data = stated(tmp_path, forms.get(form, tmp_path / f"t.{form}"), declared)
+    assert (LINES in data["unit_bound"]) == (form == "csv")
+    assert (NO_ID in data["unit_bound"]) == (people is not None)
+    storage = [fact for fact in data["public_inputs"] if fact["name"] == "storage types"]
+    assert len(storage) == (form != "csv")
+    assert form != "parquet" or storage == [FILE]
