@@ -24,19 +24,23 @@ from dpsynth.certificate.dossier import (
     Share,
     Synthesis,
 )
+from dpsynth.certificate.planned import output_in_words, settings_as_facts
 from dpsynth.domain import Domain
+from dpsynth.external import ExternalConfig
 from dpsynth.gate import GateResult, Policy, Verdict
 from dpsynth.measurement import Measurement
+from dpsynth.noise.tables import PRECISION
 from dpsynth.plan import ReleasePlan
 from dpsynth.schema import TableSchema
 from dpsynth.tables import Format
 
 SAMPLER = (
-    "exact integer noise: discrete Gaussian by inversion of a cumulative table of 220 bits or more, selection by exact "
-    "cumulative weights, both on integers"
+    f"exact integer noise: discrete Gaussian and selection by inversion of a cumulative table of {PRECISION} bits, on "
+    "integers"
 )
 SLACK_PER_DRAW = 2.0**-127
 RANDOM_SOURCE = "AES-256-CTR, keyed by the operating system for this run; no seed exists"
+OUTSIDE_SOURCE = "; the outside synthesizer's are its own"
 SEEDED_SOURCE = "AES-256-CTR from a seed: a test run that protects nobody"
 TRUST_MODEL = (
     "Central model: whoever runs the release sees the records, holds the ledger and its keys, and is trusted to run "
@@ -202,24 +206,34 @@ def _guidance(delta: float, outcome: GateResult) -> str:
 
 def _synthesis(facts: Facts) -> Synthesis:
     plan = facts.plan
-    chosen = "asked for by the publisher" if plan.rows is not None else "the noisy total of both sides"
     return Synthesis(
         synthesizer=plan.synthesizer_name,
-        config=tuple(Fact(name=name, value=str(value)) for name, value in plan.settings().items()),
+        config=settings_as_facts(plan.settings()),
         preprocessing=(
             "every value is coded by the declared domain: null is a level, an undeclared value has its declared bucket",
             f"people are split by coins: a share of {facts.policy.holdout_share} is held out for the gate",
         ),
-        post_processing=(
-            "a graphical model is estimated from the measurements and sampled",
-            f"the number of rows is {chosen}",
-            *(f"{name}: {value}" for name, value in plan.output),
-        ),
+        post_processing=(*_after_the_charges(facts), *(output_in_words(name, value) for name, value in plan.output)),
         marginals=tuple(
             Marginal(attributes=m.clique, cells=facts.domain.cells(m.clique), sigma=m.sigma) for m in facts.measurements
         ),
         rows=facts.rows,
     )
+
+
+def _after_the_charges(facts: Facts) -> tuple[str, ...]:
+    """What became of the synthesizer's accounted outputs."""
+    if facts.outcome.verdict is Verdict.UNDECIDABLE:
+        return ("none: no table was made",)
+    outside = isinstance(facts.plan.synthesizer, ExternalConfig)
+    total = "the noisy number of training people" if outside else "the model's noisy total"
+    rows = "as the publisher asked" if facts.plan.rows is not None else f"{total} over the training share"
+    if outside:
+        return (
+            "rows of the outside synthesizer, codes outside the domain clipped to it",
+            f"the number of rows, at most: {rows}",
+        )
+    return ("a graphical model is estimated from the measurements and sampled", f"the number of rows: {rows}")
 
 
 def leak_in_words(outcome: GateResult) -> str:
@@ -236,11 +250,16 @@ def _process(facts: Facts) -> Process:
     return Process(
         trust_model=TRUST_MODEL,
         not_covered=NOT_COVERED,
-        random_source=RANDOM_SOURCE if facts.private else SEEDED_SOURCE,
+        random_source=_random_source(facts),
         sampler=SAMPLER,
         sampler_slack=draws * SLACK_PER_DRAW,
         software=(*software(_SOFTWARE), Fact(name="python", value=platform.python_version())),
     )
+
+
+def _random_source(facts: Facts) -> str:
+    own = RANDOM_SOURCE if facts.private else SEEDED_SOURCE
+    return own + (OUTSIDE_SOURCE if isinstance(facts.plan.synthesizer, ExternalConfig) else "")
 
 
 def software(names: Sequence[str]) -> tuple[Fact, ...]:

@@ -17,10 +17,10 @@ from dpsynth.errors import ParameterError
 if TYPE_CHECKING:
     from dpsynth.gate import GateResult, Policy
 
-PASS, FAIL = "pass", "fail"
+PASS, FAIL, UNDECIDABLE = "pass", "fail", "undecidable"
 SEEDED = ("NOT PRIVATE", "a test run from a seed")
 """The output setting of a run from a seed, in its plan and so in the ledger; its labels say the same."""
-VERDICTS = (PASS, FAIL, "undecidable", "refuted")
+VERDICTS = (PASS, FAIL, UNDECIDABLE, "refuted")
 """What a gate can say (the values of ``dpsynth.gate.Verdict``); only a pass comes with a table."""
 
 

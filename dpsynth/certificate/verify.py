@@ -17,6 +17,8 @@ from dpsynth.certificate.dossier import Artefact, Dossier
 from dpsynth.certificate.envelope import Statement, canonical_json, key_id, load_public_key, open_envelope
 from dpsynth.certificate.errors import VerificationFailed
 from dpsynth.certificate.files import NOT_PRIVATE, SYNTHETIC, plain_name, sha256_file
+from dpsynth.certificate.gating import check_gate_facts
+from dpsynth.certificate.planned import check_measurements, check_plan
 
 CERTIFICATE = "certificate.json"
 REPORT = "report.html"
@@ -219,9 +221,25 @@ def _check_ledger(statement: Statement, documents: Mapping[str, Any]) -> Check:
     return Check(name="ledger", detail=check_ledger(statement.dossier, documents["ledger.json"]))
 
 
+def _check_plan(statement: Statement, documents: Mapping[str, Any]) -> Check:
+    plan = documents["ledger.json"][0]["plan"]  # its hash is that of the ledger, as _check_ledger found before
+    return Check(name="plan", detail=check_plan(statement.dossier, plan, documents["schema.json"]))
+
+
+def _check_gate(statement: Statement, documents: Mapping[str, Any]) -> Check:
+    return Check(name="gate", detail=check_gate_facts(statement.dossier, documents["policy.json"]))
+
+
+def _check_measurements(statement: Statement, documents: Mapping[str, Any]) -> Check:
+    return Check(name="measurements", detail=check_measurements(statement.dossier))
+
+
 _RULES: tuple[Callable[[Statement, Mapping[str, Any]], Check], ...] = (
     _check_artefacts,
     _check_verdict,
     _check_ledger,
+    _check_plan,
+    _check_gate,
+    _check_measurements,
     _check_claim,
 )

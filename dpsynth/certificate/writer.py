@@ -149,7 +149,7 @@ def copy_release(stored: Path, target: Path, recorded: Mapping[str, str]) -> Pat
 
 def _contents(stored: Path, recorded: Mapping[str, str]) -> dict[str, Content]:
     try:
-        if set(os.listdir(stored)) != set(recorded):
+        if {path.name for path in stored.iterdir()} != set(recorded):
             raise _not_recorded()
         return {name: read_file(stored / name) for name in sorted(recorded)}
     except OSError:

@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -20,7 +21,9 @@ from dpsynth.certificate.verify import verify_release
 from dpsynth.errors import OutputError
 from dpsynth.external import ExternalConfig
 from dpsynth.fitting import fit
+from dpsynth.noise.tables import PRECISION
 from dpsynth.release import publish_staged, release
+from dpsynth.synthesizers import REGISTRY
 from tests.dpsynth import lines
 
 EPSILON, DELTA = 2.0, 1e-6
@@ -51,6 +54,15 @@ def test_a_release_verifies_and_its_table_has_the_declared_form(released):
     assert 0 <= min(ages) <= max(ages) <= 99
     assert verified.dossier.claim.epsilon <= EPSILON
     assert book.release(result.release_id).state is State.COMMITTED
+
+
+@pytest.mark.parametrize("name", sorted(REGISTRY))
+def test_what_every_synthesizer_states_is_what_it_was_charged_for(tmp_path, name):
+    """Its certificate verifies, so its marginals are those of its steps, in their order."""
+    result = run(tmp_path, lines.ledger(tmp_path), synthesizer=name)
+    dossier = verify_release(result.out, result.public_key.read_bytes()).dossier
+    assert len(dossier.synthesis.marginals) >= 4
+    assert dossier.synthesis.synthesizer == name
 
 
 def test_every_charge_is_on_disk_and_within_its_cap(released):
@@ -158,11 +170,10 @@ REPLACED = lines.SCHEMA.replace("{rows: 1}", "{rows: 1, adjacency: replace-one}"
 def test_replace_one_is_refused_before_the_data_is_opened(tmp_path, gated):
     declared = lines.schema(REPLACED)
     book = lines.ledger(tmp_path, declared=declared)
+    budget = {"epsilon": EPSILON, "delta": DELTA, "ledger": book}
+    attempt = partial(release, out=tmp_path / "out") if gated else fit
     with pytest.raises(UnsupportedEvent, match="replace-one"):
-        if gated:
-            run(tmp_path, book, schema=declared)
-        else:
-            fit(lines.table(), declared, epsilon=EPSILON, delta=DELTA, ledger=book)
+        attempt(lines.table(), declared, **budget)
     assert book.seq == 1
 
 
@@ -231,6 +242,49 @@ def test_a_failed_gate_leaves_no_table_anywhere(tmp_path):
     assert not [p for p in tmp_path.rglob("*") if p.suffix in (".parquet", ".csv")]
     assert book.release(result.release_id).outcome == "fail"
     assert book.spent().amount > 0
+
+
+UNIFORM = """
+import csv, json, random, sys
+domain, rows = json.load(open(sys.argv[1])), int(sys.argv[3])
+with open(sys.argv[2], "w", newline="") as out:
+    writer = csv.writer(out)
+    writer.writerow(domain)
+    writer.writerows([random.randrange(size) for size in domain.values()] for _ in range(rows))
+"""
+
+
+def test_a_certificate_says_what_was_done_after_the_charges(tmp_path, released):
+    """A model's rows and an outside command's are told apart, and each number of rows has its right origin."""
+    maker = tmp_path / "uniform.py"
+    maker.write_text(UNIFORM)
+    command = (os.sys.executable, str(maker), "{domain}", "{out}", "{rows}", "{train}")
+    config = ExternalConfig(command=command, claim_epsilon=0.2, claim_delta=1e-9)
+    outside = run(tmp_path, lines.ledger(tmp_path), synthesizer=config)
+    assert outside.verdict == "PASS"
+    said = verify_release(outside.out, outside.public_key.read_bytes()).dossier
+    assert "rows of the outside synthesizer" in said.synthesis.post_processing[0]
+    training = "at most: the noisy number of training people over the training share"
+    assert said.synthesis.post_processing[1].endswith(training)
+    assert "outside synthesizer's are its own" in said.process.random_source
+    assert said.synthesis.marginals == ()
+    folder, _, result = released
+    own = verify_release(result.out, result.public_key.read_bytes()).dossier
+    assert "graphical model" in own.synthesis.post_processing[0]
+    assert own.synthesis.post_processing[1].endswith("rows: the model's noisy total over the training share")
+    assert "outside" not in own.process.random_source
+    assert f"{PRECISION} bits" in own.process.sampler
+    asked = run(folder, _ledger_in(tmp_path / "more"), "asked", rows=77)
+    told = verify_release(asked.out, asked.public_key.read_bytes()).dossier.synthesis
+    assert (told.rows, told.post_processing[1]) == (77, "the number of rows: as the publisher asked")
+    few = run(folder, _ledger_in(tmp_path / "few"), "few", data=lines.table(1))
+    nothing = verify_release(few.out, few.public_key.read_bytes()).dossier.synthesis
+    assert nothing.post_processing == ("none: no table was made",)
+
+
+def _ledger_in(folder):
+    folder.mkdir()
+    return lines.ledger(folder)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 12])

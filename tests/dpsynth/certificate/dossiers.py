@@ -8,12 +8,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from accountant import Coordinate, Price, PrivacyUnit, Side, Step, canonical
+from accountant.budget import Budget
 from accountant.compose import larger_side, totals
 from accountant.events import BoundedRange, DiscreteGaussian, Event
 from accountant.ledger.entries import GENESIS, VERSION, sides_to_json, step_to_json, unit_to_json
 from dpsynth.certificate import Artefact, Dossier, publish, sign, stage, table_name
 from dpsynth.certificate.claim import state_claim
 from dpsynth.certificate.dossier import (
+    SEEDED,
     Data,
     Fact,
     GateFacts,
@@ -24,16 +26,29 @@ from dpsynth.certificate.dossier import (
     Share,
     Synthesis,
 )
+from dpsynth.certificate.gating import GATE_COUNT, GATE_TEST
+from dpsynth.certificate.planned import PLAN_VERSION, output_in_words
 from dpsynth.certificate.writer import open_staging
 from dpsynth.report import render_report
 
 TABLE = bytes(range(256)) * 16
 SCHEMA = canonical.dumps({"tables": [{"name": "adult"}]})
-POLICY = canonical.dumps({"name": "standard"})
-PLAN = {"epsilon": "1.0", "synthesizer": "mst"}
+POLICY = canonical.dumps(
+    {
+        "name": "standard",
+        "attacks": [{"name": name} for name in ("exact match", "closeness", "membership advantage")],
+        "holdout_share": "1/5",
+        "detection": "99/100",
+        "grid": 8,
+        "smallest_side": 500,
+        "noise_alpha": "1/100",
+    }
+)
 UNIT = PrivacyUnit()
 BUDGET = Price.of(0.2, 1e-9)
 BEFORE = Price.of(0.05, 1e-12)
+MARGIN = 372
+"""Exceeded with probability 1 % by noise of sigma 160."""
 
 
 def key_pair(seed: int = 7) -> tuple[bytes, bytes]:
@@ -43,15 +58,53 @@ def key_pair(seed: int = 7) -> tuple[bytes, bytes]:
     return private, key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
 
 
-def some_steps(sigma: float = 12.0, marginals: int = 3) -> tuple[Step, ...]:
-    """A total, a selection, some marginals, a gate."""
+SHARES = (("totals", 2**32, 2**31), ("synthesizer", 2**36, 0), ("gate", 2**33, 2**36))
+"""Purpose, and what each side may pay for it."""
+MEASURED: tuple[tuple[tuple[str, ...], int], ...] = (
+    (("age", "income"), 146),
+    (("education", "occupation"), 240),
+    (("marital-status", "relationship"), 42),
+)
+
+
+def some_plan(coordinate: Coordinate = Coordinate.GDP, *, private: bool = True) -> dict[str, Any]:
+    """What was planned: the form of ``ReleasePlan.to_json``."""
+    return {
+        "version": PLAN_VERSION,
+        "kind": "release",
+        "schema": Artefact.of("schema.json", SCHEMA).sha256,
+        "dataset": "census-2020",
+        "budget": Budget(epsilon=3.0, delta=1e-6, coordinate=coordinate).to_json(),
+        "synthesizer": {"name": "mst", "settings": {"max_cells": "200000"}},
+        "policy": Artefact.of("policy.json", POLICY).sha256,
+        "shares": [
+            {"purpose": purpose, "side": str(side), "amount": amount}
+            for purpose, *amounts in SHARES
+            for side, amount in zip((Side.TRAINING, Side.HOLDOUT), amounts, strict=True)
+            if amount
+        ],
+        "rows": None,
+        "output": {} if private else dict([SEEDED]),
+    }
+
+
+def some_steps(sigma: float = 12.0, *, tested: bool = True) -> tuple[Step, ...]:
+    """Totals; with ``tested`` a selection, some marginals and a gate, too."""
+    training, holdout = (Side.TRAINING,), (Side.HOLDOUT,)
     measured: list[tuple[str, Event, tuple[Side, ...]]] = [
-        ("measure total", DiscreteGaussian(sigma=40.0), (Side.TRAINING,)),
-        ("select tree", BoundedRange(eta=0.05), (Side.TRAINING,)),
-        *((f"measure marginal {i}", DiscreteGaussian(sigma=sigma), (Side.TRAINING,)) for i in range(marginals)),
-        ("gate, training side", DiscreteGaussian(sigma=160.0, sensitivity=8.0), (Side.TRAINING,)),
-        ("gate, holdout side", DiscreteGaussian(sigma=160.0, sensitivity=32.0), (Side.HOLDOUT,)),
+        (GATE_COUNT.format(side="training"), DiscreteGaussian(sigma=40.0), training),
+        (GATE_COUNT.format(side="holdout"), DiscreteGaussian(sigma=40.0), holdout),
     ]
+    if tested:
+        measured += [
+            ("edge 1 of the tree", BoundedRange(eta=0.05), training),
+            *(
+                (f"pairs of the tree ({', '.join(a)})", DiscreteGaussian(sigma=sigma, draws=cells), training)
+                for a, cells in MEASURED
+            ),
+            (GATE_TEST.format(side="training"), DiscreteGaussian(sigma=160.0, sensitivity=8.0), training),
+            (GATE_TEST.format(side="holdout"), DiscreteGaussian(sigma=160.0, sensitivity=32.0), holdout),
+        ]
     return tuple(Step(label=label, event=event, sides=sides) for label, event, sides in measured)
 
 
@@ -60,17 +113,23 @@ def caps_of(steps: tuple[Step, ...], coordinate: Coordinate) -> dict[Side, Price
     return {side: Price(each.amount + 1000, each.delta + 1000) for side, each in totals(steps, coordinate).items()}
 
 
-def some_entries(steps: tuple[Step, ...], coordinate: Coordinate = Coordinate.GDP) -> list[dict[str, Any]]:
+def some_entries(
+    steps: tuple[Step, ...],
+    coordinate: Coordinate = Coordinate.GDP,
+    *,
+    private: bool = True,
+    plan: dict[str, Any] | None = None,
+) -> list[dict[str, Any]]:
     """The release's entries up to its last charge, chained and hashed."""
-    caps = caps_of(steps, coordinate)
+    caps, planned = caps_of(steps, coordinate), plan or some_plan(coordinate, private=private)
     bodies: list[dict[str, Any]] = [
         {
             "kind": "reserve",
             "dataset": "census-2020",
             "unit": unit_to_json(UNIT),
             "coordinate": str(coordinate),
-            "plan": PLAN,
-            "plan_hash": canonical.sha256_hex(PLAN),
+            "plan": planned,
+            "plan_hash": canonical.sha256_hex(planned),
             "key_hash": None,
             "caps": sides_to_json(caps),
             "price": larger_side(caps).to_json(),
@@ -113,27 +172,30 @@ def some_dossier(
     steps: tuple[Step, ...] | None = None,
     *,
     coordinate: Coordinate = Coordinate.GDP,
-    adaptive: bool = False,
     verdict: str = "pass",
+    private: bool = True,
+    plan: dict[str, Any] | None = None,
 ) -> Dossier:
     """A dossier that adds up (without artefacts; :func:`write_release` fills them in)."""
-    steps = some_steps() if steps is None else steps
+    tested = verdict in {"pass", "fail"}
+    steps = some_steps(tested=tested) if steps is None else steps
     cap = larger_side(caps_of(steps, coordinate))
-    entries = some_entries(steps, coordinate)
+    planned = plan or some_plan(coordinate, private=private)
+    entries = some_entries(steps, coordinate, plan=planned)
+    prices = {s: totals([step for step in steps if "test" in step.label], coordinate)[s].amount for s in Side}
     claim = state_claim(
         steps,
         coordinate=coordinate,
         delta=1e-6,
         cap=cap,
-        adaptive=adaptive,
+        adaptive=True,
         accountant="accountant 0.1.0",
         delta_guidance="δ is a twentieth of one over the noisy number of people.",
     )
-    third = Price(cap.amount // 3, cap.delta // 3)
     return Dossier(
         release_id="r-0001",
         date="2026-01-31",
-        private=True,
+        private=private,
         data=Data(
             dataset_id="census-2020",
             table="adult",
@@ -147,13 +209,9 @@ def some_dossier(
         ),
         plan=Plan(
             coordinate=coordinate,
-            shares=(
-                Share(purpose="totals", training=Price(cap.amount // 10), holdout=Price(cap.amount // 20)),
-                Share(purpose="measure", training=third, holdout=Price()),
-                Share(purpose="gate", training=Price(cap.amount // 16), holdout=third),
-            ),
+            shares=tuple(Share(purpose=p, training=Price(t), holdout=Price(h)) for p, t, h in SHARES),
             cap=cap,
-            sha256=canonical.sha256_hex(PLAN),
+            sha256=canonical.sha256_hex(planned),
         ),
         claim=claim,
         ledger=LedgerState(
@@ -168,11 +226,12 @@ def some_dossier(
             synthesizer="mst",
             config=(Fact(name="max_cells", value="200000"),),
             preprocessing=("numeric columns cut at the schema's edges", "nulls are a level of their own"),
-            post_processing=("junction-tree estimation", "row count rounded from the noisy total"),
-            marginals=(
-                Marginal(attributes=(), cells=1, sigma=40.0),
-                *(Marginal(attributes=a, cells=c, sigma=12.0) for a, c in MEASURED),
+            post_processing=(
+                "junction-tree estimation",
+                "row count rounded from the noisy total",
+                *(output_in_words(name, value) for name, value in planned["output"].items()),
             ),
+            marginals=tuple(Marginal(attributes=a, cells=c, sigma=12.0) for a, c in MEASURED if tested),
             rows=39_000 if verdict == "pass" else None,
         ),
         gate=GateFacts(
@@ -181,13 +240,13 @@ def some_dossier(
             attacks=("exact match", "closeness", "membership advantage"),
             holdout_share=0.2,
             detection=0.99,
-            training_amount=totals(steps, coordinate)[Side.TRAINING].amount // 10,
-            holdout_amount=totals(steps, coordinate)[Side.HOLDOUT].amount,
+            training_amount=prices[Side.TRAINING],
+            holdout_amount=prices[Side.HOLDOUT],
             training_people=39_074,
             holdout_people=9_801,
             sigma_records=20.0,
             grid=8,
-            margin_steps=376,
+            margin_steps=MARGIN if tested else 0,
             noisy_steps={"pass": 41, "fail": 5120}.get(verdict),
             smallest_leak=0.0031,
         ),
@@ -203,13 +262,6 @@ def some_dossier(
     )
 
 
-MEASURED: tuple[tuple[tuple[str, ...], int], ...] = (
-    (("age", "income"), 146),
-    (("education", "occupation"), 240),
-    (("marital-status", "relationship"), 42),
-)
-
-
 def write_release(
     folder: Path,
     dossier: Dossier | None = None,
@@ -220,7 +272,9 @@ def write_release(
 ) -> Path:
     """Write and sign a whole release folder."""
     dossier = some_dossier() if dossier is None else dossier
-    entries = some_entries(dossier.steps, dossier.plan.coordinate) if entries is None else entries
+    entries = (
+        some_entries(dossier.steps, dossier.plan.coordinate, private=dossier.private) if entries is None else entries
+    )
     files = {"ledger.json": canonical.dumps(entries), "schema.json": SCHEMA, "policy.json": POLICY}
     if table is not None:
         files[table_name("adult", "parquet", private=dossier.private)] = table

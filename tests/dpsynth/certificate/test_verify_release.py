@@ -1,24 +1,38 @@
 """A release verifies as published, and fails after any change, whoever signed it."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from accountant import Coordinate, Price, Side, Step, canonical
-from accountant.events import DiscreteGaussian
+from accountant.budget import Budget
+from accountant.events import ApproxDP, DiscreteGaussian
 from dpsynth.certificate import Dossier, VerificationFailed, verify_release
+from dpsynth.certificate.dossier import SEEDED, Marginal
+from dpsynth.certificate.gating import GATE_TEST, check_margin
+from dpsynth.certificate.planned import PLAN_VERSION
+from dpsynth.gate import load_policy
+from dpsynth.gate.noise import GateNoise, margin
 from tests.dpsynth.certificate.dossiers import (
+    MARGIN,
+    POLICY,
+    TABLE,
     chained,
     key_pair,
     some_dossier,
     some_entries,
+    some_plan,
     some_steps,
     write_release,
 )
@@ -45,10 +59,9 @@ def flip(path: Path, offset: int, bits: int) -> None:
         file.write(bytes([byte ^ bits]))
 
 
-@pytest.mark.parametrize("adaptive", [False, True])
 @pytest.mark.parametrize("coordinate", list(Coordinate))
-def test_an_honest_release_verifies(tmp_path: Path, coordinate: Coordinate, adaptive: bool) -> None:
-    dossier = some_dossier(coordinate=coordinate, adaptive=adaptive)
+def test_an_honest_release_verifies(tmp_path: Path, coordinate: Coordinate) -> None:
+    dossier = some_dossier(coordinate=coordinate)
     verified = verify_release(write_release(tmp_path / "out", dossier), PUBLIC)
     assert verified.table == TABLE_NAME
     assert replace(verified.dossier, artefacts=()) == dossier
@@ -58,6 +71,9 @@ def test_an_honest_release_verifies(tmp_path: Path, coordinate: Coordinate, adap
         "declarations",
         "verdict",
         "ledger",
+        "plan",
+        "gate",
+        "measurements",
         "privacy",
     ]
     assert any(f"{dossier.claim.epsilon:.6g} is stated" in line for line in verified.lines())
@@ -65,7 +81,7 @@ def test_an_honest_release_verifies(tmp_path: Path, coordinate: Coordinate, adap
 
 @pytest.mark.parametrize("name", JSON_FILES)
 def test_every_flipped_byte_of_every_json_fails(tmp_path: Path, name: str) -> None:
-    folder = write_release(tmp_path / "out", some_dossier(some_steps()[:1]))
+    folder = write_release(tmp_path / "out", some_dossier(verdict="undecidable"), table=None)
     path = folder / name
     original = path.read_bytes()
     for offset in range(len(original)):
@@ -157,7 +173,7 @@ def test_a_verdict_against_its_own_statistic_fails(tmp_path: Path) -> None:
 
 
 def test_a_seeded_run_is_labelled(tmp_path: Path) -> None:
-    folder = write_release(tmp_path / "out", replace(some_dossier(), private=False))
+    folder = write_release(tmp_path / "out", some_dossier(private=False))
     verified = verify_release(folder, PUBLIC)
     assert verified.table == "SYNTHETIC-NOT-PRIVATE-adult.parquet"
     assert any("NOT PRIVATE" in line for line in verified.lines())
@@ -167,6 +183,26 @@ def test_a_seeded_run_is_labelled(tmp_path: Path) -> None:
 def _with_claim(**changes: Any) -> Dossier:
     dossier = some_dossier()
     return replace(dossier, claim=replace(dossier.claim, **changes))
+
+
+def _with_synthesis(**changes: Any) -> Dossier:
+    dossier = some_dossier()
+    return replace(dossier, synthesis=replace(dossier.synthesis, **changes))
+
+
+def _with_marginals(change: Callable[[tuple[Marginal, ...]], tuple[Marginal, ...]]) -> Dossier:
+    return _with_synthesis(marginals=change(some_dossier().synthesis.marginals))
+
+
+def _with_gate(**changes: Any) -> Dossier:
+    dossier = some_dossier()
+    return replace(dossier, gate=replace(dossier.gate, **changes))
+
+
+def _undecidable(**changes: Any) -> Dossier:
+    free = {"verdict": "undecidable", "training_amount": 0, "holdout_amount": 0, "margin_steps": 0}
+    told = _with_gate(**free, **changes)
+    return replace(told, synthesis=replace(told.synthesis, rows=None))
 
 
 def _lower_curve() -> Dossier:
@@ -183,8 +219,36 @@ LIES: dict[str, tuple[str, Callable[[], Dossier]]] = {
     "price": ("stated price", lambda: _with_claim(price=Price())),
     "second accountant": ("second accountant", lambda: _with_claim(second_epsilon=0.5)),
     "curve": ("curve", _lower_curve),
-    "delta": ("stated epsilon", lambda: _with_claim(delta=1e-7)),
-    "adaptive": ("stated price", lambda: _with_claim(adaptive=True)),
+    "delta": ("The delta", lambda: _with_claim(delta=1e-5)),
+    "adaptive": ("adaptive", lambda: _with_claim(adaptive=False)),
+    "table": ("The table", lambda: replace(some_dossier(), data=replace(some_dossier().data, table="adults"))),
+    "shares": ("shares", lambda: replace(some_dossier(), plan=replace(some_dossier().plan, shares=()))),
+    "synthesizer": ("synthesizer", lambda: _with_synthesis(synthesizer="independent")),
+    "settings": ("settings", lambda: _with_synthesis(config=())),
+    "no rows": ("number of rows", lambda: _with_synthesis(rows=None)),
+    "no marginals": ("0 marginals", lambda: _with_synthesis(marginals=())),
+    "one more marginal": ("4 marginals", lambda: _with_marginals(lambda m: (*m, m[0]))),
+    "other order": ("stated marginal", lambda: _with_marginals(lambda m: m[::-1])),
+    "sigma": ("stated marginal", lambda: _with_marginals(lambda m: (replace(m[0], sigma=11.9), *m[1:]))),
+    "cells": ("stated marginal", lambda: _with_marginals(lambda m: (replace(m[0], cells=145), *m[1:]))),
+    "columns": ("stated marginal", lambda: _with_marginals(lambda m: (replace(m[0], attributes=("age",)), *m[1:]))),
+    "gate's policy": ("name of the gate", lambda: _with_gate(policy="strict-health")),
+    "attacks": ("attacks", lambda: _with_gate(attacks=("everything",))),
+    "holdout share": ("holdout share", lambda: _with_gate(holdout_share=0.25)),
+    "detection": ("detection", lambda: _with_gate(detection=0.999)),
+    "finer grid": ("finer", lambda: _with_gate(grid=9)),
+    "grid": ("grid", lambda: _with_gate(grid=4)),
+    "training amount": ("amount of the gate", lambda: _with_gate(training_amount=0)),
+    "holdout amount": ("amount of the gate", lambda: _with_gate(holdout_amount=1)),
+    "gate's noise": ("noise of the gate", lambda: _with_gate(sigma_records=19.9)),
+    "training people": ("numbers of people", lambda: _with_gate(training_people=10**9)),
+    "holdout people": ("numbers of people", lambda: _with_gate(holdout_people=9_000)),
+    "wider margin": ("margin", lambda: _with_gate(margin_steps=MARGIN + 1)),
+    "narrower margin": ("margin", lambda: _with_gate(margin_steps=MARGIN - 1)),
+    "margin beyond": ("margin", lambda: _with_gate(margin_steps=10**6)),
+    "no statistic": ("statistic", lambda: _with_gate(noisy_steps=None)),
+    "undecidable though tested": ("couldn't", lambda: _undecidable(noisy_steps=41)),
+    "undecidable though charged": ("test was charged", lambda: _undecidable(noisy_steps=None)),
     "posterior": ("plain reading", lambda: _with_claim(reading=replace(some_dossier().claim.reading, posterior=0.011))),
     "adjacency": (
         "adjacency",
@@ -225,8 +289,113 @@ LIES: dict[str, tuple[str, Callable[[], Dossier]]] = {
 @pytest.mark.parametrize("lie", LIES)
 def test_facts_that_do_not_add_up_fail_though_rightly_signed(tmp_path: Path, lie: str) -> None:
     word, told = LIES[lie]
-    refusal = fails(write_release(tmp_path / "out", told(), entries=some_entries(some_steps())))
+    dossier = told()
+    table = TABLE if dossier.released else None
+    refusal = fails(write_release(tmp_path / "out", dossier, entries=some_entries(some_steps()), table=table))
     assert word in refusal.what
+
+
+OTHER_PLANS: dict[str, tuple[str, dict[str, Any]]] = {
+    "another schema": ("The schema", {"schema": "0" * 64}),
+    "another policy": ("The policy", {"policy": "0" * 64}),
+    "no policy": ("The policy", {"policy": None}),
+    "another data set": ("The data set", {"dataset": "census-2010"}),
+    "another coordinate": (
+        "The coordinate",
+        {"budget": Budget(epsilon=3.0, delta=1e-6, coordinate=Coordinate.ZCDP).to_json()},
+    ),
+    "a smaller budget": ("above the planned one", {"budget": Budget(epsilon=0.1, delta=1e-6).to_json()}),
+    "another delta": ("The delta", {"budget": Budget(epsilon=3.0, delta=1e-7).to_json()}),
+    "another synthesizer": ("The synthesizer", {"synthesizer": {"name": "independent", "settings": {}}}),
+    "other settings": ("settings", {"synthesizer": {"name": "mst", "settings": {"max_cells": "9"}}}),
+    "other shares": ("shares", {"shares": []}),
+    "a fit": ("gated release", {"kind": "fit"}),
+    "a later version": ("gated release", {"version": PLAN_VERSION + 1}),
+    "other rows": ("number of rows", {"rows": 1000}),
+    "an output that isn't stated": ("setting of the output", {"output": {"formulas escaped": "yes"}}),
+    "a test run": ("mark of a test run", {"output": dict([SEEDED])}),
+    "a part is missing": ("can't be checked", {"budget": {}}),
+}
+
+
+@pytest.mark.parametrize("lie", OTHER_PLANS)
+def test_a_certificate_of_another_plan_than_the_ledgers_fails_though_rightly_signed(tmp_path: Path, lie: str) -> None:
+    """The plan is the ledger's, with its right hash; the facts are those of the honest one."""
+    word, changes = OTHER_PLANS[lie]
+    plan = some_plan() | changes
+    honest = some_dossier()
+    digest = replace(honest.plan, sha256=canonical.sha256_hex(plan))
+    entries = some_entries(some_steps(), plan=plan)
+    head = replace(honest.ledger, head=entries[-1]["hash"])
+    dossier = replace(honest, plan=digest, ledger=head)
+    assert word in fails(write_release(tmp_path / "out", dossier, entries=entries)).what
+
+
+def test_a_test_run_can_not_be_told_as_private(tmp_path: Path) -> None:
+    """Files renamed, dossier changed, all signed anew by the publisher: the plan in the ledger still says it."""
+    told = replace(some_dossier(private=False), private=True)
+    entries = some_entries(some_steps(), private=False)
+    folder = write_release(tmp_path / "out", told, entries=entries)
+    assert (folder / TABLE_NAME).is_file()
+    assert "mark of a test run" in fails(folder).what
+
+
+def _gate_step(side: Side, **changes: Any) -> tuple[Step, ...]:
+    """The steps with the event of one side's test changed."""
+    label = GATE_TEST.format(side=side)
+    return tuple(replace(s, event=replace(s.event, **changes)) if s.label == label else s for s in some_steps())
+
+
+OTHER_STEPS: dict[str, tuple[str, Callable[[], tuple[Step, ...]]]] = {
+    "no test of the holdout": ("holdout side has 0", lambda: some_steps()[:-1]),
+    "two tests": ("training side has 2", lambda: (*some_steps(), some_steps()[-2])),
+    "a test that both sides pay": (
+        "training side has 1",
+        lambda: tuple(
+            replace(s, sides=(Side.TRAINING, Side.HOLDOUT)) if s.label == GATE_TEST.format(side="training") else s
+            for s in some_steps()
+        ),
+    ),
+    "no count": ("training side has 0", lambda: some_steps()[1:]),
+    "less noise for one side": ("different noise", lambda: _gate_step(Side.HOLDOUT, sigma=150.0)),
+    "another weight": ("numbers of people", lambda: _gate_step(Side.HOLDOUT, sensitivity=31.0)),
+    "another grid": ("grid", lambda: _gate_step(Side.TRAINING, sensitivity=7.0)),
+    "a claim that nobody planned": (
+        "outside synthesizer",
+        lambda: (*some_steps(), Step(label="x", event=ApproxDP(epsilon=0.1, delta=0.0))),
+    ),
+    "a marginal more": (
+        "3 marginals",
+        lambda: (*some_steps(), Step(label="more (age)", event=DiscreteGaussian(sigma=30.0))),
+    ),
+}
+
+
+@pytest.mark.parametrize("lie", OTHER_STEPS)
+def test_steps_that_a_release_does_not_have_fail_though_rightly_signed(tmp_path: Path, lie: str) -> None:
+    """Charged, priced and stated alike; the amounts of the gate are those of its steps."""
+    word, steps = OTHER_STEPS[lie]
+    assert word in fails(write_release(tmp_path / "out", some_dossier(steps()))).what
+
+
+def test_a_gate_with_too_few_people_or_another_policy_fails(tmp_path: Path) -> None:
+    for name, changes in (("few", {"smallest_side": 9_802}), ("stricter", {"noise_alpha": "1/200"})):
+        policy = canonical.dumps(json.loads(POLICY) | changes)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr("tests.dpsynth.certificate.dossiers.POLICY", policy)
+            folder = write_release(tmp_path / name)
+        assert {"few": "fewer people", "stricter": "margin"}[name] in fails(folder).what
+
+
+@given(sigma=st.floats(0.3, 300.0), alpha=st.fractions("1/1000000000", "999/1000", max_denominator=10**9))
+@settings(max_examples=60, deadline=None)
+def test_the_margin_is_the_engines_own(sigma: float, alpha: Fraction) -> None:
+    policy = replace(load_policy(), noise_alpha=alpha)
+    steps = margin(policy, GateNoise(grid=1, training_steps=1, holdout_steps=1, sigma=sigma))
+    check_margin(steps, sigma, float(alpha))
+    for wrong in (steps - 1, steps + 1):
+        with pytest.raises(VerificationFailed, match="margin"):
+            check_margin(wrong, sigma, float(alpha))
 
 
 def test_consistently_tampered_and_re_hashed_ledger_entries_fail(copy: Copy) -> None:
@@ -260,7 +429,7 @@ def test_an_underpriced_step_fails_though_rightly_signed(tmp_path: Path) -> None
 
 
 def test_steps_without_a_paying_side_fail(tmp_path: Path) -> None:
-    free = tuple(replace(step, sides=()) if "marginal" in step.label else step for step in some_steps())
+    free = tuple(replace(step, sides=()) if "pairs" in step.label else step for step in some_steps())
     fails(write_release(tmp_path / "out", some_dossier(free)))
 
 

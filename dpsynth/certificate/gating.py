@@ -1,0 +1,106 @@
+"""The gate's facts, against its policy and its charged steps; its margin is worked out again from the noise's law."""
+
+import math
+import re
+from collections.abc import Mapping
+from fractions import Fraction
+from typing import Any
+
+from accountant.compose import price
+from accountant.events import DiscreteGaussian
+from accountant.spend import Side
+from dpsynth.certificate.arithmetic import TOLERANCE, require
+from dpsynth.certificate.dossier import FAIL, PASS, UNDECIDABLE, Dossier
+
+GATE_TEST = "gate: noisy threshold test, {side} people"
+GATE_COUNT = "gate: number of {side} people"
+"""Labels of the gate's steps."""
+_LARGEST_SIGMA = 1e5
+_WIDTHS = 13.5
+_FRACTION = re.compile(r"[0-9]{1,40}(/[0-9]{1,40})?")
+
+
+def check_gate_facts(dossier: Dossier, policy: Mapping[str, Any]) -> str:
+    """What is stated of the gate is what its policy says and what was charged; returns what was found, in words.
+
+    Args:
+      dossier: The signed facts; the steps are those of the ledger.
+      policy: Content of ``policy.json``.
+
+    Raises:
+      VerificationFailed: They disagree.
+    """
+    gate = dossier.gate
+    pairs: dict[str, tuple[object, object]] = {
+        "name": (gate.policy, policy["name"]),
+        "attacks": (gate.attacks, tuple(attack["name"] for attack in policy["attacks"])),
+        "holdout share": (gate.holdout_share, float(_fraction(policy["holdout_share"]))),
+        "probability of detection": (gate.detection, float(_fraction(policy["detection"]))),
+    }
+    for name, (stated, declared) in pairs.items():
+        require(stated == declared, f"The {name} of the gate isn't that of its policy.")
+    require(1 <= gate.grid <= policy["grid"], "The grid of the gate is finer than its policy allows.")
+    for side in Side:
+        _step(dossier, GATE_COUNT, side)
+    if gate.noisy_steps is None:
+        return _untested(dossier)
+    _tested(dossier, policy)
+    return f"{gate.policy}: one test on each side, charged; margin {gate.margin_steps} worked out from its noise"
+
+
+def _untested(dossier: Dossier) -> str:
+    gate = dossier.gate
+    require(gate.verdict not in (PASS, FAIL), "The gate decided without a statistic.")
+    none = not [step for step in dossier.steps if step.label in {GATE_TEST.format(side=side) for side in Side}]
+    free = (gate.training_amount, gate.holdout_amount, gate.margin_steps) == (0, 0, 0)
+    require(none and free, "A test was charged or priced, and none is stated.")
+    return f"{gate.policy}: no test, and none charged"
+
+
+def _tested(dossier: Dossier, policy: Mapping[str, Any]) -> None:
+    gate = dossier.gate
+    require(gate.verdict != UNDECIDABLE, "The gate tested and says that it couldn't.")
+    training, holdout = (_step(dossier, GATE_TEST, side) for side in (Side.TRAINING, Side.HOLDOUT))
+    for event, stated in ((training, gate.training_amount), (holdout, gate.holdout_amount)):
+        due = price(event, dossier.plan.coordinate).amount
+        require(abs(due - stated) <= 1 + (due >> 36), "The stated amount of the gate isn't that of its step.")
+    require(training.sigma == holdout.sigma, "The two sides of the gate's one draw have different noise.")
+    require(training.sensitivity == gate.grid, "The grid of the gate isn't that of its step.")
+    near = math.isclose(gate.sigma_records, training.sigma / gate.grid, rel_tol=TOLERANCE)
+    require(near, "The noise of the gate isn't that of its step.")
+    weighed = -(-gate.grid * gate.training_people // gate.holdout_people)
+    require(holdout.sensitivity == weighed, "The numbers of people aren't those that the gate's step was weighed by.")
+    enough = min(gate.training_people, gate.holdout_people) >= policy["smallest_side"]
+    require(enough, "The gate decided with fewer people than its policy asks for.")
+    check_margin(gate.margin_steps, training.sigma, float(_fraction(policy["noise_alpha"])))
+
+
+def _step(dossier: Dossier, label: str, side: Side) -> DiscreteGaussian:
+    """The event of the one step with this label, which only ``side`` pays."""
+    found = [step for step in dossier.steps if step.label == label.format(side=side)]
+    require(
+        len(found) == 1 and found[0].sides == (side,), f"The {side} side has {len(found)} steps of the gate, not 1."
+    )
+    event = found[0].event
+    if not isinstance(event, DiscreteGaussian) or event.draws != 1:
+        raise ValueError("a step of the gate is one discrete Gaussian draw")
+    return event
+
+
+def check_margin(margin: int, sigma: float, alpha: float) -> None:
+    """The margin is the least number of steps that the noise exceeds with probability at most ``alpha``."""
+    require(0.0 < sigma <= _LARGEST_SIGMA, "The gate's noise is wider than any that can be drawn.")
+    cut = math.ceil(_WIDTHS * sigma) + 1
+    require(abs(margin) <= cut, "The margin is beyond the noise.")
+    weights = [math.exp(-0.5 * (k / sigma) ** 2) for k in range(cut + 1)]
+    whole = 2.0 * math.fsum(weights) - 1.0
+    beyond = math.fsum(weights[abs(k)] for k in range(margin + 1, cut + 1)) / whole
+    at = weights[abs(margin)] / whole
+    least = beyond <= alpha * (1.0 + TOLERANCE) and beyond + at >= alpha * (1.0 - TOLERANCE)
+    require(least, "The margin isn't the one that the noise and the policy give.")
+
+
+def _fraction(text: object) -> Fraction:
+    if not isinstance(text, str) or not _FRACTION.fullmatch(text):
+        raise ValueError("a number of a policy is exact text")
+    return Fraction(text)

@@ -1,0 +1,120 @@
+"""What was planned, declared and charged, against what the certificate says of it: from the published files alone."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from accountant.budget import Budget
+from accountant.canonical import dumps
+from accountant.events import ApproxDP, DiscreteGaussian, event_from_json
+from accountant.price import Price
+from accountant.spend import Side, Step
+from dpsynth.certificate.arithmetic import TOLERANCE, require
+from dpsynth.certificate.dossier import SEEDED, UNDECIDABLE, Dossier, Fact, Marginal, Share
+
+PLAN_VERSION = 1
+"""Version of the plan's form; this verifier reads no other."""
+OUTSIDE = "external"
+"""Name of a synthesizer that is a command of somebody else."""
+GATE_STEP = "gate: "
+"""How the labels of the gate's own steps begin."""
+
+
+def settings_as_facts(settings: Mapping[str, Any]) -> tuple[Fact, ...]:
+    """A synthesizer's settings, sorted: texts as they are, other JSON values canonical."""
+    named = sorted(settings.items())
+    return tuple(Fact(name=n, value=v if isinstance(v, str) else dumps(v).decode("ascii")) for n, v in named)
+
+
+def output_in_words(name: str, value: str) -> str:
+    """A setting of the output, as a certificate states it."""
+    return f"{name}: {value}"
+
+
+def check_plan(dossier: Dossier, plan: Mapping[str, Any], schema: Mapping[str, Any]) -> str:
+    """The certificate says what was planned; returns what was found, in words.
+
+    Args:
+      dossier: The signed facts, whose plan has the hash that the ledger recorded.
+      plan: The plan in the release's first ledger entry.
+      schema: Content of ``schema.json``.
+
+    Raises:
+      VerificationFailed: They disagree.
+    """
+    data, claim, made = dossier.data, dossier.claim, dossier.synthesis
+    require((plan["version"], plan["kind"]) == (PLAN_VERSION, "release"), "The plan isn't one of a gated release.")
+    budget = Budget.from_json(plan["budget"])
+    pairs: dict[str, tuple[object, object]] = {
+        "schema": (data.schema_sha256, plan["schema"]),
+        "policy": (data.policy_sha256, plan["policy"]),
+        "data set": (data.dataset_id, plan["dataset"]),
+        "table": ([data.table], [table["name"] for table in schema["tables"]]),
+        "coordinate": (dossier.plan.coordinate, budget.coordinate),
+        "delta": (claim.delta, budget.delta),
+        "shares": (dossier.plan.shares, _shares(plan)),
+        "synthesizer": (made.synthesizer, plan["synthesizer"]["name"]),
+        "synthesizer's settings": (made.config, settings_as_facts(plan["synthesizer"]["settings"])),
+        "mark of a test run": (dossier.private, SEEDED[0] not in plan["output"]),
+    }
+    for name, (stated, planned) in pairs.items():
+        require(stated == planned, f"The {name} of the certificate isn't that of the plan.")
+    require(claim.epsilon <= budget.epsilon * (1.0 + TOLERANCE), "The stated epsilon is above the planned one.")
+    require(claim.adaptive is True, "A gated release is adaptive, and the certificate says that it isn't.")
+    said = set(made.post_processing)
+    words = {output_in_words(name, value) for name, value in plan["output"].items()}
+    require(words <= said, "A setting of the output isn't stated.")
+    _check_rows(dossier, plan["rows"])
+    _check_synthesizer(dossier, plan)
+    return f"synthesizer {made.synthesizer}, epsilon {budget.epsilon:g} at delta {budget.delta:g}, as reserved"
+
+
+def check_measurements(dossier: Dossier) -> str:
+    """The stated marginals are the measured ones, in their order; returns what was found, in words.
+
+    Raises:
+      VerificationFailed: One is missing, added, or has another sigma or number of cells than its charged step.
+    """
+    steps = [step for step in dossier.steps if _of_a_marginal(step)]
+    stated = dossier.synthesis.marginals
+    require(len(steps) == len(stated), f"{len(stated)} marginals are stated, and {len(steps)} were measured.")
+    for step, marginal in zip(steps, stated, strict=True):
+        require(_measured(step, marginal), "A stated marginal isn't the one that was measured.")
+    return f"{len(stated)} marginals, each with the sigma and the cells of its charged step"
+
+
+def _of_a_marginal(step: Step) -> bool:
+    named = " (" in step.label and step.label.endswith(")")
+    return named and isinstance(step.event, DiscreteGaussian) and not step.label.startswith(GATE_STEP)
+
+
+def _measured(step: Step, marginal: Marginal) -> bool:
+    event, named = step.event, step.label.endswith(f" ({', '.join(marginal.attributes)})")
+    same = isinstance(event, DiscreteGaussian) and (event.sigma, event.draws) == (marginal.sigma, marginal.cells)
+    return named and same and step.sides == (Side.TRAINING,)
+
+
+def _shares(plan: Mapping[str, Any]) -> tuple[Share, ...]:
+    amounts: dict[str, dict[Side, int]] = {}
+    for share in plan["shares"]:
+        of_side = amounts.setdefault(share["purpose"], dict.fromkeys(Side, 0))
+        of_side[Side(share["side"])] += share["amount"]
+    return tuple(
+        Share(purpose=purpose, training=Price(paid[Side.TRAINING]), holdout=Price(paid[Side.HOLDOUT]))
+        for purpose, paid in amounts.items()
+    )
+
+
+def _check_rows(dossier: Dossier, asked: int | None) -> None:
+    rows, outside = dossier.synthesis.rows, dossier.synthesis.synthesizer == OUTSIDE
+    require((rows is not None) == dossier.released, "A number of rows comes with a released table, and only with one.")
+    if rows is not None and asked is not None:
+        require(rows == asked or (outside and rows < asked), "The number of rows isn't the one that was planned.")
+
+
+def _check_synthesizer(dossier: Dossier, plan: Mapping[str, Any]) -> None:
+    """An outside claim is charged once, as planned, where a table was made; nothing else is believed."""
+    believed = [step.event for step in dossier.steps if isinstance(step.event, ApproxDP)]
+    due = []
+    if plan["synthesizer"]["name"] == OUTSIDE and dossier.gate.verdict != UNDECIDABLE:
+        due.append(event_from_json(plan["synthesizer"]["settings"]["event"]))
+    require(believed == due, "The charged claim of an outside synthesizer isn't the planned one.")
