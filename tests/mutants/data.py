@@ -1,0 +1,162 @@
+"""Faults between table and noise: bounds read from the data, rows that aren't bounded, scores, who is charged."""
+
+from tests.mutants.base import Mutant
+
+COLUMNS, RECORDS, MEMORY = "dpsynth/encode/columns.py", "dpsynth/records.py", "dpsynth/sources/memory.py"
+DRAFT = "dpsynth/encode/draft.py"
+WRITING, STRUCTURE = "dpsynth/tables/writing.py", "dpsynth/tables/structure.py"
+MST, INDEPENDENT = "dpsynth/mechanisms/mst.py", "dpsynth/mechanisms/independent.py"
+SHARES, FITTING = "dpsynth/mechanisms/shares.py", "dpsynth/fitting.py"
+
+_ENCODER = "tests/dpsynth/encode/test_encoder.py::"
+_WHERE = (_ENCODER + "test_where_values_go",)
+_SOURCE = "tests/dpsynth/sources/test_source_contract.py::"
+_RECORDS = "tests/dpsynth/test_records.py::"
+_SPENDS = "tests/dpsynth/mechanisms/test_mechanisms.py::"
+_SCORES = "tests/dpsynth/mechanisms/test_scores.py::"
+_MOVES = (_SCORES + "test_one_record_moves_a_score_by_at_most_one",)
+
+MUTANTS = (
+    Mutant(
+        "encode: bins from the block's smallest and largest value", COLUMNS,
+        'codes = np.searchsorted(self.cuts, found.values, side="right")',
+        "ends = np.linspace(found.values.min(), found.values.max(), len(self.cuts) + 2)\n"
+        '            codes = np.searchsorted(ends[1:-1], found.values, side="right")',
+        _WHERE, "a bound read from the data",
+    ),
+    Mutant(
+        "encode: integers from the block's smallest value", COLUMNS,
+        "np.floor(np.clip(found.values, *self.column.bounds)).astype(np.int64) - int(self.column.bounds[0])",
+        "np.floor(np.clip(found.values, *self.column.bounds)).astype(np.int64) - int(found.values.min(initial=0))",
+        _WHERE, "a bound read from the data",
+    ),
+    Mutant(
+        "encode: labels in the order in which they occur", COLUMNS, "return lookup[levels(array, labels)]",
+        "seen = [str(v) for v in array.unique().to_pylist()]\n"
+        "        order = sorted(range(len(labels)), key=lambda i: seen.index(labels[i]) if labels[i] in seen else 99)\n"
+        "        return lookup[levels(array, [labels[i] for i in order])]",
+        _WHERE, "categories read from the data",
+    ),
+    Mutant(
+        "encode: out of bounds is null, not clamped", COLUMNS, "return np.where(found.state == 0, codes,",
+        "inside = (found.values >= self.column.bounds[0]) & (found.values <= self.column.bounds[1])\n"
+        "        return np.where((found.state == 0) & inside, codes,",
+        _WHERE, "the declared rule isn't the one that is used",
+    ),
+    Mutant(
+        "encode: an undeclared label has no code", COLUMNS,
+        "lookup[UNKNOWN], lookup[ABSENT] = other, null if nullable else other",
+        "lookup[UNKNOWN], lookup[ABSENT] = len(lookup), null if nullable else other",
+        _WHERE, "a record decides whether a release is refused",
+    ),
+    Mutant(
+        "records: every row is a person", RECORDS, "numbers.setdefault(i, len(numbers))",
+        'numbers.setdefault(i + b"%d" % len(numbers), len(numbers))',
+        (_RECORDS + "test_rows_of_a_person_are_bounded_and_nobody_else_matters",), "contribution bound not enforced",
+    ),
+    Mutant(
+        "draft: looks at a private table", DRAFT, "    if public:\n", "    if table is not None:\n",
+        (_ENCODER + "test_drafts",), "categories read from the data",
+    ),
+    Mutant(
+        "records: rows of a person aren't bounded", RECORDS,
+        "keep_at_most(units, names, max_rows=unit.max_rows, key=key, contents=codes)",
+        "np.ones(len(units), dtype=np.bool_)",
+        (_RECORDS + "test_rows_of_a_person_are_bounded_and_nobody_else_matters",), "contribution bound not enforced",
+    ),
+    Mutant(
+        "records: rows are chosen by their place in the file", RECORDS, "key=key, contents=codes)", "key=key)",
+        (_RECORDS + "test_the_order_of_the_file_doesnt_matter",), "order of the file matters",
+    ),
+    Mutant(
+        "records: the source is told one row a person", RECORDS, "units=units[keep], max_rows=unit.max_rows)",
+        "units=None, max_rows=1)", (_RECORDS + "test_rows_of_a_person_are_bounded_and_nobody_else_matters",),
+        "sensitivity of a row for people",
+    ),
+    Mutant(
+        "sources: the bound isn't checked", MEMORY,
+        "units.shape != (rows,) or (rows and np.bincount(units).max() > max_rows)",
+        "units.shape != (rows,)", (_SOURCE + "test_bounds_are_enforced_not_assumed",), "every sensitivity rests on it",
+    ),
+    Mutant(
+        "sources: a record counts twice at a chunk's end", MEMORY, "self._records[:, start : start + CHUNK_ROWS]",
+        "self._records[:, start : start + CHUNK_ROWS + 1]",
+        (_SOURCE + "test_counts_in_the_order_asked_int64_c_order_and_right",), "a record moves two cells",
+    ),
+    Mutant(
+        "sources: repr holds the number of rows", MEMORY, "attributes, max_rows=",
+        "attributes, {self._records.shape[1]} rows, max_rows=",
+        (_SOURCE + "test_the_repr_holds_no_count",), "exact values in logs",
+    ),
+    Mutant(
+        "writing: the table's metadata is kept", WRITING, 'metadata={"dpsynth": label})',
+        'metadata={**(table.schema.metadata or {}), b"dpsynth": label})',
+        ("tests/dpsynth/tables/test_writing.py::test_parquet_keeps_names_order_and_types_and_says_synthetic",),
+        "pandas writes the number of rows there",
+    ),
+    Mutant(
+        "structure: the file's metadata is kept", STRUCTURE, "return pa.schema(out)",
+        "return pa.schema(out, metadata=None if fields is None else {b'pandas': b'4321'})",
+        ("tests/dpsynth/tables/test_opening.py::test_metadata_that_holds_a_row_count_stays_behind",),
+        "pandas writes the number of rows there",
+    ),
+    Mutant(
+        "mst: scores of a model in floats", MST, "np.rint(expected).astype(np.int64)", "expected", _MOVES,
+        "one record moves a score by 2",
+    ),
+    Mutant(
+        "mst: penalty of the exact counts", MST, "np.minimum(penalty, 4 * expected)", "np.minimum(penalty, 4 * counts)",
+        _MOVES, "one record moves a score by 5",
+    ),
+    Mutant(
+        "mst: scores against the exact one-ways", MST,
+        "shares = {m.clique[0]: _share(m, total, domain) for m in measured}",
+        "exact = source.counts([m.clique for m in measured])\n"
+        "    shares = {c[0]: (n + 0.5) / (n.sum() + n.size / 2) for c, n in exact}",
+        _MOVES, "the model moves with the record",
+    ),
+    Mutant(
+        "mst: selection's sensitivity 1", MST, "sensitivity=source.max_rows,\n        amount=selection",
+        "sensitivity=1,\n        amount=selection",
+        (_SCORES + "test_selection_is_told_how_much_one_person_moves_a_score",), "people with several rows pay for one",
+    ),
+    Mutant(
+        "mst: every edge has the whole selection share", MST,
+        "bounded_range_eta(amount=split(amount, [1.0] * rounds)[0],",
+        "bounded_range_eta(amount=amount,", ("tests/oracles/test_mechanisms.py::test_select_tree",),
+        "spends more than planned",
+    ),
+    Mutant(
+        "mst: pairs with the noise of one row", MST,
+        "sigmas(split(pairs, by_cells(domain, edges)), coordinate=coordinate, sensitivity=source.max_rows)",
+        "sigmas(split(pairs, by_cells(domain, edges)), coordinate=coordinate, sensitivity=1)",
+        (_SPENDS + "test_spends_at_most_and_nearly_the_whole_amount",), "sensitivity wrong",
+    ),
+    Mutant(
+        "mst: selection from both sides charged to one", MST,
+        'label=f"edge {i + 1} of the tree",\n                sides=sides,', 'label=f"edge {i + 1} of the tree",',
+        (_SPENDS + "test_both_sides_are_charged_where_both_are_read",), "wrong sides",
+    ),
+    Mutant(
+        "mst: pairs of both sides charged to one", MST, 'label="pairs of the tree", sides=sides',
+        'label="pairs of the tree"',
+        (_SPENDS + "test_both_sides_are_charged_where_both_are_read",), "wrong sides",
+    ),
+    Mutant(
+        "independent: noise of one row", INDEPENDENT, "sensitivity=source.max_rows)", "sensitivity=1)",
+        (_SPENDS + "test_spends_at_most_and_nearly_the_whole_amount",), "sensitivity wrong",
+    ),
+    Mutant(
+        "shares: each part is the whole", SHARES, "int(amount * (w / whole) * (1.0 - 1e-12))",
+        "int(amount * (1.0 - 1e-12))",
+        (_SPENDS + "test_spends_at_most_and_nearly_the_whole_amount",), "spends more than planned",
+    ),
+    Mutant(
+        "fit: charged to training people alone", FITTING, "sides=BOTH_SIDES,", "sides=BOTH_SIDES[:1],",
+        ("tests/dpsynth/test_fitting.py::test_a_fit_charges_both_sides_and_two_fits_charge_twice",), "wrong sides",
+    ),
+    Mutant(
+        "fit: a sample isn't labelled", FITTING, 'table.replace_schema_metadata({"dpsynth": self.label})', "table",
+        ("tests/dpsynth/test_fitting.py::test_samples_are_labelled_and_in_the_domain",), "the ungated back door",
+    ),
+)

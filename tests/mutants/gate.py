@@ -1,0 +1,163 @@
+"""Faults of the gate and its attacks: too little noise, the wrong people pay, a statistic that one person can move."""
+
+from tests.mutants.base import Mutant
+
+NOISE, PLAN, TOTALS = "dpsynth/gate/noise.py", "dpsynth/gate/plan.py", "dpsynth/gate/totals.py"
+VERDICT, CLOSENESS, RECORDS = "dpsynth/gate/verdict.py", "dpsynth/attacks/closeness.py", "dpsynth/records.py"
+
+_VERDICT = "tests/dpsynth/gate/test_verdict.py::"
+_SENSITIVITY = "tests/dpsynth/gate/test_sensitivity.py::"
+_PRICE = (_SENSITIVITY + "test_what_each_side_pays_is_the_grid_and_its_ratio",)
+_LAW = (_VERDICT + "test_the_law_of_neighbours_is_within_the_price",)
+_COUNTS = "tests/dpsynth/gate/test_totals.py::"
+_ACCOUNTED = "tests/dpsynth/gate/test_accounted.py::"
+_SPLIT = "tests/dpsynth/test_records.py::"
+
+MUTANTS = (
+    Mutant(
+        "gate: holdout sensitivity not scaled", NOISE, "holdout_steps = -(-grid * totals.training // totals.holdout)",
+        "holdout_steps = grid", _PRICE, "a holdout person moves the test N_tr/N_ho times as much",
+    ),
+    Mutant(
+        "gate: holdout sensitivity rounded down", NOISE, "-(-grid * totals.training // totals.holdout)",
+        "max(1, grid * totals.training // totals.holdout)", _PRICE, "steps are whole numbers",
+    ),
+    Mutant(
+        "gate: training price charged to holdout people", NOISE,
+        "_step(Side.HOLDOUT, sigma=self.sigma, sensitivity=self.holdout_steps)",
+        "_step(Side.HOLDOUT, sigma=self.sigma, sensitivity=self.training_steps)", _PRICE, "the price of the other side",
+    ),
+    Mutant(
+        "gate: holdout people pay nothing", NOISE,
+        "_step(Side.HOLDOUT, sigma=self.sigma, sensitivity=self.holdout_steps)",
+        "_step(Side.TRAINING, sigma=self.sigma, sensitivity=self.holdout_steps)", _PRICE, "a missing charge",
+    ),
+    Mutant(
+        "gate: noise of the cheaper side", NOISE, "sigma=max(_sigma(plan", "sigma=min(_sigma(plan",
+        ("tests/dpsynth/gate/test_noise.py::test_gate_mu_of_a_twentieth_is_a_noise_of_twenty_records",),
+        "a side above its cap",
+    ),
+    Mutant(
+        "gate: noise halved", VERDICT, "draw_discrete_gaussian(noise.sigma, 1",
+        "draw_discrete_gaussian(noise.sigma / 2, 1",
+        _LAW, "noise halved",
+    ),
+    Mutant(
+        "gate: not charged", VERDICT, "    spend.charge(noise.steps)\n", "",
+        (_VERDICT + "test_charges_stand_before_the_draw_and_a_refusal_draws_nothing",), "a missing charge",
+    ),
+    Mutant(
+        "gate: only training people charged", VERDICT, "spend.charge(noise.steps)", "spend.charge(noise.steps[:1])",
+        (_VERDICT + "test_the_whole_gate_fits_the_plan_on_both_sides",), "a missing charge",
+    ),
+    Mutant(
+        "gate: charged after the draw", VERDICT,
+        "    spend.charge(noise.steps)\n",
+        "    draw_discrete_gaussian(noise.sigma, 1, random=random)\n    spend.charge(noise.steps)\n",
+        (_VERDICT + "test_charges_stand_before_the_draw_and_a_refusal_draws_nothing",), "a refused draw has happened",
+    ),
+    Mutant(
+        "gate: verdict of the exact statistic", VERDICT, "Verdict.PASS if noisy <= margin_steps",
+        "Verdict.PASS if exact <= margin_steps",
+        (_ACCOUNTED + "test_the_verdict_is_that_of_the_published_number_whatever_the_records",), "an unaccounted bit",
+    ),
+    Mutant(
+        "gate: exact statistic published", VERDICT, "noisy_steps=noisy,", "noisy_steps=exact,", _LAW, "no noise at all",
+    ),
+    Mutant(
+        "gate: a second published count", VERDICT, "leak=smallest_leak(policy, facts, scale=measure),",
+        "leak=statistics[0].training / ONE / totals.training,",
+        (_ACCOUNTED + "test_nothing_but_the_noisy_number_depends_on_the_records",), "an unaccounted count",
+    ),
+    Mutant(
+        "gate: margin read from the exact statistic", VERDICT, "Verdict.PASS if noisy <= margin_steps",
+        "Verdict.PASS if noisy <= margin_steps + max(0, exact)",
+        (_ACCOUNTED + "test_the_verdict_is_that_of_the_published_number_whatever_the_records",),
+        "a bound from the data",
+    ),
+    Mutant(
+        "gate: floor removed", VERDICT, "max(math.floor(value * grid * totals.training) for",
+        "max(math.ceil(value * grid * totals.training * 7) / 7 for",
+        (_VERDICT + "test_t_is_exact_floored_and_a_maximum",),
+        "noise on a grid, a statistic off it",
+    ),
+    Mutant(
+        "gate: holdout divided by the training side", VERDICT, "Fraction(one.holdout, ONE * totals.holdout)",
+        "Fraction(one.holdout, ONE * totals.training)", (_VERDICT + "test_t_is_exact_floored_and_a_maximum",),
+        "another statistic than the one that is priced",
+    ),
+    Mutant(
+        "gate: sum of attacks for their maximum", VERDICT,
+        "max(math.floor(value * grid * totals.training) for value in found)",
+        "sum(math.floor(value * grid * totals.training) for value in found)",
+        (_SENSITIVITY + "test_steps_move_by_at_most_what_each_side_pays",), "sensitivity of every attack, price of one",
+    ),
+    Mutant(
+        "gate: the synthesizer's share is the whole", PLAN, "training_amount=amount - count - gate,",
+        "training_amount=amount,", ("tests/dpsynth/gate/test_plan.py::test_both_sides_add_up_to_at_most_the_cap",),
+        "gate and totals aren't within the release's cap",
+    ),
+    Mutant(
+        "gate: holdout cap not scaled", PLAN, "math.floor(_COUNT_SHARE * amount), math.ceil(gate * held)",
+        "math.floor(_COUNT_SHARE * amount), gate",
+        ("tests/dpsynth/gate/test_noise.py::test_gate_mu_of_a_twentieth_is_a_noise_of_twenty_records",),
+        "the holdout's price is another one than planned",
+    ),
+    Mutant(
+        "gate: replace-one is planned", PLAN, "if unit.adjacency is not Adjacency.ADD_REMOVE:", "if False:",
+        ("tests/dpsynth/gate/test_plan.py::test_tiny_budgets_and_replace_one_are_refused",),
+        "a person may change sides",
+    ),
+    Mutant(
+        "totals: exact", TOTALS, "return max(1, noisy)", "return max(1, _people(source))",
+        (_ACCOUNTED + "test_totals_hold_the_noise_that_was_drawn",), "the number of people",
+    ),
+    Mutant(
+        "totals: training people pay for both", TOTALS, "sides=(side,),", "sides=(Side.TRAINING,),",
+        (_COUNTS + "test_each_side_pays_its_own_count",), "wrong sides",
+    ),
+    Mutant(
+        "totals: rows for people", TOTALS, "int(np.unique(np.concatenate(units)).size)",
+        "sum(len(u) for _, u in source.blocks())", (_COUNTS + "test_people_are_counted_across_blocks_and_rows",),
+        "a person with several rows moves the count by more than 1",
+    ),
+    Mutant(
+        "attacks: from synthetic rows to records", CLOSENESS,
+        "    parts = [(nearness(codes, table), units) for codes, units in blocks]\n",
+        "    from dpsynth.attacks.nearest import prepare\n\n"
+        "    rows = table.distinct[:, table.origin]\n"
+        "    known = (prepare(codes, table.sizes) for codes, _ in blocks)\n"
+        "    parts = [(nearness(rows, real), np.arange(rows.shape[1])) for real in known]\n",
+        (_SENSITIVITY + "test_a_sum_moves_by_at_most_one_whichever_the_table",), "one person can move it all",
+    ),
+    Mutant(
+        "attacks: rows for people", CLOSENESS, "* ONE // np.maximum(rows, 1)", "* ONE",
+        (_SENSITIVITY + "test_a_sum_moves_by_at_most_one_whichever_the_table",), "a person counts with every row",
+    ),
+    Mutant(
+        "attacks: constant of one side left out", CLOSENESS,
+        "holdout=holdout.sums[family][distance] - constant * holdout.people", "holdout=holdout.sums[family][distance]",
+        ("tests/dpsynth/attacks/test_closeness.py::test_statistics_subtract_the_constant_per_person_and_hide_numbers",),
+        "the size of the sides is what is compared",
+    ),
+    Mutant(
+        "attacks: repr shows the sums", CLOSENESS, 'return "SideSums(<private>)"', "return str(self.sums)",
+        (_ACCOUNTED + "test_exact_sums_show_no_number",),
+        "exact values in logs",
+    ),
+    Mutant(
+        "split: by row position", RECORDS, "held = row_coins(len(units), share=share, random=random)",
+        "held = np.arange(len(units)) % share.denominator < share.numerator",
+        (_SPLIT + "test_rows_without_ids_have_fresh_coins",), "another row moves everybody after it",
+    ),
+    Mutant(
+        "split: rows of a person on both sides", RECORDS, "keyed_coins(records.unit_ids, key=key, share=share)[units]",
+        "row_coins(len(units), share=share, random=random)", (_SPLIT + "test_a_person_is_on_one_side_only",),
+        "held-out people were learned from",
+    ),
+    Mutant(
+        "split: under no key", RECORDS, "keyed_coins(records.unit_ids, key=key, share=share)",
+        "keyed_coins(records.unit_ids, key=bytes(32), share=share)", (_SPLIT + "test_a_person_is_on_one_side_only",),
+        "anybody can tell who is held out",
+    ),
+)

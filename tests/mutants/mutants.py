@@ -1,0 +1,5 @@
+"""Every named mutant, by room. ``benchmarks/line_mutants.py`` applies them one by one."""
+
+from tests.mutants import accountant, data, gate, noise, publication
+
+MUTANTS = (*noise.MUTANTS, *accountant.MUTANTS, *gate.MUTANTS, *data.MUTANTS, *publication.MUTANTS)
