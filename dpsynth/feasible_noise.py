@@ -8,7 +8,8 @@ from accountant.adjacency import PrivacyUnit
 from accountant.price import Coordinate
 from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
-from dpsynth.mechanisms import AdaptiveConfig, IndependentConfig, MstConfig
+from dpsynth.mechanisms import AdaptiveConfig, AimConfig, IndependentConfig, MstConfig
+from dpsynth.mechanisms.aim import ROUNDS_PER_ATTRIBUTE, SELECTION_SHARE
 from dpsynth.mechanisms.shares import by_cells, sigmas, split
 from dpsynth.noise.gaussian import LARGEST_SIGMA
 from dpsynth.synthesizers import Synthesizer
@@ -82,8 +83,13 @@ def _of_adaptive(config: AdaptiveConfig, domain: Domain, amount: int) -> list[in
     return found
 
 
+def _of_aim(config: AimConfig, domain: Domain, amount: int) -> list[int]:
+    return [max(1, int(amount / (ROUNDS_PER_ATTRIBUTE * len(domain.names)) * (1.0 - SELECTION_SHARE)))]
+
+
 _SMALLEST_SHARES: dict[type, Callable[[Any, Domain, int], list[int]]] = {
     AdaptiveConfig: _of_adaptive,
+    AimConfig: _of_aim,
     IndependentConfig: _of_independent,
     MstConfig: _of_mst,
 }

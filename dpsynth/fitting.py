@@ -22,7 +22,7 @@ from dpsynth.errors import ParameterError, Refusal, TableError
 from dpsynth.estimation import TreeModel
 from dpsynth.external import ExternalConfig
 from dpsynth.noise.random import SeededRandom, SystemRandom
-from dpsynth.plan import ReleasePlan, make_plan
+from dpsynth.plan import LARGEST_TABLE, ReleasePlan, make_plan
 from dpsynth.progress import Progress, SilentProgress
 from dpsynth.records import read_records
 from dpsynth.runs import ending
@@ -74,9 +74,12 @@ class FittedModel:
           None; post-processing.
         """
         rows = max(1, round(self.model.total)) if n is None else n
-        if not 0 <= rows <= 2**31:
+        most = LARGEST_TABLE // len(self.model.domain.names)
+        if not 0 <= rows <= most:
             raise ParameterError(
-                f"{rows} rows were asked for.", "The number lies between 0 and 2^31.", "Give another number."
+                f"{rows:,} rows were asked for.",
+                f"A table of this width in memory has at most {most:,}.",
+                "Give another number; the model can be sampled again.",
             )
         rng = generator(seed)
         table = Encoder.of(self.schema.table).decode(sample_codes(self.model, rows, rng=rng), rng)

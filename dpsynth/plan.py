@@ -18,8 +18,11 @@ from dpsynth.gate import GatePlan, Policy, load_policy, plan_gate
 from dpsynth.schema import Schema
 from dpsynth.synthesizers import Synthesizer, check_size, find_synthesizer
 
-SLACK_UNITS = 2**12
+SLACK_UNITS, SLACK_UNITS_A_COLUMN = 2**12, 64
 """Delta, in units of 2^-62, reserved for the samplers' total-variation slack: a unit a charged step, and to spare."""
+
+LARGEST_TABLE = 2**31
+"""Codes (rows times columns) of a synthetic table that the engine will hold."""
 
 PLAN_VERSION = 1
 
@@ -60,6 +63,7 @@ class ReleasePlan:
       gate: The division between totals, synthesizer and gate; None for an ungated fit.
       rows: Number of synthetic rows asked for; None for the noisy total.
       output: Settings that change the published bytes.
+      slack: Delta reserved for the samplers' slack, in units of 2^-62.
     """
 
     schema_sha256: str
@@ -71,6 +75,7 @@ class ReleasePlan:
     gate: GatePlan | None
     rows: int | None
     output: tuple[tuple[str, str], ...] = ()
+    slack: int = SLACK_UNITS
 
     @property
     def coordinate(self) -> Coordinate:
@@ -92,8 +97,8 @@ class ReleasePlan:
         """Most that a person of each side may pay, as it is reserved."""
         made = self.synthesizer
         claimed = price(made.event(), self.coordinate) if isinstance(made, ExternalConfig) else Price()
-        training = Price(self.budget.cap.amount, min(SLACK_UNITS + claimed.delta, self.budget.cap.delta))
-        holdout = Price(self.budget.cap.amount, min(SLACK_UNITS, self.budget.cap.delta))
+        training = Price(self.budget.cap.amount, min(self.slack + claimed.delta, self.budget.cap.delta))
+        holdout = Price(self.budget.cap.amount, min(self.slack, self.budget.cap.delta))
         return {Side.TRAINING: training, Side.HOLDOUT: training if self.gate is None else holdout}
 
     def settings(self) -> dict[str, Any]:
@@ -195,16 +200,14 @@ def make_plan(
     table = schema.table
     table.check_releasable()
     _require_add_remove(table.unit)
-    if rows is not None and not 1 <= rows <= 2**31:
-        raise ParameterError(
-            f"{rows} synthetic rows were asked for.", "The number lies between 1 and 2^31.", "Give another number."
-        )
     budget = Budget(epsilon=epsilon, delta=delta, coordinate=coordinate, claim_share=claim_share)
-    _require_room_for_slack(budget)
     if isinstance(synthesizer, str) and synthesizer.startswith("external:"):
         synthesizer = _load_external(synthesizer.removeprefix("external:"))
     chosen = synthesizer if isinstance(synthesizer, ExternalConfig) else find_synthesizer(synthesizer)
     domain = Encoder.of(table).domain
+    _require_rows(rows, len(domain.names))
+    slack = max(SLACK_UNITS, SLACK_UNITS_A_COLUMN * len(domain.names))
+    _require_room_for_slack(budget, slack)
     if isinstance(chosen, Synthesizer):
         check_size(domain, chosen)
     rules = policy if isinstance(policy, Policy) else load_policy(policy or "standard")
@@ -219,6 +222,7 @@ def make_plan(
         gate=gate,
         rows=rows,
         output=output,
+        slack=slack,
     )
     if isinstance(chosen, Synthesizer):
         require_drawable(chosen, domain, amount=plan.synthesizer_amount, coordinate=plan.coordinate, unit=plan.unit)
@@ -236,10 +240,19 @@ def _require_add_remove(unit: PrivacyUnit) -> None:
         )
 
 
-def _require_room_for_slack(budget: Budget) -> None:
+def _require_rows(rows: int | None, columns: int) -> None:
+    if rows is not None and not 1 <= rows <= LARGEST_TABLE // columns:
+        raise ParameterError(
+            f"{rows:,} synthetic rows were asked for.",
+            f"With {columns:,} columns a table in memory has 1 to {LARGEST_TABLE // columns:,} rows.",
+            "Ask for fewer rows; a saved model can be sampled again.",
+        )
+
+
+def _require_room_for_slack(budget: Budget, slack: int) -> None:
     """Refuse before the data is opened what a sampler's charge would refuse after it."""
-    if budget.cap.delta < SLACK_UNITS:
-        least = SLACK_UNITS / (DELTA_UNIT * budget.claim_share)
+    if budget.cap.delta < slack:
+        least = slack / (DELTA_UNIT * budget.claim_share)
         raise ParameterError(
             f"A delta of {budget.delta:.3g} can't be planned with: at least {least:.2g} can.",
             f"The ledger's claim share of it, {budget.claim_share:.3g}, pays for the slack of the samplers.",
@@ -262,7 +275,7 @@ def _require_claim_fits(plan: ReleasePlan) -> None:
     find_program(plan.synthesizer)
     claim = price(plan.synthesizer.event(), plan.coordinate)
     room = Price(plan.synthesizer_amount, plan.budget.cap.delta)
-    if not (claim + Price(0, SLACK_UNITS)).fits(room):
+    if not (claim + Price(0, plan.slack)).fits(room):
         raise ParameterError(
             f"The outside synthesizer claims epsilon {plan.synthesizer.claim_epsilon:g}, delta "
             f"{plan.synthesizer.claim_delta:g}, and this release can't pay that.",

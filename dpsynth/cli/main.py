@@ -103,7 +103,7 @@ def _system(fault: OSError, *, as_json: bool) -> int:
 def _interrupted() -> dict[str, dict[str, str]]:
     return three_sentences(
         "Interrupted",
-        "Interrupted; nothing was published.",
+        "Interrupted; nothing half-written was published.",
         "What was charged before the interruption stays charged, and a reservation stays in the ledger.",
         "`dpsynth ledger show` lists it; `dpsynth ledger return-stale` gives back what never touched the data.",
     )
@@ -112,7 +112,7 @@ def _interrupted() -> dict[str, dict[str, str]]:
 def _crash(crash: Exception) -> dict[str, dict[str, str]]:
     return three_sentences(
         "Crash",
-        f"dpsynth stopped on a fault of its own ({type(crash).__name__}); nothing was published.",
+        f"dpsynth stopped on a fault of its own ({type(crash).__name__}); nothing half-written was published.",
         "The fault's text is withheld because it may quote a record; what was charged stays charged.",
         "Run it again with DPSYNTH_DEBUG=1 in a confidential terminal to see the trace; report it without data.",
     )

@@ -151,7 +151,7 @@ class _Adaptive:
 
     def tree(self, one_ways: Sequence[Measurement], total: float, amount: int) -> list[Measurement]:
         """The pairs of a maximum spanning tree of noisy pairwise errors against independence."""
-        pairs = list(itertools.combinations(self.domain.names, 2))
+        pairs: list[Clique] = list(itertools.combinations(self.domain.names, 2))
         errors, rest = split(amount, (self.config.error_share, 1.0 - self.config.error_share))
         share = {m.clique[0]: _positive_share(m) for m in one_ways}
         independent = {q: total * np.outer(share[q[0]], share[q[1]]) for q in pairs}
