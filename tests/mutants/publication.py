@@ -13,6 +13,7 @@ _LINE = "tests/dpsynth/test_line_accounting.py::"
 _VERIFY = "tests/dpsynth/certificate/test_verify_release.py::"
 _ENVELOPE = "tests/dpsynth/certificate/test_envelope.py::"
 _BRIDGE = "tests/dpsynth/external/test_bridge.py::"
+_ALONE = "tests/dpsynth/certificate/test_arithmetic.py::"
 _LIES = (_VERIFY + "test_facts_that_do_not_add_up_fail_though_rightly_signed",)
 
 MUTANTS = (
@@ -112,7 +113,8 @@ MUTANTS = (
     ),
     Mutant(
         "verify: any epsilon", ARITHMETIC, "require(epsilon <= claim.epsilon * (1.0 + TOLERANCE),", "require(True,",
-        _LIES, "an epsilon smaller than the steps imply",
+        (_ALONE + "test_a_smaller_epsilon_with_its_own_reading_is_too_small",),
+        "an epsilon smaller than the steps imply",
     ),
     Mutant(
         "verify: any price", ARITHMETIC, "require(_covers(claim.price, price, dossier),", "require(True,", _LIES,
@@ -125,12 +127,13 @@ MUTANTS = (
     Mutant(
         "verify: steps that nobody pays", ARITHMETIC, "require(all(step.sides for step in dossier.steps),",
         "require(True,",
-        ("tests/dpsynth/certificate/test_arithmetic.py::test_a_step_without_a_paying_side_is_no_charge",),
+        (_ALONE + "test_a_step_without_a_paying_side_is_no_charge",),
         "a free step",
     ),
     Mutant(
         "claim: an adaptive run at what it spent", CLAIM, "return cap if adaptive else larger_side(",
-        "return larger_side(", _LIES, "only caps committed in advance convert to epsilon",
+        "return larger_side(", (_ALONE + "test_an_adaptive_run_costs_its_cap_whatever_it_spent",),
+        "only caps committed in advance convert to epsilon",
     ),
     Mutant(
         "envelope: any signature", ENVELOPE, "        key.verify(sig, _pre_authentication(payload))\n", "        sig\n",
