@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from accountant.ledger import Ledger
     from dpsynth.certificate.verify import verify_release
     from dpsynth.fitting import FittedModel, fit, load_model
-    from dpsynth.release import ReleaseResult, release
+    from dpsynth.line import ReleaseResult, release
     from dpsynth.schema import load_schema
 
 __all__ = [
@@ -30,11 +30,11 @@ _HOMES = {
     "Budget": "accountant.budget",
     "FittedModel": "dpsynth.fitting",
     "Ledger": "accountant.ledger",
-    "ReleaseResult": "dpsynth.release",
+    "ReleaseResult": "dpsynth.line",
     "fit": "dpsynth.fitting",
     "load_model": "dpsynth.fitting",
     "load_schema": "dpsynth.schema",
-    "release": "dpsynth.release",
+    "release": "dpsynth.line",
     "verify_release": "dpsynth.certificate.verify",
 }
 
@@ -42,5 +42,4 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(_HOMES[name]), name)
-    return value
+    return getattr(import_module(_HOMES[name]), name)

@@ -9,7 +9,7 @@ import typer
 from dpsynth.cli.console import Output
 
 if TYPE_CHECKING:
-    from dpsynth.release import ReleaseResult
+    from dpsynth.line import ReleaseResult
 
 __all__ = ["run_demo"]
 
@@ -27,7 +27,7 @@ def run_demo(out: Path, output: Output) -> None:
     """
     from dpsynth.data import embedded_adult
     from dpsynth.errors import OutputError
-    from dpsynth.release import release
+    from dpsynth.line import release
 
     folder, annex = out.with_name(out.name + "-ledger"), out.with_name(out.name + ".CONFIDENTIAL-annex")
     for path in (out, folder, annex):

@@ -20,7 +20,7 @@ from dpsynth.cli.options import (
 )
 
 if TYPE_CHECKING:
-    from dpsynth.release import ReleaseResult
+    from dpsynth.line import ReleaseResult
 
 __all__ = ["demo", "plan", "publish", "release"]
 
@@ -140,7 +140,7 @@ def release(
 
     Example: `dpsynth release people.csv --schema people.yaml -e 1 -d 1e-6 --ledger people-ledger --out out`
     """
-    from dpsynth.release import release as run_release
+    from dpsynth.line import release as run_release
 
     chosen = _external(synthesizer, external_config)
     output = Output(as_json=as_json)
@@ -178,7 +178,7 @@ def publish(
 
     Example: `dpsynth publish books/releases/4f1c22ab90de7731 --out out`
     """
-    from dpsynth.release import publish_staged
+    from dpsynth.line import publish_staged
 
     published = publish_staged(staged, out)
     Output(as_json=as_json).result({"out": str(published)}, [f"Published: {published}"])

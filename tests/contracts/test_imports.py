@@ -4,6 +4,7 @@ import os
 import resource
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -92,3 +93,11 @@ def test_the_import_contracts_hold() -> None:
     )
     assert callable(lint_imports_command)
     assert done.returncode == 0, done.stdout
+
+
+def test_no_module_has_the_name_of_an_exported_function() -> None:
+    """A submodule, once imported, would take the function's place in the package."""
+    import dpsynth
+
+    modules = {path.stem for path in Path(dpsynth.__file__).parent.iterdir()}
+    assert not modules & set(dpsynth.__all__)

@@ -12,7 +12,7 @@ ROOMS_WITH_SECRETS = ("dpsynth.noise", "accountant.ledger")
 """Noise draws; the ledger makes keys and ids."""
 NO_DRAWS = {
     "dpsynth/tables/writing.py": "the name of a temporary file",
-    "dpsynth/release.py": "the key of the commitment to the data, which is confidential",
+    "dpsynth/line.py": "the key of the commitment to the data, which is confidential",
 }
 """Modules that may take system randomness because no output of the line depends on it."""
 ROOMS_WITH_GENERATORS = ("dpsynth.sampling",)

@@ -1,18 +1,18 @@
 """In which order the line does what, and where its numbers come from: seams between rooms that each test alone."""
 
-from importlib import import_module
+
 
 import pytest
 
 from accountant import faults
 from accountant.ledger import State
+from dpsynth import line
 from dpsynth.errors import OutputError
 from dpsynth.external import ExternalConfig
 from dpsynth.gate import load_policy
 from dpsynth.noise.random import SystemRandom
 from tests.dpsynth import lines
 
-line = import_module("dpsynth.release")
 SHARE = load_policy("standard").holdout_share
 
 

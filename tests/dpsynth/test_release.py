@@ -21,8 +21,8 @@ from dpsynth.certificate.verify import verify_release
 from dpsynth.errors import OutputError
 from dpsynth.external import ExternalConfig
 from dpsynth.fitting import fit
+from dpsynth.line import publish_staged, release
 from dpsynth.noise.tables import PRECISION
-from dpsynth.release import publish_staged, release
 from dpsynth.synthesizers import REGISTRY
 from tests.dpsynth import lines
 

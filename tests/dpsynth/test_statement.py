@@ -7,7 +7,7 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 import pytest
 
-from dpsynth.release import release
+from dpsynth.line import release
 from tests.dpsynth import lines
 
 NO_ID = "rows without an id are left out"

@@ -17,7 +17,7 @@ from accountant.ledger import Ledger, State, VerifiedRelease
 from accountant.ledger.verify import verify
 from accountant.price import Price
 from dpsynth.certificate.verify import verify_release
-from dpsynth.release import release
+from dpsynth.line import release
 from tests.dpsynth import lines
 from tests.faults.worker import DELTA, DONE, EPSILON
 

@@ -14,7 +14,7 @@ from typing import Any
 from accountant import faults
 from accountant.errors import Refusal
 from dpsynth.cli import main as cli
-from dpsynth.release import release
+from dpsynth.line import release
 from tests.dpsynth import lines
 
 EPSILON, DELTA = 2.0, 1e-6

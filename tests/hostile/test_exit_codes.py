@@ -19,8 +19,8 @@ import dpsynth.records
 def crash(*_, **__):
     raise RuntimeError("north,17,true")
 
-import dpsynth.release
-dpsynth.release.read_records = crash
+import dpsynth.line
+dpsynth.line.read_records = crash
 sys.argv[0] = "dpsynth"
 main.main()
 """

@@ -17,7 +17,7 @@ from dpsynth.certificate.verify import verify_release
 from dpsynth.cli import main
 from dpsynth.errors import OutputError
 from dpsynth.fitting import fit
-from dpsynth.release import publish_staged
+from dpsynth.line import publish_staged
 from tests.dpsynth import lines
 from tests.hostile.stand import Stand, rows, text
 

@@ -24,10 +24,10 @@ from dpsynth.certificate.verify import verify_release
 from dpsynth.cli import main
 from dpsynth.encode import Encoder
 from dpsynth.fitting import fit, load_model
+from dpsynth.line import release
 from dpsynth.noise.random import SystemRandom
 from dpsynth.plan import make_plan
 from dpsynth.records import read_records, split_records
-from dpsynth.release import release
 from dpsynth.tables import open_table
 from tests.dpsynth import lines
 from tests.hostile.secrets import Heard, Secrets, files_leak, listening
@@ -229,7 +229,7 @@ def test_no_crash_tells_a_secret(
     def fail(*_: object, **__: object) -> None:
         raise KeyError(TEXT)
 
-    monkeypatch.setattr(f"dpsynth.release.{where}", fail)
+    monkeypatch.setattr(f"dpsynth.line.{where}", fail)
     lines.ledger(tmp_path, declared=DECLARED).close()
     table, schema = given_as(records(2), "csv", tmp_path), tmp_path / "schema.yaml"
     schema.write_text(lines.PERSON_SCHEMA)

@@ -12,7 +12,7 @@ import pytest
 from dpsynth.cli import main
 from dpsynth.errors import ParameterError, Refusal
 from dpsynth.fitting import fit
-from dpsynth.release import release
+from dpsynth.line import release
 from tests.dpsynth import lines
 from tests.hostile.stand import HEADER, Stand, rows, text
 

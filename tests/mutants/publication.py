@@ -2,7 +2,7 @@
 
 from tests.mutants.base import Mutant
 
-RELEASE, STORING, RUNS = "dpsynth/release.py", "dpsynth/storing.py", "dpsynth/runs.py"
+RELEASE, STORING, RUNS = "dpsynth/line.py", "dpsynth/storing.py", "dpsynth/runs.py"
 VERIFY, ENVELOPE = "dpsynth/certificate/verify.py", "dpsynth/certificate/envelope.py"
 ARITHMETIC, CLAIM = "dpsynth/certificate/arithmetic.py", "dpsynth/certificate/claim.py"
 BRIDGE, CONFIG = "dpsynth/external/bridge.py", "dpsynth/external/config.py"
