@@ -1,5 +1,12 @@
 """Every named mutant, by room. ``benchmarks/line_mutants.py`` applies them one by one."""
 
-from tests.mutants import accountant, data, gate, noise, publication
+from tests.mutants import accountant, data, engine, gate, noise, publication
 
-MUTANTS = (*noise.MUTANTS, *accountant.MUTANTS, *gate.MUTANTS, *data.MUTANTS, *publication.MUTANTS)
+MUTANTS = (
+    *noise.MUTANTS,
+    *accountant.MUTANTS,
+    *gate.MUTANTS,
+    *data.MUTANTS,
+    *engine.MUTANTS,
+    *publication.MUTANTS,
+)

@@ -1,0 +1,50 @@
+"""Faults of the adaptive mechanisms: a lighter sensitivity, a model of floats, an error vector charged as one error."""
+
+from tests.mutants.base import Mutant
+
+ADAPTIVE, AIM, SCORING = (f"dpsynth/mechanisms/{name}.py" for name in ("adaptive", "aim", "scoring"))
+
+_ORACLE = "tests/oracles/test_adaptive.py::"
+_SPENT = "tests/dpsynth/mechanisms/test_mechanisms.py::test_spends_at_most_and_nearly_the_whole_amount"
+_TOLD = "tests/dpsynth/mechanisms/test_selection_sensitivity.py::"
+_SENSITIVITY = _TOLD + "test_selection_is_told_the_heaviest_weight_times_the_rows_of_a_person"
+
+MUTANTS = (
+    Mutant(
+        "adaptive: lightest weight offered", ADAPTIVE, "heaviest = max(", "heaviest = min(",
+        (_ORACLE + "test_selection_of_a_round",), "sensitivity is the largest weight offered",
+    ),
+    Mutant(
+        "adaptive: rows of a person ignored in selection", ADAPTIVE, "sensitivity=heaviest * self.source.max_rows",
+        "sensitivity=heaviest",
+        (_SENSITIVITY,), "a person with k rows moves an error by k",
+    ),
+    Mutant(
+        "adaptive: all errors charged as one", ADAPTIVE, "self.source.max_rows * math.sqrt(len(pairs))",
+        "self.source.max_rows * 1.0",
+        (_ORACLE + "test_noisy_errors_of_the_tree",), "one record moves every pair's error",
+    ),
+    Mutant(
+        "adaptive: the rest is spent twice", ADAPTIVE, "return measured + run.again(measured, total, rest)",
+        "return measured + run.again(measured, total, 2 * rest)",
+        (_SPENT,), "more than the amount is asked for",
+    ),
+    Mutant(
+        "aim: lightest weight offered", AIM, "sensitivity=max(offered.values()) * max_rows",
+        "sensitivity=min(offered.values()) * max_rows",
+        (_ORACLE + "test_selection_of_aim",), "sensitivity is the largest weight offered",
+    ),
+    Mutant(
+        "aim: rows of a person ignored in selection", AIM, "sensitivity=max(offered.values()) * max_rows",
+        "sensitivity=max(offered.values())",
+        (_SENSITIVITY,), "a person with k rows moves an error by k",
+    ),
+    Mutant(
+        "aim: one-way marginals are free", AIM, "amount - len(one_ways) * initial", "amount",
+        (_SPENT,), "more than the amount is asked for",
+    ),
+    Mutant(
+        "scoring: model of floats", SCORING, "np.rint(expected.ravel()).astype(np.int64)", "expected.ravel()",
+        (_TOLD + "test_one_record_moves_an_error_by_exactly_one",), "truncation after summing moves an error by 2",
+    ),
+)
