@@ -11,7 +11,7 @@ ORACLES = ("tests/oracles", "tests/statistical", "tests/dpsynth/gate", "tests/ac
 
 def oracles() -> Iterator[Figure]:
     """Every noise, selection, gate and accounting primitive against exact enumeration, laws and golden figures."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-n", "2", "-rs", *ORACLES]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", "2", "-rs", *ORACLES]
     done = run(command, timeout_seconds=1_200)
     counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|skipped|error)", done.output)}
     clean = done.code == 0 and set(counts) == {"passed"}

@@ -78,7 +78,7 @@ def _of_adaptive(config: AdaptiveConfig, domain: Domain, amount: int) -> list[in
             max(1, int(tree * config.error_share / pairs)),
             _smallest_pair(domain, int(tree * (1.0 - config.error_share))),
             max(1, int(amount * config.round_share / planned * (1.0 - config.selection_share))),
-            max(1, int(amount * rest / (n - 1 + planned))),
+            max(1, int(amount * rest / (n - 1 + planned) / 2)),
         ]
     return found
 

@@ -256,7 +256,7 @@ _KEYS: dict[str, Callable[[Any], list[bytes | None]]] = {
     "bool": lambda array: [None if value is None else str(value).lower().encode() for value in array.to_pylist()],
 }
 _WHOLE = re.compile(rb"(-?\d+)\.0+")
-_EXPONENT = re.compile(rb"-?\d(?:\.\d+)?[eE]\+\d{2,3}")
+_EXPONENT = re.compile(rb"-?\d(?:\.\d+)?[eE]\+\d{1,3}")
 """How a large float (``e``) or decimal (``E``) is spelled."""
 
 

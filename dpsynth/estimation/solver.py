@@ -151,7 +151,7 @@ def _descend(problem: _Problem, warm: Mapping[Clique, Table], max_calls: int, to
     for _ in range(max_calls):
         proposal = _anderson(history, theta, gradient, step)
         new_loss, new_gradient = problem.loss(proposal)
-        if new_loss > loss:
+        if not new_loss <= loss:
             step, history = (step, []) if history else (step / 4, [])
             continue
         calm = calm + 1 if loss - new_loss < tolerance * max(loss, noise_level) else 0

@@ -33,6 +33,7 @@ from dpsynth.noise.selection import select_exponential
 from dpsynth.sources.base import MarginalSource
 
 FIT_CALLS, FIT_TOLERANCE = 100, 1e-3
+MOST_ROUNDS_PER_ATTRIBUTE = 16
 WEIGHTS = {2: 10, 3: 7}
 """Integer weight of a candidate's score by its number of attributes."""
 
@@ -69,10 +70,12 @@ class AdaptiveConfig:
         shares = (self.one_way_share, self.tree_share, self.round_share)
         parts = (*shares, self.error_share, self.selection_share)
         counts = (self.rounds_per_attribute, self.model_cells, self.candidate_cells)
-        if not (all(0 < s < 1 for s in parts) and sum(shares) < 1 and min(counts) >= 1 and self.penalty >= 0):
+        good = all(0 < s < 1 for s in parts) and sum(shares) < 1 and min(counts) >= 1 and self.penalty >= 0
+        if not good or self.rounds_per_attribute > MOST_ROUNDS_PER_ATTRIBUTE:
             raise ParameterError(
                 f"The settings of adaptive have the shares {parts} and the limits {counts}.",
-                "Shares lie between 0 and 1, the first three leave something for the end, and limits are at least 1.",
+                "Shares lie between 0 and 1, the first three leave something for the end, limits are at least 1, and "
+                f"there are at most {MOST_ROUNDS_PER_ATTRIBUTE} rounds an attribute.",
                 "Mend the settings.",
             )
 
@@ -178,7 +181,8 @@ class _Adaptive:
     def rounds(self, measured: Sequence[Measurement], total: float, amount: int) -> list[Measurement]:
         """Select the candidate whose error exceeds its noise most, measure it, fit; until ``amount`` is used up."""
         config, found = self.config, list(measured)
-        candidates = _candidates(self.domain, config)
+        pairs = [m.clique for m in found if len(m.clique) == 2]
+        candidates = list(dict.fromkeys([*pairs, *_candidates(self.domain, config)]))
         exact = {q: x.ravel() for q, x in self.source.counts(candidates)}
         sizes = TreeSizes(self.domain, [m.clique for m in found])
         share = max(1, amount // (config.rounds_per_attribute * len(self.domain.names)))
@@ -208,11 +212,12 @@ class _Adaptive:
         maximal = [q for q in cliques if not any(set(q) < set(r) for r in cliques)]
         model = self._fit(measured, total, None).model
         sigma = self._sigma(amount // len(maximal))
-        weights = [
+        effective = [
             (self.domain.cells(q) * max(1.0, np.minimum(1.0, total * model.marginal(q) / sigma).sum())) ** (2 / 3)
             for q in maximal
         ]
-        return self.measure(maximal, amount, weights, "measured again")
+        floor = sum(effective) / len(effective)  # at least half of an equal share: what the plan foresees
+        return self.measure(maximal, amount, [floor + e for e in effective], "measured again")
 
     def _select(
         self,

@@ -4,6 +4,7 @@ pandas infers most dtypes from the values, so that one record decides between in
 inference can give is therefore no public fact, and the synthetic column has its declaration's default type instead.
 """
 
+import datetime
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -143,18 +144,41 @@ def _array(series: Any) -> pa.Array:
         )
     if python_text or dtype == np.dtype(object):
         return pa.array([_plain(value) for value in series.tolist()], pa.large_binary())
-    if kind in ("PeriodDtype", "IntervalDtype"):
-        return pa.array([str(value).encode() for value in series], pa.large_binary(), mask=series.isna().to_numpy())
-    if family(_type(dtype)) == "other":
-        return pa.array([_plain(value) for value in series.tolist()], pa.large_binary())
+    if kind in _AS_OBJECTS or getattr(dtype, "kind", "") in "mMc" or family(_type(dtype)) == "other":
+        return pa.array([_plain(value) for value in series.astype(object).tolist()], pa.large_binary())
     array = pa.Array.from_pandas(series)
     return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
 
 
-def _plain(value: object) -> bytes | None:
+_AS_OBJECTS = frozenset({"PeriodDtype", "IntervalDtype", "DatetimeTZDtype"})
+"""With times, durations and complex numbers: read value by value, so that a value means the same in a column of
+objects, which one other value makes of them."""
+
+
+def _plain(value: Any) -> bytes | None:
     """The bytes of one Python value; null for absent values and for types that have no plain text."""
     writer = _WRITERS.get(type(value))
-    return None if writer is None else writer(value)
+    if writer is not None:
+        return bytes(text) if (text := writer(value)) is not None else None
+    if type(value).__name__ in ("Period", "Interval", "UUID"):
+        return _text(value)
+    return next((write(value) for kind, write in _KINDS if isinstance(value, kind)), None)
+
+
+def _moment(value: Any) -> bytes | None:
+    """ISO 8601, of days where the time is midnight; times with a zone are in UTC. Null for pandas' not-a-time."""
+    if value != value:
+        return None
+    naive = value if value.tzinfo is None else value.astimezone(datetime.UTC).replace(tzinfo=None)
+    return str(naive.isoformat(sep=" ")).removesuffix(" 00:00:00").encode()
+
+
+def _span(value: Any) -> bytes | None:
+    return None if value != value else f"{value.days}d{value.seconds}.{value.microseconds:06d}s".encode()
+
+
+def _complex(value: Any) -> bytes | None:
+    return _float(float(value.real)) if value.imag == 0 else _text(value)
 
 
 def _float(value: Any) -> bytes | None:
@@ -164,6 +188,14 @@ def _float(value: Any) -> bytes | None:
 def _text(value: Any) -> bytes:
     return str(value).encode(errors="replace")
 
+
+_KINDS: tuple[tuple[Any, Any], ...] = (
+    (datetime.datetime, _moment),
+    (datetime.date, lambda value: value.isoformat().encode()),
+    (datetime.timedelta, _span),
+    ((complex, np.complexfloating), _complex),
+    (np.datetime64, lambda value: None if np.isnat(value) else _plain(value.astype("datetime64[us]").item())),
+)
 
 _WRITERS: dict[type, Any] = {
     str: _text,

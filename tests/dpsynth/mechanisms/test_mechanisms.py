@@ -148,3 +148,28 @@ def test_an_oversize_domain_is_refused_with_its_cells():
 def test_an_unknown_synthesizer_is_refused():
     with pytest.raises(ParameterError, match="independent, mst"):
         find_synthesizer("pategan")
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_adaptive_has_something_to_offer_where_one_column_dwarfs_the_others(seed):
+    """Pairs with the wide column are no candidates, and other pairs don't fit beside them: the tree's own are left."""
+    domain = Domain(names=("a", "b", "c", "hub"), sizes=(30, 30, 30, 8_000))
+    rng = np.random.default_rng(seed)
+    hub = rng.integers(0, 8_000, 3_000)
+    codes = np.array([hub % 30, hub % 29, hub % 28, hub]).astype(np.uint16)
+    fitted = fit_model(
+        MemorySource(domain, codes),
+        find_synthesizer("adaptive"),
+        amount=4 * AMOUNT_UNIT,
+        coordinate=Coordinate.GDP,
+        spend=spend_of(4 * AMOUNT_UNIT),
+        random=SeededRandom(seed),
+    )
+    assert fitted.model.total > 1
+
+
+def test_too_many_candidates_are_refused_before_anything_is_counted():
+    wide = Domain(names=tuple(f"c{i}" for i in range(60)), sizes=(58,) * 60)
+    with pytest.raises(ParameterError, match="cells of candidate marginals"):
+        check_size(wide, find_synthesizer("aim"))
+    check_size(wide, find_synthesizer("mst"))
