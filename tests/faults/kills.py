@@ -179,6 +179,7 @@ def _again(folder: Path, out: str, *, key: str | None, synthesizer: str = "mst")
         out=folder / out,
         synthesizer=synthesizer,
         idempotency_key=key,
+        policy=lines.lenient(),
     )
 
 

@@ -1,5 +1,6 @@
 """Ctrl-C at several stages of a command: an exit code, three sentences, the ledger right, nothing half-written."""
 
+import json
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +31,8 @@ def interrupted(work: kills.Worker, folder: Path, at: int | None) -> int:
     (folder / "wards.yaml").write_text(lines.SCHEMA)
     budget = ["-e", "2", "-d", "1e-6", "--synthesizer", "independent"]
     places = ["-s", str(folder / "wards.yaml"), "-l", str(folder / "ledger"), "-o", str(folder / "out")]
-    argv = ["release", str(folder / "wards.csv"), *budget, *places]
+    (folder / "policy.yaml").write_text(json.dumps(lines.lenient().to_json()))
+    argv = ["release", str(folder / "wards.csv"), *budget, *places, "--policy", str(folder / "policy.yaml")]
     (code,) = work.run({"folder": folder, "argv": argv, "at": at, "signal": signal.SIGINT})
     return code
 
@@ -76,7 +78,7 @@ def test_ctrl_c_leaves_a_right_ledger_and_nothing_half_written(
         assert run.state is State.RESERVED or bears == Price()
 
     assert not (tmp_path / "out").exists()
-    left = {p.name for p in tmp_path.iterdir()} - {"ledger", "wards.csv", "wards.yaml", "points.log", "said.txt"}
-    assert left <= {"out.CONFIDENTIAL-annex"}
+    given = {"ledger", "wards.csv", "wards.yaml", "policy.yaml", "points.log", "said.txt"}
+    assert {p.name for p in tmp_path.iterdir()} - given <= {"out.CONFIDENTIAL-annex"}
     assert not [p for p in (tmp_path / "ledger/releases").iterdir() if p.name.startswith(".")]
     assert list(kills._public(tmp_path)) == []
