@@ -2,6 +2,7 @@
 
 import csv
 import io
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,8 @@ class Stand:
         self.schema, self.ledger = folder / "schema.yaml", folder / "ledger"
         self.out, self.annex = folder / "out", folder / "out.CONFIDENTIAL-annex"
         self.schema.write_text(schema, encoding="utf-8")
+        self.policy = folder / "policy.yaml"
+        self.policy.write_text(json.dumps(lines.lenient().to_json()))
         lines.ledger(folder, epsilon=epsilon, declared=lines.schema(schema)).close()
 
     def file(self, name: str, content: bytes) -> Path:
@@ -89,6 +92,7 @@ class Stand:
             "ledger": self.ledger,
             "out": self.out,
             "synthesizer": "independent",
+            "policy": self.policy,
         } | options
         return self.run("release", table, *more, *(f"--{name}={value}" for name, value in asked.items()))
 
