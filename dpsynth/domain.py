@@ -1,4 +1,4 @@
-"""Vocabulary of discrete data: domains, cliques, workloads. Shape arithmetic only."""
+"""Vocabulary of discrete data: domains and cliques. Shape arithmetic only."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -53,10 +53,3 @@ class Domain:
     def cells(self, clique: Clique) -> int:
         """Number of cells of a clique's marginal; exact, however large."""
         return math.prod(self.shape(clique))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Workload:
-    """The marginals that people care about, with positive weights."""
-
-    weights: Mapping[Clique, float]

@@ -17,7 +17,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from accountant.calibrate import bounded_range_eta
 from accountant.price import Coordinate
 from accountant.spend import Side, Spend
 from dpsynth.domain import Clique, Domain
@@ -25,11 +24,10 @@ from dpsynth.errors import ParameterError
 from dpsynth.estimation import Fit, estimate_total, fit_tree
 from dpsynth.estimation.feasible import TreeSizes
 from dpsynth.measurement import Measurement
-from dpsynth.mechanisms.scoring import expected_counts, inside, l1_error
+from dpsynth.mechanisms.scoring import expected_counts, inside, l1_error, select_candidate
 from dpsynth.mechanisms.shares import by_cells, sigmas, split
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.measure import measure_gaussian, measure_marginals
-from dpsynth.noise.selection import select_exponential
 from dpsynth.sources.base import MarginalSource
 
 FIT_CALLS, FIT_TOLERANCE = 100, 1e-3
@@ -228,21 +226,18 @@ class _Adaptive:
         selection: int,
         sigma: float,
     ) -> Clique:
-        scores = [
-            WEIGHTS[len(q)] * (l1_error(exact[q], expected[q]) - round(self._penalty(expected[q], sigma)))
-            for q in offered
-        ]
-        heaviest = max(WEIGHTS[len(q)] for q in offered)
-        chosen = select_exponential(
-            scores,
-            sensitivity=heaviest * self.source.max_rows,
-            eta=bounded_range_eta(amount=selection, coordinate=self.coordinate),
+        return select_candidate(
+            {q: WEIGHTS[len(q)] for q in offered},
+            exact,
+            expected,
+            penalties={q: self._penalty(expected[q], sigma) for q in offered},
+            max_rows=self.source.max_rows,
+            amount=selection,
+            coordinate=self.coordinate,
             spend=self.spend,
             random=self.random,
-            label="which marginal to measure",
             sides=self.sides,
         )
-        return offered[chosen]
 
     def _penalty(self, expected: NDArray[np.float64], sigma: float) -> float:
         return float(np.minimum(self.config.penalty * sigma, self.config.saturation * expected).sum())

@@ -7,13 +7,10 @@ is often used would cost four times what it charges. The budget is the ledger's 
 
 import itertools
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from accountant.calibrate import bounded_range_eta
 from accountant.price import Coordinate
 from accountant.spend import Side, Spend
 from dpsynth.domain import Clique, Domain
@@ -21,11 +18,10 @@ from dpsynth.errors import ParameterError
 from dpsynth.estimation import Fit, estimate_total, fit_tree
 from dpsynth.estimation.feasible import TreeSizes
 from dpsynth.measurement import Measurement
-from dpsynth.mechanisms.scoring import expected_counts, inside, l1_error
+from dpsynth.mechanisms.scoring import expected_counts, inside, select_candidate
 from dpsynth.mechanisms.shares import sigmas, split
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.measure import measure_marginals
-from dpsynth.noise.selection import select_exponential
 from dpsynth.sources.base import MarginalSource
 
 SELECTION_SHARE = 0.1
@@ -114,7 +110,7 @@ def measure_aim(
             offered,
             exact,
             expected,
-            sigma=sigma,
+            penalties={q: _noise(sigma, domain.cells(q)) for q in offered},
             max_rows=source.max_rows,
             amount=selection,
             coordinate=coordinate,
@@ -130,51 +126,6 @@ def measure_aim(
         if change <= _noise(sigma, domain.cells(chosen)):
             share = 4 * share
     return found
-
-
-def select_candidate(
-    offered: Mapping[Clique, int],
-    exact: Mapping[Clique, NDArray[np.int64]],
-    expected: Mapping[Clique, NDArray[np.float64]],
-    *,
-    sigma: float,
-    max_rows: int,
-    amount: int,
-    coordinate: Coordinate,
-    spend: Spend,
-    random: RandomSource,
-    sides: tuple[Side, ...],
-) -> Clique:
-    """The exponential mechanism over weight times (L1 error minus expected noise), in whole numbers.
-
-    Args:
-      offered: Candidates and their whole weights; public or accounted.
-      exact: Exact counts of each. Private.
-      expected: The model's counts of each.
-      sigma: Noise that the chosen marginal will get.
-      max_rows: Rows of one unit.
-      amount: Budget of the selection, in units of the coordinate.
-      coordinate: The ledger's coordinate.
-      spend: Charged before the draw.
-      random: Source of the draw.
-      sides: Whose records the counts come from.
-
-    Privacy:
-      Spends one BoundedRange within ``amount``; sensitivity: the largest weight offered times ``max_rows``.
-      Checked by: tests/oracles/test_adaptive.py::test_selection_of_aim
-    """
-    cliques = list(offered)
-    scores = [offered[q] * (l1_error(exact[q], expected[q]) - round(_noise(sigma, exact[q].size))) for q in cliques]
-    chosen = select_exponential(
-        scores,
-        sensitivity=max(offered.values()) * max_rows,
-        eta=bounded_range_eta(amount=amount, coordinate=coordinate),
-        spend=spend,
-        random=random,
-        label="which marginal to measure",
-        sides=sides,
-    )
-    return cliques[chosen]
 
 
 def candidate_weights(domain: Domain, config: AimConfig) -> dict[Clique, int]:

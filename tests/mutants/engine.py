@@ -11,13 +11,21 @@ _SENSITIVITY = _TOLD + "test_selection_is_told_the_heaviest_weight_times_the_row
 
 MUTANTS = (
     Mutant(
-        "adaptive: lightest weight offered", ADAPTIVE, "heaviest = max(", "heaviest = min(",
-        (_ORACLE + "test_selection_of_a_round",), "sensitivity is the largest weight offered",
+        "scoring: lightest weight offered", SCORING, "sensitivity=max(offered.values()) * max_rows",
+        "sensitivity=min(offered.values()) * max_rows",
+        (_ORACLE + "test_selection_of_a_round", _ORACLE + "test_selection_of_aim"),
+        "sensitivity is the largest weight offered",
     ),
     Mutant(
-        "adaptive: rows of a person ignored in selection", ADAPTIVE, "sensitivity=heaviest * self.source.max_rows",
-        "sensitivity=heaviest",
+        "scoring: rows of a person ignored in selection", SCORING, "sensitivity=max(offered.values()) * max_rows",
+        "sensitivity=max(offered.values())",
         (_SENSITIVITY,), "a person with k rows moves an error by k",
+    ),
+    Mutant(
+        "scoring: weights ignored in selection", SCORING, "sensitivity=max(offered.values()) * max_rows",
+        "sensitivity=max_rows",
+        (_ORACLE + "test_selection_of_a_round", _ORACLE + "test_selection_of_aim"),
+        "a heavy score moves by its weight",
     ),
     Mutant(
         "adaptive: all errors charged as one", ADAPTIVE, "self.source.max_rows * math.sqrt(len(pairs))",
@@ -28,16 +36,6 @@ MUTANTS = (
         "adaptive: the rest is spent twice", ADAPTIVE, "return measured + run.again(measured, total, rest)",
         "return measured + run.again(measured, total, 2 * rest)",
         (_SPENT,), "more than the amount is asked for",
-    ),
-    Mutant(
-        "aim: lightest weight offered", AIM, "sensitivity=max(offered.values()) * max_rows",
-        "sensitivity=min(offered.values()) * max_rows",
-        (_ORACLE + "test_selection_of_aim",), "sensitivity is the largest weight offered",
-    ),
-    Mutant(
-        "aim: rows of a person ignored in selection", AIM, "sensitivity=max(offered.values()) * max_rows",
-        "sensitivity=max(offered.values())",
-        (_SENSITIVITY,), "a person with k rows moves an error by k",
     ),
     Mutant(
         "aim: one-way marginals are free", AIM, "amount - len(one_ways) * initial", "amount",

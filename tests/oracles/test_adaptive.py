@@ -11,9 +11,9 @@ import pytest
 from accountant.price import AMOUNT_UNIT, Coordinate
 from accountant.spend import Side
 from dpsynth.domain import Domain
-from dpsynth.mechanisms import adaptive
+from dpsynth.mechanisms import adaptive, aim
 from dpsynth.mechanisms.adaptive import AdaptiveConfig
-from dpsynth.mechanisms.aim import select_candidate
+from dpsynth.mechanisms.scoring import select_candidate
 from dpsynth.sources.memory import MemorySource
 from tests.oracles.enumerator import price_holds
 
@@ -64,7 +64,7 @@ def test_selection_of_aim(mu_squared):
             {("a", "b"): 2, ("b", "c"): 2, ("a", "b", "c"): 3},
             {q: x.ravel() for q, x in run.source.counts(OFFERED)},
             EXPECTED,
-            sigma=0.3,
+            penalties={q: aim._noise(0.3, EXPECTED[q].size) for q in OFFERED},
             max_rows=1,
             amount=int(mu_squared * AMOUNT_UNIT),
             coordinate=Coordinate.GDP,
