@@ -19,7 +19,7 @@ from accountant.spend import BOTH_SIDES
 from dpsynth.certificate.dossier import SEEDED
 from dpsynth.encode import Encoder
 from dpsynth.errors import ParameterError, Refusal, TableError
-from dpsynth.estimation import TreeModel
+from dpsynth.estimation import MODELS, Model
 from dpsynth.external import ExternalConfig
 from dpsynth.noise.random import SeededRandom, SystemRandom
 from dpsynth.plan import LARGEST_TABLE, ReleasePlan, make_plan
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 NOT_RELEASED = "SYNTHETIC, NOT RELEASED: an ungated fit, not attacked, not certified"
-MODEL_VERSION = 1
+MODEL_VERSION = 2
 FITTED = "fitted"
 """How the ledger records an ungated fit."""
 
@@ -54,7 +54,7 @@ class FittedModel:
     """
 
     schema: Schema
-    model: TreeModel = field(repr=False)
+    model: Model = field(repr=False)
     release_id: str
     epsilon: float
     delta: float
@@ -102,7 +102,7 @@ class FittedModel:
             "version": MODEL_VERSION,
             "label": self.label,
             "schema": self.schema.canonical(),
-            "cliques": [list(c) for c in self.model.tree.cliques],
+            "model": self.model.structure(),
             "release": self.release_id,
             "epsilon": float(self.epsilon).hex(),
             "delta": float(self.delta).hex(),
@@ -131,9 +131,8 @@ def load_model(path: str | Path) -> FittedModel:
             raise ValueError
         schema = parse_schema(dumps(facts["schema"]).decode(), file="the model's schema")
         with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
-            model = TreeModel.from_arrays(
-                Encoder.of(schema.table).domain, tuple(tuple(c) for c in facts["cliques"]), arrays
-            )
+            made = MODELS[facts["model"]["kind"]]
+            model = made.from_parts(Encoder.of(schema.table).domain, facts["model"], arrays)
         return FittedModel(
             schema=schema,
             model=model,

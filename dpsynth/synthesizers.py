@@ -10,7 +10,7 @@ from accountant.price import Coordinate
 from accountant.spend import Side, Spend
 from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
-from dpsynth.estimation import TreeModel, estimate_tree
+from dpsynth.estimation import Model, estimate_tree
 from dpsynth.measurement import Measurement
 from dpsynth.mechanisms import (
     AdaptiveConfig,
@@ -59,7 +59,7 @@ class Synthesizer:
 class Fitted:
     """A model and what it was estimated from; both are functions of accounted outputs."""
 
-    model: TreeModel
+    model: Model
     measurements: tuple[Measurement, ...]
 
 

@@ -1,6 +1,7 @@
 """A fitted model: a distribution over the coded domain, and nothing else. A function of measurements alone."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpsynth.domain import Clique, Domain
+from dpsynth.estimation.base import Conditional
 from dpsynth.estimation.junction_tree import JunctionTree, junction_tree
 from dpsynth.estimation.oracle import Table, marginal, reduce_to
 
@@ -51,15 +53,35 @@ class TreeModel:
                     out -= np.log(below[tuple(codes[names.index(n)] for n in separator)])
         return out
 
+    def conditionals(self) -> Iterator[Conditional]:
+        """Each tree clique's new attributes, given its separator."""
+        names = self.domain.names
+        for belief, clique, separator in zip(self.beliefs, self.tree.cliques, self.tree.separators, strict=True):
+            new = tuple(n for n in clique if n not in separator)
+            given_shape = self.domain.shape(separator)
+            axes = [clique.index(n) for n in (*separator, *new)]
+            yield Conditional(
+                given=tuple(names.index(n) for n in separator),
+                given_shape=given_shape,
+                new=tuple(names.index(n) for n in new),
+                new_shape=self.domain.shape(new),
+                table=np.transpose(belief, axes).reshape(math.prod(given_shape), -1),
+            )
+
+    def structure(self) -> dict[str, Any]:
+        """The tree's cliques."""
+        return {"kind": "tree", "cliques": [list(c) for c in self.tree.cliques]}
+
     def arrays(self) -> dict[str, NDArray[np.float64]]:
-        """The model as named arrays, for ``npz``."""
+        """The model's numbers as named arrays, for ``npz``."""
         return {f"belief_{i}": b for i, b in enumerate(self.beliefs)} | {"total": np.array(self.total)}
 
     @classmethod
-    def from_arrays(
-        cls, domain: Domain, cliques: tuple[Clique, ...], arrays: Mapping[str, NDArray[np.float64]]
+    def from_parts(
+        cls, domain: Domain, structure: Mapping[str, Any], arrays: Mapping[str, NDArray[np.float64]]
     ) -> "TreeModel":
-        """Rebuild a model from its tree cliques and :meth:`arrays`."""
+        """Rebuild a model from its :meth:`structure` and :meth:`arrays`."""
+        cliques = [tuple(c) for c in structure["cliques"]]
         tree = junction_tree(domain, cliques)
-        beliefs = {tuple(c): arrays[f"belief_{i}"] for i, c in enumerate(cliques)}
+        beliefs = {c: arrays[f"belief_{i}"] for i, c in enumerate(cliques)}
         return cls(tree=tree, beliefs=tuple(beliefs[c] for c in tree.cliques), total=float(arrays["total"]))

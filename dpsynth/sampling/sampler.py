@@ -1,17 +1,17 @@
-"""Sampling coded rows from a tree model: systematic inverse CDF per parent configuration, shuffled within groups.
+"""Sampling coded rows from a model: systematic inverse CDF per parent configuration, shuffled within groups.
 
-Within each configuration of a separator the new attributes get the model's conditional shares as exactly as a whole
-number of rows can; which row of the group gets which value is a fresh random order, so two children of one parent stay
-conditionally independent (unshuffled they would become comonotone).
+Within each configuration of what was drawn before, the new variables get the model's conditional shares as exactly as a
+whole number of rows can; which row of the group gets which value is a fresh random order, so two children of one parent
+stay conditionally independent (unshuffled they would become comonotone).
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dpsynth.domain import Clique
-from dpsynth.estimation.model import TreeModel
+from dpsynth.estimation.base import Model
 
 
 def generator(seed: int | None) -> np.random.Generator:
@@ -28,7 +28,7 @@ def smallest_dtype(sizes: tuple[int, ...]) -> np.dtype[Any]:
     return np.min_scalar_type(max(sizes) - 1)
 
 
-def sample_codes(model: TreeModel, rows: int, *, rng: np.random.Generator) -> NDArray[Any]:
+def sample_codes(model: Model, rows: int, *, rng: np.random.Generator) -> NDArray[Any]:
     """Sample coded rows.
 
     Args:
@@ -42,25 +42,23 @@ def sample_codes(model: TreeModel, rows: int, *, rng: np.random.Generator) -> ND
     Privacy:
       None; post-processing.
     """
-    domain, tree = model.domain, model.tree
-    codes = np.zeros((len(domain.names), rows), dtype=smallest_dtype(domain.sizes))
-    for belief, clique, separator in zip(model.beliefs, tree.cliques, tree.separators, strict=True):
-        new = tuple(n for n in clique if n not in separator)
-        axes = [clique.index(n) for n in (*separator, *new)]
-        shape = [belief.shape[a] for a in axes]
-        groups = int(np.prod(shape[: len(separator)], dtype=np.int64))
-        table = np.transpose(belief, axes).reshape(groups, -1)
-        drawn = _draw(table, _joint(codes, domain.names, separator, shape[: len(separator)]), rng)
-        for name, values in zip(new, np.unravel_index(drawn, shape[len(separator) :]), strict=True):
-            codes[domain.names.index(name)] = values
-    return codes
+    domain = model.domain
+    dtype = smallest_dtype(domain.sizes)
+    drawn: dict[int, NDArray[Any]] = {}
+    for step in model.conditionals():
+        cells = _draw(step.table, _joint(drawn, step.given, step.given_shape, rows), rng)
+        for variable, values in zip(step.new, np.unravel_index(cells, step.new_shape), strict=True):
+            drawn[variable] = values.astype(dtype if variable < len(domain.names) else np.int64)
+    return np.array([drawn[i] for i in range(len(domain.names))], dtype=dtype)
 
 
-def _joint(codes: NDArray[Any], names: Clique, clique: Clique, shape: list[int]) -> NDArray[np.int64]:
-    joint = np.zeros(codes.shape[1], dtype=np.int64)
-    for name, size in zip(clique, shape, strict=True):
+def _joint(
+    drawn: Mapping[int, NDArray[Any]], given: tuple[int, ...], shape: tuple[int, ...], rows: int
+) -> NDArray[np.int64]:
+    joint = np.zeros(rows, dtype=np.int64)
+    for variable, size in zip(given, shape, strict=True):
         joint *= size
-        joint += codes[names.index(name)]
+        joint += drawn[variable]
     return joint
 
 

@@ -78,7 +78,7 @@ def test_a_saved_model_comes_back_bit_for_bit():
     theta = [np.arange(6.0).reshape(2, 3), np.ones((3, 2))]
     beliefs = Oracle.of(tree, [("a", "b"), ("b", "c")]).beliefs(theta)
     model = TreeModel(tree=tree, beliefs=tuple(beliefs), total=12.5)
-    again = TreeModel.from_arrays(domain, tree.cliques, model.arrays())
+    again = TreeModel.from_parts(domain, model.structure(), model.arrays())
     assert again.total == model.total
     assert again.tree == model.tree
     for one, other in zip(again.beliefs, model.beliefs, strict=True):
