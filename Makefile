@@ -3,6 +3,7 @@
 # make check    lint, types, import contracts, docstring contract, docs snippets
 # make figures ROOM=line    the figures of one room, from the code
 # make bench    all figures
+# make bench-peers    other projects' synthesizers on the same table, each in an environment of its own (hours)
 #
 # Each sets up its own environment in .venv the first time, and again when pyproject.toml or constraints.txt changes.
 # Needed beforehand: Python 3.11 or newer, make, and pip. Choose another interpreter with PYTHON=...
@@ -11,7 +12,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check figures bench clean FORCE
+.PHONY: help demo test check figures bench bench-peers clean FORCE
 
 VENV ?= .venv
 ROOM ?= line
@@ -22,6 +23,7 @@ SHARED_DATA ?= ../shared/data
 # The newest interpreter that the pinned wheels exist for.
 PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; do \
 	"$$p" -c 'import sys; sys.exit(not sys.version_info >= (3, 11))' 2>/dev/null && command -v "$$p" && break; done)
+PYTHON_PEERS ?= python3.11
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 VENV_OK := $(shell "$(PY)" -c 'import sys, pip; print(sys.version_info >= (3, 11))' 2>/dev/null)
@@ -29,7 +31,7 @@ RUN_STAMP := $(VENV)/.dpsynth-run
 DEV_STAMP := $(VENV)/.dpsynth-dev
 
 help:
-	@sed -n '1,8s/^# \{0,1\}//p' Makefile
+	@sed -n '1,9s/^# \{0,1\}//p' Makefile
 
 # A missing or broken environment is made anew, whatever the stamps say.
 ifneq ($(VENV_OK),True)
@@ -81,6 +83,20 @@ figures: $(DEV_STAMP)
 
 bench: $(DEV_STAMP)
 	@"$(PY)" benchmarks/figures.py --room all
+
+# What each peer needs is asked for in full: an environment that is there is left as it is.
+.venv-peer-dpmm:
+	@"$(PYTHON_PEERS)" -m venv $@ && $@/bin/pip --quiet install dpmm==0.1.9 pyarrow==16.1.0 || { rm -rf $@; exit 1; }
+
+.venv-peer-smartnoise:
+	@"$(PYTHON_PEERS)" -m venv $@ && $@/bin/pip --quiet install torch==2.13.0 \
+		&& $@/bin/pip --quiet install torch==2.13.0 smartnoise-synth==1.0.8 pyarrow || { rm -rf $@; exit 1; }
+
+.venv-peer-mbi:
+	@"$(PYTHON_PEERS)" -m venv $@ && $@/bin/pip --quiet install mbi==2.0.0 pyarrow || { rm -rf $@; exit 1; }
+
+bench-peers: $(DEV_STAMP) .venv-peer-dpmm .venv-peer-smartnoise .venv-peer-mbi
+	@nice -n 19 "$(PY)" -m benchmarks.peers.compare
 
 clean:
 	rm -rf "$(VENV)" build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -12,6 +12,7 @@ from accountant.budget import Budget
 from accountant.filters import FilterSpend
 from accountant.spend import Side
 from dpsynth.domain import Domain
+from dpsynth.measurement import Measurement
 from dpsynth.noise.random import SeededRandom
 from dpsynth.noise.seeds import draw_seed
 from dpsynth.sampling import generator, sample_codes
@@ -29,6 +30,7 @@ def main() -> None:
     parser.add_argument("--epsilon", type=float, required=True)
     parser.add_argument("--delta", type=float, required=True)
     parser.add_argument("--seed", type=int, required=True)
+    parser.add_argument("--measurements", type=Path, help="where to write the noisy marginals, as npz")
     given = parser.parse_args()
     domain = Domain.of(json.loads(given.domain.read_text()))
     table = pq.read_table(given.table, columns=list(domain.names))
@@ -43,8 +45,16 @@ def main() -> None:
         spend=FilterSpend(coordinate=budget.coordinate, caps={Side.TRAINING: budget.cap}),
         random=random,
     )
+    if given.measurements:
+        _write_measurements(given.measurements, fitted.measurements)
     made = sample_codes(fitted.model, codes.shape[1], rng=generator(draw_seed(random)))
     pq.write_table(pa.table(dict(zip(domain.names, made, strict=True))), given.out)
+
+
+def _write_measurements(path: Path, measured: tuple[Measurement, ...]) -> None:
+    values = {f"values_{i}": m.values for i, m in enumerate(measured)}
+    cliques = json.dumps([list(m.clique) for m in measured])
+    np.savez(path, allow_pickle=False, cliques=cliques, sigmas=np.array([m.sigma for m in measured]), **values)
 
 
 if __name__ == "__main__":

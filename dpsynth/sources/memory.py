@@ -8,9 +8,7 @@ from numpy.typing import NDArray
 
 from dpsynth.domain import Clique, Domain
 from dpsynth.sources.base import Codes
-
-CHUNK_ROWS = 16_384
-"""Rows counted at a time, so that the joint codes stay in cache."""
+from dpsynth.sources.counting import THREADS, count_marginals
 
 
 class MemorySource:
@@ -21,12 +19,19 @@ class MemorySource:
       records: Codes, unsigned integers, shape (attributes, rows), attributes in domain order.
       units: Index of the privacy unit of each row, int64, shape (rows,); None where each row is a unit.
       max_rows: Bound on the rows of one unit; checked here, because every sensitivity rests on it.
+      threads: Joints counted at the same time.
     """
 
-    __slots__ = ("_domain", "_max_rows", "_records", "_units")
+    __slots__ = ("_domain", "_max_rows", "_records", "_threads", "_units")
 
     def __init__(
-        self, domain: Domain, records: Codes, *, units: NDArray[np.int64] | None = None, max_rows: int = 1
+        self,
+        domain: Domain,
+        records: Codes,
+        *,
+        units: NDArray[np.int64] | None = None,
+        max_rows: int = 1,
+        threads: int = THREADS,
     ) -> None:
         if records.ndim != 2 or records.shape[0] != len(domain.names) or records.dtype.kind != "u":
             raise ValueError("records must be unsigned codes of shape (attributes, rows)")
@@ -36,7 +41,9 @@ class MemorySource:
         units = np.arange(rows, dtype=np.int64) if units is None else units
         if units.shape != (rows,) or (rows and np.bincount(units).max() > max_rows):
             raise ValueError("a unit has more rows than max_rows")
-        self._domain, self._records, self._units, self._max_rows = domain, records, units, max_rows
+        smallest = np.min_scalar_type(max(domain.sizes) - 1)
+        self._records = records if records.dtype.itemsize <= smallest.itemsize else records.astype(smallest)
+        self._domain, self._units, self._max_rows, self._threads = domain, units, max_rows, threads
 
     def __repr__(self) -> str:
         return f"MemorySource({len(self._domain.names)} attributes, max_rows={self._max_rows})"
@@ -53,22 +60,7 @@ class MemorySource:
 
     def counts(self, cliques: Sequence[Clique]) -> Iterator[tuple[Clique, NDArray[np.int64]]]:
         """Exact counts of each clique, int64, in the order asked. Private."""
-        for clique in cliques:
-            yield clique, self._count(clique)
-
-    def _count(self, clique: Clique) -> NDArray[np.int64]:
-        columns = [self._domain.names.index(n) for n in clique]
-        shape = self._domain.shape(clique)
-        cells = self._domain.cells(clique)
-        total = np.zeros(cells, dtype=np.int64)
-        for start in range(0, self._records.shape[1], CHUNK_ROWS):
-            block = self._records[:, start : start + CHUNK_ROWS]
-            joint = np.zeros(block.shape[1], dtype=np.int64)
-            for column, size in zip(columns, shape, strict=True):
-                joint *= size
-                joint += block[column]
-            total += np.bincount(joint, minlength=cells)
-        return total.reshape(shape)
+        return count_marginals(self._domain, self._records, cliques, threads=self._threads)
 
     def blocks(self, rows: int = 65_536) -> Iterator[tuple[Codes, NDArray[np.int64]]]:
         """Blocks of coded rows with the unit index of each row. Private."""
@@ -82,6 +74,7 @@ class MemorySource:
             np.ascontiguousarray(self._records[:, keep]),
             units=_renumber(self._units[keep]),
             max_rows=self._max_rows,
+            threads=self._threads,
         )
 
 

@@ -3,6 +3,7 @@
 from tests.mutants.base import Mutant
 
 COLUMNS, RECORDS, MEMORY = "dpsynth/encode/columns.py", "dpsynth/records.py", "dpsynth/sources/memory.py"
+COUNTING, COVER, STREAMING = (f"dpsynth/sources/{name}.py" for name in ("counting", "cover", "streaming"))
 DRAFT = "dpsynth/encode/draft.py"
 WRITING, STRUCTURE = "dpsynth/tables/writing.py", "dpsynth/tables/structure.py"
 MST, INDEPENDENT = "dpsynth/mechanisms/mst.py", "dpsynth/mechanisms/independent.py"
@@ -11,6 +12,7 @@ SHARES, FITTING = "dpsynth/mechanisms/shares.py", "dpsynth/fitting.py"
 _ENCODER = "tests/dpsynth/encode/test_encoder.py::"
 _WHERE = (_ENCODER + "test_where_values_go",)
 _SOURCE = "tests/dpsynth/sources/test_source_contract.py::"
+_COUNT = "tests/dpsynth/sources/test_counting.py::"
 _RECORDS = "tests/dpsynth/test_records.py::"
 _SPENDS = "tests/dpsynth/mechanisms/test_mechanisms.py::"
 _SCORES = "tests/dpsynth/mechanisms/test_scores.py::"
@@ -79,9 +81,29 @@ MUTANTS = (
         "units.shape != (rows,)", (_SOURCE + "test_bounds_are_enforced_not_assumed",), "every sensitivity rests on it",
     ),
     Mutant(
-        "sources: a record counts twice at a chunk's end", MEMORY, "self._records[:, start : start + CHUNK_ROWS]",
-        "self._records[:, start : start + CHUNK_ROWS + 1]",
-        (_SOURCE + "test_counts_in_the_order_asked_int64_c_order_and_right",), "a record moves two cells",
+        "sources: a record counts twice at a chunk's end", COUNTING, "block = codes[:, start : start + step]",
+        "block = codes[:, start : start + step + 1]",
+        (_SOURCE + "test_counts_in_the_order_asked_int64_c_order_and_right",),
+        "a record changes two cells of a marginal",
+    ),
+    Mutant(
+        "sources: a joint's codes overflow", COUNTING, "small = table.size <= JOINT_CELLS",
+        "small = True",
+        (_COUNT + "test_large_marginals_are_counted_in_wide_codes",),
+        "a record is counted in another cell",
+    ),
+    Mutant(
+        "sources: a cover forgets a clique", COVER, "done = pending & (missing == 0)",
+        "done = pending & (missing <= 1)",
+        (_COUNT + "test_a_cover_holds_every_clique_once_within_its_limit",),
+        "a marginal is summed out of a table that lacks one of its columns",
+    ),
+    Mutant(
+        "sources: a stream forgets the units of earlier blocks", STREAMING,
+        "seen = _count_units(seen, given, rows, self._max_rows)",
+        "_count_units(seen, given, rows, self._max_rows)",
+        (_COUNT + "test_a_stream_counts_units_over_blocks",),
+        "a person's rows in two blocks pass the bound",
     ),
     Mutant(
         "sources: repr holds the number of rows", MEMORY, "attributes, max_rows=",

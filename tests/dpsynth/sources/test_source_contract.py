@@ -3,10 +3,12 @@
 import itertools
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from dpsynth.domain import Domain
-from dpsynth.sources import MemorySource
+from dpsynth.sources import MemorySource, StreamingSource, stream_parquet
 
 DOMAIN = Domain(names=("a", "b", "c"), sizes=(3, 2, 300))
 
@@ -16,16 +18,44 @@ def records(rows, seed=0):
     return np.array([rng.integers(0, s, rows) for s in DOMAIN.sizes]).astype(np.uint16)
 
 
-SOURCES = {"memory": lambda codes, **kw: MemorySource(DOMAIN, codes, **kw)}
+def memory(folder, codes, **kw):
+    return MemorySource(DOMAIN, codes, **kw)
+
+
+def memory_of_one_thread(folder, codes, **kw):
+    return MemorySource(DOMAIN, codes, threads=1, **kw)
+
+
+def streaming(folder, codes, *, units=None, block=777, **kw):
+    def blocks():
+        for start in range(0, codes.shape[1], block):
+            owners = None if units is None else units[start : start + block]
+            yield codes[:, start : start + block], owners
+
+    return StreamingSource(DOMAIN, blocks, **kw)
+
+
+def streaming_of_large_blocks(folder, codes, **kw):
+    return streaming(folder, codes, block=2**20, **kw)
+
+
+def parquet(folder, codes, *, units=None, **kw):
+    columns = dict(zip(DOMAIN.names, codes, strict=True)) | ({} if units is None else {"unit": units})
+    path = folder / f"{codes.shape[1]}.parquet"
+    pq.write_table(pa.table(columns), path)
+    return stream_parquet(path, DOMAIN, units=None if units is None else "unit", block_rows=1_000, **kw)
+
+
+SOURCES = (memory, memory_of_one_thread, streaming, streaming_of_large_blocks, parquet)
 ALL = [c for k in (1, 2, 3) for c in itertools.combinations(DOMAIN.names, k)]
 
 
-@pytest.fixture(params=SOURCES.values(), ids=SOURCES.keys())
-def make(request):
-    return request.param
+@pytest.fixture(params=SOURCES, ids=lambda source: source.__name__)
+def make(request, tmp_path):
+    return lambda codes, **kw: request.param(tmp_path, codes, **kw)
 
 
-@pytest.mark.parametrize("rows", [0, 1, 5, 40_000])
+@pytest.mark.parametrize("rows", [0, 1, 5, 300_000])
 def test_counts_in_the_order_asked_int64_c_order_and_right(make, rows):
     codes = records(rows)
     order = [("c",), ("a", "b"), ("a",), ("a", "b", "c"), ("a",)]
@@ -64,14 +94,20 @@ def test_restrict_keeps_rows_and_numbers_units_from_zero():
     np.testing.assert_array_equal(codes, records(6)[:, [0, 1, 5]])
 
 
-def test_bounds_are_enforced_not_assumed():
+def test_bounds_are_enforced_not_assumed(make):
     with pytest.raises(ValueError, match="max_rows"):
-        MemorySource(DOMAIN, records(3), units=np.array([0, 0, 1]), max_rows=1)
+        list(make(records(3), units=np.array([0, 0, 1]), max_rows=1).counts([("a",)]))
     bad = records(3)
     bad[1, 0] = 2
     with pytest.raises(ValueError, match="outside"):
-        MemorySource(DOMAIN, bad)
+        list(make(bad).counts([("a",)]))
 
 
-def test_the_repr_holds_no_count():
-    assert "437" not in repr(MemorySource(DOMAIN, records(437)))
+def test_a_table_asked_for_twice_is_two_tables(make):
+    (_, first), (_, second) = make(records(40)).counts([("a",), ("a",)])
+    first += 1
+    assert (first != second).all()
+
+
+def test_the_repr_holds_no_count(make):
+    assert "437" not in repr(make(records(437)))

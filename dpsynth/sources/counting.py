@@ -1,0 +1,97 @@
+"""Counting joints of coded rows, and summing marginals out of them: integers throughout, so the order can't matter."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dpsynth.domain import Clique, Domain
+from dpsynth.sources.base import Codes
+from dpsynth.sources.cover import JOINT_CELLS, Joint, joint_cover
+
+CHUNK_ROWS = 131_072
+"""Rows counted at a time, so that their joint codes stay in cache."""
+MOST_CHUNK_ROWS = 2**22
+THREADS = 2
+WORTH_THREADS = 2**21
+"""Rows times joints below which threads cost more than they save."""
+
+
+def add_counts(domain: Domain, codes: Codes, clique: Clique, table: NDArray[np.int64]) -> None:
+    """Add the counts of a block of rows to a flat table of a clique.
+
+    Args:
+      domain: The public domain.
+      codes: Unsigned codes, shape (attributes, rows), each below its attribute's size.
+      clique: Attribute names in domain order.
+      table: int64, shape ``(domain.cells(clique),)``; changed in place.
+    """
+    columns = [domain.names.index(n) for n in clique]
+    sizes = domain.shape(clique)
+    small = table.size <= JOINT_CELLS
+    rows = codes.shape[1]
+    step = CHUNK_ROWS if small else min(MOST_CHUNK_ROWS, max(CHUNK_ROWS, 2 * table.size))
+    buffer = np.zeros(min(step, rows), dtype=np.uint16 if small else np.int64)
+    for start in range(0, rows, step):
+        block = codes[:, start : start + step]
+        joint = buffer[: block.shape[1]]
+        for place, (column, size) in enumerate(zip(columns, sizes, strict=True)):
+            if place == 0:
+                joint[:] = block[column]
+            else:
+                np.multiply(joint, joint.dtype.type(size), out=joint)
+                np.add(joint, block[column], out=joint, casting="unsafe")
+        table += np.bincount(joint, minlength=table.size)
+
+
+def marginals_of(domain: Domain, joint: Joint, table: NDArray[np.int64]) -> dict[Clique, NDArray[np.int64]]:
+    """The asked cliques of a counted joint, int64, C-order."""
+    shaped = table.reshape(domain.shape(joint.clique))
+    found = {}
+    for clique in joint.asked:
+        away = tuple(i for i, name in enumerate(joint.clique) if name not in clique)
+        summed = shaped.sum(axis=away, dtype=np.int64) if away else shaped
+        found[clique] = np.ascontiguousarray(summed).reshape(domain.shape(clique))
+    return found
+
+
+def count_marginals(
+    domain: Domain, codes: Codes, cliques: Sequence[Clique], *, threads: int = THREADS
+) -> Iterator[tuple[Clique, NDArray[np.int64]]]:
+    """Exact marginals of rows in memory, in the order asked; the same bits as counting each clique alone. Private.
+
+    Args:
+      domain: The public domain.
+      codes: Unsigned codes, shape (attributes, rows).
+      cliques: Attribute names in domain order, repeats allowed.
+      threads: Joints counted at the same time.
+    """
+    rows = codes.shape[1]
+    joints = joint_cover(domain, cliques, limit=min(JOINT_CELLS, max(64, rows // 4)))
+
+    def count(joint: Joint) -> dict[Clique, NDArray[np.int64]]:
+        table = np.zeros(joint.cells, dtype=np.int64)
+        add_counts(domain, codes, joint.clique, table)
+        return marginals_of(domain, joint, table)
+
+    if threads > 1 and rows * len(joints) >= WORTH_THREADS:
+        with ThreadPoolExecutor(threads) as pool:
+            yield from in_order(cliques, joints, pool.map(count, joints))
+    else:
+        yield from in_order(cliques, joints, map(count, joints))
+
+
+def in_order(
+    cliques: Sequence[Clique], joints: Sequence[Joint], counted: Iterator[dict[Clique, NDArray[np.int64]]]
+) -> Iterator[tuple[Clique, NDArray[np.int64]]]:
+    """Pairs in the order asked, from what each joint gave; a clique that is asked twice gets a table of its own."""
+    waiting: dict[Clique, NDArray[np.int64]] = {}
+    left: dict[Clique, int] = {}
+    for clique in cliques:
+        left[clique] = left.get(clique, 0) + 1
+    for clique in cliques:
+        while clique not in waiting:
+            waiting |= next(counted)
+        left[clique] -= 1
+        yield clique, (waiting[clique].copy() if left[clique] else waiting.pop(clique))

@@ -1,0 +1,174 @@
+"""Coded records that never lie in memory together: every count is a pass over blocks of rows."""
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from dpsynth.domain import Clique, Domain
+from dpsynth.sources.base import Codes
+from dpsynth.sources.counting import THREADS, WORTH_THREADS, add_counts, in_order, marginals_of
+from dpsynth.sources.cover import Joint, joint_cover
+
+PASS_CELLS = 2**24
+"""Cells of all joints of one pass (128 MB as 64-bit counts); more cliques take more passes."""
+BLOCK_ROWS = 262_144
+
+Block = tuple[Codes, NDArray[np.int64] | None]
+"""Codes (attributes, rows), and the unit index of each row; None where each row is a unit."""
+
+
+class StreamingSource:
+    """Coded records that are read anew, in blocks, for every call; its memory depends on the domain, not on the rows.
+
+    Args:
+      domain: The public domain.
+      open_blocks: Starts a pass: codes (attributes, rows), unsigned, attributes in domain order, with the unit of each
+        row or None. Every pass must give the same rows.
+      max_rows: Bound on the rows of one unit; checked on every pass, because every sensitivity rests on it. Where units
+        are given the check keeps one counter a unit.
+      threads: Joints counted at the same time.
+    """
+
+    __slots__ = ("_domain", "_max_rows", "_open", "_threads")
+
+    def __init__(
+        self,
+        domain: Domain,
+        open_blocks: Callable[[], Iterable[Block]],
+        *,
+        max_rows: int = 1,
+        threads: int = THREADS,
+    ) -> None:
+        self._domain, self._open, self._max_rows, self._threads = domain, open_blocks, max_rows, threads
+
+    def __repr__(self) -> str:
+        return f"StreamingSource({len(self._domain.names)} attributes, max_rows={self._max_rows})"
+
+    @property
+    def domain(self) -> Domain:
+        """The public domain of the codes."""
+        return self._domain
+
+    @property
+    def max_rows(self) -> int:
+        """The enforced bound on rows of one unit."""
+        return self._max_rows
+
+    def counts(self, cliques: Sequence[Clique]) -> Iterator[tuple[Clique, NDArray[np.int64]]]:
+        """Exact counts of each clique, int64, in the order asked; one pass for every ``PASS_CELLS`` cells. Private."""
+        joints = joint_cover(self._domain, cliques)
+        counted = (found for batch in _passes(joints) for found in self._pass(batch))
+        yield from in_order(cliques, joints, counted)
+
+    def _pass(self, joints: Sequence[Joint]) -> Iterator[dict[Clique, NDArray[np.int64]]]:
+        tables = [np.zeros(joint.cells, dtype=np.int64) for joint in joints]
+
+        def add(codes: Codes, place: int) -> None:
+            add_counts(self._domain, codes, joints[place].clique, tables[place])
+
+        with self._workers() as pool:
+            for codes, _ in self._checked():
+                if pool is None or codes.shape[1] * len(joints) < WORTH_THREADS:
+                    for place in range(len(joints)):
+                        add(codes, place)
+                else:
+                    list(pool.map(add, [codes] * len(joints), range(len(joints))))
+        for joint, table in zip(joints, tables, strict=True):
+            yield marginals_of(self._domain, joint, table)
+
+    def _workers(self) -> AbstractContextManager[ThreadPoolExecutor | None]:
+        return ThreadPoolExecutor(self._threads) if self._threads > 1 else nullcontext(None)
+
+    def blocks(self, rows: int = 65_536) -> Iterator[tuple[Codes, NDArray[np.int64]]]:
+        """Blocks of at most ``rows`` rows with the unit index of each row. Private."""
+        for codes, units in self._checked():
+            for start in range(0, codes.shape[1], rows):
+                yield codes[:, start : start + rows], units[start : start + rows]
+
+    def _checked(self) -> Iterator[tuple[Codes, NDArray[np.int64]]]:
+        sizes = np.array(self._domain.sizes)
+        seen = np.zeros(0, dtype=np.int64)
+        before, by_row = 0, None
+        for codes, given in self._open():
+            if codes.ndim != 2 or codes.shape[0] != len(sizes) or codes.dtype.kind != "u":
+                raise ValueError("a block must hold unsigned codes of shape (attributes, rows)")
+            if codes.size and (codes.max(axis=1) >= sizes).any():
+                raise ValueError("a code lies outside the domain")
+            rows = codes.shape[1]
+            if by_row not in (None, given is None):
+                raise ValueError("either every block names its units or none does")
+            by_row = given is None
+            units = np.arange(before, before + rows, dtype=np.int64) if given is None else given
+            if given is not None:
+                seen = _count_units(seen, given, rows, self._max_rows)
+            before += rows
+            yield codes, units
+
+
+def stream_parquet(
+    path: Path, domain: Domain, *, units: str | None = None, max_rows: int = 1, block_rows: int = BLOCK_ROWS
+) -> StreamingSource:
+    """A source over a Parquet file of integer codes.
+
+    Args:
+      path: The file; its columns include the domain's.
+      domain: The public domain of the codes.
+      units: Column of unit indices, counted from 0; None where each row is a unit.
+      max_rows: Bound on the rows of one unit; checked on every pass.
+      block_rows: Rows read at a time.
+    """
+    dtype = np.min_scalar_type(max(domain.sizes) - 1)
+    columns = [*domain.names, *([] if units is None else [units])]
+
+    def blocks() -> Iterator[Block]:
+        import pyarrow.parquet as pq
+
+        with pq.ParquetFile(path) as file:
+            for batch in file.iter_batches(batch_size=block_rows, columns=columns, use_threads=False):
+                owners = None if units is None else _column(batch, units).astype(np.int64)
+                yield _codes(batch, domain, dtype), owners
+
+    return StreamingSource(domain, blocks, max_rows=max_rows)
+
+
+def _codes(batch: Any, domain: Domain, dtype: np.dtype[Any]) -> Codes:
+    codes = np.empty((len(domain.names), batch.num_rows), dtype)
+    for row, (name, size) in enumerate(zip(domain.names, domain.sizes, strict=True)):
+        values = _column(batch, name)
+        if values.dtype.kind not in "iu" or (values.size and not 0 <= values.min() <= values.max() < size):
+            raise ValueError("a code lies outside the domain")
+        codes[row] = values
+    return codes
+
+
+def _column(batch: Any, name: str) -> NDArray[Any]:
+    return np.asarray(batch.column(batch.schema.get_field_index(name)).to_numpy(zero_copy_only=False))
+
+
+def _passes(joints: Sequence[Joint]) -> Iterator[list[Joint]]:
+    batch: list[Joint] = []
+    for joint in joints:
+        if batch and sum(j.cells for j in batch) + joint.cells > PASS_CELLS:
+            yield batch
+            batch = []
+        batch.append(joint)
+    if batch:
+        yield batch
+
+
+def _count_units(
+    seen: NDArray[np.int64], units: NDArray[np.int64], rows: int, max_rows: int
+) -> NDArray[np.int64]:
+    if units.shape != (rows,):
+        raise ValueError("a block must name the unit of every row")
+    if rows:
+        seen = np.pad(seen, (0, max(0, int(units.max()) + 1 - seen.size)))
+        seen += np.bincount(units, minlength=seen.size)
+        if seen.max() > max_rows:
+            raise ValueError("a unit has more rows than max_rows")
+    return seen
