@@ -5,8 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from dpsynth.cli import ledger_records
 from dpsynth.cli.console import Output
-from dpsynth.cli.options import AsJson, LedgerFolder
+from dpsynth.cli.options import AsJson, LedgerFolder, ReleaseId
 
 if TYPE_CHECKING:
     from accountant.ledger import VerifiedLedger, VerifiedRelease
@@ -145,9 +146,7 @@ def verify(
 @app.command("return-stale")
 def return_stale(
     folder: LedgerFolder,
-    release_id: Annotated[
-        str, typer.Argument(metavar="RELEASE", help="Its id, as `ledger show` lists it.", show_default=False)
-    ],
+    release_id: ReleaseId,
     as_json: AsJson = False,
 ) -> None:
     """Give back the reservation of a run that died before it touched the data.
@@ -165,6 +164,12 @@ def return_stale(
     amount = returned.amount / AMOUNT_UNIT
     lines = [f"Gave back {symbol} {amount:.6f}: release {release_id} never touched the data."]
     Output(as_json=as_json).result({"release_id": release_id, "returned": amount}, lines)
+
+
+app.command("history")(ledger_records.history)
+app.command("pending")(ledger_records.pending)
+app.command("export")(ledger_records.export)
+app.command("registry-entry")(ledger_records.registry_entry)
 
 
 def create_ledger(

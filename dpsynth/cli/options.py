@@ -14,6 +14,7 @@ __all__ = [
     "LedgerFolder",
     "Policy",
     "ReleaseFolder",
+    "ReleaseId",
     "SchemaFile",
     "SynthesizerName",
     "TableFile",
@@ -26,6 +27,9 @@ ReleaseFolder = Annotated[Path, typer.Argument(metavar="DIR", help="A release fo
 LedgerFolder = Annotated[
     Path,
     typer.Argument(metavar="LEDGER", help="The ledger's folder: it holds the budget and the keys.", show_default=False),
+]
+ReleaseId = Annotated[
+    str, typer.Argument(metavar="RELEASE", help="Its id, as `ledger show` lists it.", show_default=False)
 ]
 SchemaFile = Annotated[
     Path,
