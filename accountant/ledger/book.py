@@ -22,7 +22,7 @@ from accountant.ledger.replay import VerifiedRelease, tampered
 from accountant.ledger.scope import Scope
 from accountant.ledger.sqlite import SqliteStore
 from accountant.ledger.store import Rows
-from accountant.ledger.witness import Witness, check_witness, read_witness, write_witness
+from accountant.ledger.witness import Witness, WitnessFile
 from accountant.price import Price
 from accountant.spend import Side
 
@@ -46,6 +46,7 @@ class Ledger:
     def __init__(self, path: Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
         self.path = path
         self._store = SqliteStore(path / DATABASE, busy_seconds=busy_seconds)
+        self._witness = WitnessFile(path / WITNESS)
         self._scope = Scope()
 
     @classmethod
@@ -94,7 +95,7 @@ class Ledger:
         """
         ledger = cls(Path(path), busy_seconds=busy_seconds)
         try:
-            if ledger.refresh().seq < ledger._scope.seq:
+            if ledger.refresh() < ledger._scope.seq:
                 with suppress(LedgerError):  # read-only or busy: the next charge brings it up to date
                     ledger._bear_witness()
         except BaseException:
@@ -250,22 +251,22 @@ class Ledger:
         """The 32 secret bytes under which people of this scope fall into training or holdout."""
         return load_split_key(self.path / KEYS)
 
-    def refresh(self) -> Witness:
-        """Read and verify what was added since; returns the witness as it stood before."""
+    def refresh(self) -> int:
+        """Read and verify what was added since; returns the sequence number that the witness stood at before."""
         with self._store.reading() as rows:
             return self._catch_up(rows)
 
-    def _catch_up(self, rows: Rows) -> Witness:
+    def _catch_up(self, rows: Rows) -> int:
         # The witness is read before the rows: it is only ever written after them, so it can't be ahead of them.
-        witness = read_witness(self.path / WITNESS)
+        slots = self._witness.read()
         known, scope = self._scope.seq, self._scope
         fresh = rows.after(max(0, known - 1))
         if known and (not fresh or fresh[0][2] != scope.head):
             raise tampered(f"entry {known}", "it was there before and is gone or another")
         for row in fresh[1:] if known else fresh:
             scope.read(row)
-        check_witness(witness, scope.hashes, self.path / WITNESS, public_key=self._public_key)
-        return witness
+        self._witness.check(slots, scope.hashes, public_key=self._public_key)
+        return max(witness.seq for witness in slots)
 
     def _known(self, release_id: str) -> VerifiedRelease:
         release = self._scope.releases.get(release_id)
@@ -292,6 +293,7 @@ class Ledger:
             self._scope.check(entry, digest)
             rows.append((entry["seq"], dumps(entry).decode(), digest))
             reach("transaction.before")
+        reach("transaction.after")
         self._bear_witness()
         reach(f"{kind}.after")
         return self._scope.releases[fields["release"]]
@@ -315,7 +317,7 @@ class Ledger:
         key = self.signing_key()
         with self._store.writing() as rows:
             self._catch_up(rows)
-            write_witness(self.path / WITNESS, Witness(seq=self._scope.seq, head=self._scope.head), key)
+            self._witness.advance(self._scope.seq, self._scope.head, key)
 
 
 def _require_id(dataset: str) -> None:
@@ -350,5 +352,5 @@ def _build(folder: Path, *, dataset: str, budget: Budget, unit: PrivacyUnit) -> 
     finally:
         store.close()
     key = load_signing_key(folder / KEYS, public_key=public_key)
-    write_witness(folder / WITNESS, Witness(seq=1, head=digest), key)
+    WitnessFile(folder / WITNESS).create(Witness(seq=1, head=digest).signed(key))
     flush_folder(folder)

@@ -21,6 +21,11 @@ def replace_atomically(path: Path, content: bytes, *, mode: int) -> None:
     flush_folder(path.parent)
 
 
+def flush_data(handle: int) -> None:
+    """Bring what was written to an open file to the disk; raises OSError."""
+    getattr(os, "fdatasync", os.fsync)(handle)
+
+
 def flush_folder(path: Path) -> None:
     """Make the folder's names durable, where the platform can."""
     if os.name != "posix":

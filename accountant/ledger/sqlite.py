@@ -3,6 +3,7 @@
 import os
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,6 +15,7 @@ from accountant.ledger.store import Row
 
 APPLICATION_ID = 0x44504C47  # "DPLG"
 SCHEMA_VERSION = 1
+POLL_SECONDS = 0.001
 _SCHEMA = (
     "CREATE TABLE entries (seq INTEGER PRIMARY KEY, body TEXT NOT NULL, hash TEXT NOT NULL)",
     "CREATE TRIGGER entries_no_update BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'append-only'); END",
@@ -67,13 +69,30 @@ class SqliteStore:
         """An exclusive transaction; see EntryStore."""
         with self._lock, _translated(self._path):
             connection = self._connected()
-            connection.execute("BEGIN IMMEDIATE")
+            self._begin(connection)
             try:
                 yield _Rows(connection)
                 connection.execute("COMMIT")
             finally:
                 if connection.in_transaction:
                     connection.execute("ROLLBACK")
+
+    def _begin(self, connection: sqlite3.Connection) -> None:
+        """Take the writer's lock. Asks often: SQLite's own waiting sleeps longer than a charge takes."""
+        deadline = time.monotonic() + self._busy
+        connection.execute("PRAGMA busy_timeout=0")
+        try:
+            while True:
+                try:
+                    connection.execute("BEGIN IMMEDIATE")
+                    return
+                except sqlite3.OperationalError as error:
+                    busy = getattr(error, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_BUSY
+                    if not busy or time.monotonic() >= deadline:
+                        raise
+                time.sleep(POLL_SECONDS)
+        finally:
+            connection.execute(f"PRAGMA busy_timeout={round(self._busy * 1000)}")
 
     @contextmanager
     def reading(self) -> Iterator[_Rows]:

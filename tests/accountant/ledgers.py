@@ -1,5 +1,6 @@
 """What the ledger's tests share: small ledgers, reservations, and processes that use or kill them."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -58,3 +59,10 @@ def start(script: str, *arguments: str) -> "subprocess.Popen[str]":
 
 def files(folder: Path) -> Mapping[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+def witnessed(folder: Path) -> tuple[int, str]:
+    """Sequence number and head of the newest witness."""
+    slots = json.loads((folder / "witness.json").read_bytes())
+    newest = max(slots, key=lambda slot: slot["seq"])
+    return newest["seq"], newest["head"]

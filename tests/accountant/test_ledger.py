@@ -1,6 +1,5 @@
 """The ledger's states, refusals and promises, one process at a time."""
 
-import json
 import os
 import sqlite3
 import stat
@@ -37,6 +36,7 @@ from tests.accountant.ledgers import (
     start,
     step,
     touched,
+    witnessed,
 )
 
 
@@ -291,8 +291,7 @@ def test_the_witness_follows_every_entry(tmp_path: Path) -> None:
     for act in acts:
         before = ledger.seq
         act()
-        witness = json.loads((ledger.path / "witness.json").read_bytes())
-        assert (witness["seq"], witness["head"]) == (ledger.seq, ledger.head)
+        assert witnessed(ledger.path) == (ledger.seq, ledger.head)
         assert ledger.seq == before + 1
 
 

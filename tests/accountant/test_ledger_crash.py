@@ -1,6 +1,5 @@
 """kill -9 at every fault point: the ledger verifies and never counts less than what was drawn."""
 
-import json
 import signal
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from accountant.ledger import Ledger, State
 from accountant.ledger.entries import step_to_json
 from accountant.ledger.verify import verify
 from accountant.price import Coordinate, Price
-from tests.accountant.ledgers import BUDGET, caps, committed, new_ledger, start, step
+from tests.accountant.ledgers import BUDGET, caps, committed, new_ledger, start, step, witnessed
 
 RUN = """
 import os, signal, sys
@@ -63,7 +62,10 @@ POINTS = [
         ("witness", 4, "commit"),
     ]
     for when in ("before", "after")
-] + [("transaction.before", nth, "commit") for nth in (1, 2, 4, 6)]
+] + [(point, nth, "commit") for point, nth in [
+    ("transaction.before", 1), ("transaction.before", 2), ("transaction.before", 4), ("transaction.before", 6),
+    ("transaction.after", 1), ("transaction.after", 4), ("witness.written", 2), ("witness.written", 3),
+]]  # fmt: skip
 
 ONE = Price.from_json(step_to_json(step(), Coordinate.GDP)["price"])
 
@@ -83,7 +85,7 @@ def test_a_kill_leaves_a_ledger_that_verifies_and_never_under_counts(
 
     found = verify(ledger.path)
     assert found.spent + found.reserved + found.remaining == BUDGET.cap
-    assert json.loads((ledger.path / "witness.json").read_bytes())["seq"] == found.seq, "verifying repairs the witness"
+    assert witnessed(ledger.path) == (found.seq, found.head), "verifying repairs the witness"
     drawn = total([ONE] * said.count("drawn"))
     bears = (found.spent + found.reserved).less(earlier)
     assert drawn.fits(bears)

@@ -1,13 +1,12 @@
-"""What a power cut can't undo: how the store asks the disk, who may write, and when the witness has its name."""
+"""What a power cut can't undo: how the store asks the disk, who may write, and when the witness is on disk."""
 
 import os
-import stat
 from pathlib import Path
 
 import pytest
 
 from accountant.errors import LedgerError
-from accountant.ledger.files import replace_atomically
+from accountant.ledger import files, witness
 from accountant.ledger.sqlite import SqliteStore
 from tests.accountant.ledgers import new_ledger, step, touched
 
@@ -38,19 +37,41 @@ def test_a_writer_excludes_others_from_the_start(tmp_path: Path) -> None:
     second.close()
 
 
-def test_a_witness_is_on_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    done: list[str] = []
-    sync, replace = os.fsync, Path.replace
+def test_a_witness_is_on_disk_before_a_charge_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In place, in one slot; the other keeps the witness before it, whole."""
+    ledger = new_ledger(tmp_path)
+    reservation = touched(ledger)
+    flushed: list[tuple[int, bytes]] = []
+    flush = files.flush_data
 
     def synced(handle: int) -> None:
-        done.append("folder" if stat.S_ISDIR(os.fstat(handle).st_mode) else "file")
-        sync(handle)
+        flushed.append((os.fstat(handle).st_ino, (ledger.path / "witness.json").read_bytes()))
+        flush(handle)
 
-    def renamed(source: Path, target: Path) -> Path:
-        done.append("rename")
-        return replace(source, target)
+    monkeypatch.setattr(witness, "flush_data", synced)
+    before = (ledger.path / "witness.json").read_bytes()
+    reservation.charge([step()])
+    ((inode, content),) = flushed
+    assert inode == (ledger.path / "witness.json").stat().st_ino
+    assert content == (ledger.path / "witness.json").read_bytes()
+    halves = [(before[i : i + 512], content[i : i + 512]) for i in (0, 512)]
+    assert [old == new for old, new in halves].count(True) == 1
+    assert len(content) == 2 * 512
 
-    monkeypatch.setattr(os, "fsync", synced)
-    monkeypatch.setattr(Path, "replace", renamed)
-    replace_atomically(tmp_path / "witness.json", b"{}", mode=0o600)
-    assert done == ["file", "rename", "folder"]
+
+def test_bringing_to_the_disk_asks_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[str] = []
+    for name in ("fsync", "fdatasync"):
+        monkeypatch.setattr(os, name, lambda _, name=name: asked.append(name), raising=False)
+    files.flush_data(0)
+    files.write_new(tmp_path / "file", b"{}", mode=0o600)
+    assert asked == ["fdatasync", "fsync"]
+
+
+def test_a_late_writer_never_takes_the_witness_back(tmp_path: Path) -> None:
+    ledger = new_ledger(tmp_path)
+    touched(ledger).charge([step()])
+    before = (ledger.path / "witness.json").read_bytes()
+    for seq in (1, ledger.seq):
+        ledger._witness.advance(seq, "0" * 64, ledger.signing_key())
+    assert (ledger.path / "witness.json").read_bytes() == before

@@ -165,7 +165,7 @@ MUTANTS = (
     ),
     Mutant(
         "ledger: the witness isn't asked", BOOK,
-        "        check_witness(witness, scope.hashes, self.path / WITNESS, public_key=self._public_key)\n", "",
+        "        self._witness.check(slots, scope.hashes, public_key=self._public_key)\n", "",
         (_TAMPER + "test_an_older_copy_of_the_database_is_a_rollback",), "rollback",
     ),
     Mutant(
@@ -191,8 +191,16 @@ MUTANTS = (
         (_DURABLE + "test_a_transaction_waits_for_the_disk",), "a charge that a power cut undoes",
     ),
     Mutant(
-        "ledger: witness not brought to the disk", FILES, "os.fsync(file.fileno())", "file.fileno()",
-        (_DURABLE + "test_a_witness_is_on_disk_before_it_has_its_name",), "a witness that a power cut undoes",
+        "ledger: witness not brought to the disk", WITNESS, "        flush_data(handle)\n", "",
+        (_DURABLE + "test_a_witness_is_on_disk_before_a_charge_returns",), "a witness that a power cut undoes",
+    ),
+    Mutant(
+        "ledger: nothing is brought to the disk", FILES, 'getattr(os, "fdatasync", os.fsync)(handle)', "handle.real",
+        (_DURABLE + "test_bringing_to_the_disk_asks_the_system",), "a witness that a power cut undoes",
+    ),
+    Mutant(
+        "ledger: a late witness goes back", WITNESS, "if max(w.seq for w in slots) >= seq:", "if False:",
+        (_DURABLE + "test_a_late_writer_never_takes_the_witness_back",), "rollback",
     ),
     Mutant(
         "ledger: writers don't exclude each other", SQLITE, '"BEGIN IMMEDIATE"', '"BEGIN"',
