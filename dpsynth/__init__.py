@@ -13,12 +13,14 @@ if TYPE_CHECKING:
     from dpsynth.fitting import FittedModel, fit, load_model
     from dpsynth.line import ReleaseResult, release
     from dpsynth.schema import load_schema
+    from dpsynth.workload import Workload
 
 __all__ = [
     "Budget",
     "FittedModel",
     "Ledger",
     "ReleaseResult",
+    "Workload",
     "fit",
     "load_model",
     "load_schema",
@@ -31,6 +33,7 @@ _HOMES = {
     "FittedModel": "dpsynth.fitting",
     "Ledger": "accountant.ledger",
     "ReleaseResult": "dpsynth.line",
+    "Workload": "dpsynth.workload",
     "fit": "dpsynth.fitting",
     "load_model": "dpsynth.fitting",
     "load_schema": "dpsynth.schema",

@@ -30,6 +30,7 @@ from dpsynth.sampling import generator, sample_codes
 from dpsynth.schema import Schema, load_schema, parse_schema
 from dpsynth.synthesizers import Synthesizer, fit_model
 from dpsynth.tables import open_table, write_exclusive
+from dpsynth.workload import Workload
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -157,6 +158,7 @@ def fit(
     delta: float,
     ledger: Ledger | str | Path,
     synthesizer: str | Synthesizer = "mst",
+    workload: Workload | None = None,
     idempotency_key: str | None = None,
     progress: Progress | None = None,
     test_seed: int | None = None,
@@ -170,6 +172,7 @@ def fit(
       delta: Its delta.
       ledger: The ledger of the data set, or its folder.
       synthesizer: A name or a configured synthesizer; not an outside one.
+      workload: Which marginals matter; by default what the schema declares.
       idempotency_key: Runs at most once under this key; the model isn't stored, so a second call is refused.
       progress: Told of each stage; sees public numbers only.
       test_seed: A seed makes a run that protects nobody; its model, its samples and the ledger say NOT PRIVATE.
@@ -192,6 +195,7 @@ def fit(
         epsilon=epsilon,
         delta=delta,
         synthesizer=synthesizer,
+        workload=workload,
         coordinate=book.budget.coordinate,
         claim_share=book.budget.claim_share,
         gated=False,

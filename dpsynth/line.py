@@ -43,6 +43,7 @@ from dpsynth.statement import leak_in_words
 from dpsynth.storing import store_release
 from dpsynth.synthesizers import Synthesizer, fit_model
 from dpsynth.tables import open_table
+from dpsynth.workload import Workload
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +84,7 @@ def release(
     synthesizer: str | Synthesizer | ExternalConfig = "mst",
     policy: Policy | str | None = None,
     rows: int | None = None,
+    workload: Workload | None = None,
     idempotency_key: str | None = None,
     annex: str | Path | None = None,
     escape_formulas: bool = False,
@@ -102,6 +104,7 @@ def release(
       synthesizer: A name, a configured synthesizer, or an outside one.
       policy: The gate's policy: a profile, a file or a value.
       rows: Number of synthetic rows; the noisy total by default.
+      workload: Which marginals matter; by default what the schema declares.
       idempotency_key: The same key and plan returns the stored release, uncharged.
       annex: Folder of the confidential annex; beside ``out`` by default.
       escape_formulas: Prefix text that a spreadsheet would run (CSV only); recorded.
@@ -129,6 +132,7 @@ def release(
         epsilon=epsilon,
         delta=delta,
         synthesizer=synthesizer,
+        workload=workload,
         policy=policy,
         rows=rows,
         coordinate=book.budget.coordinate,

@@ -1,7 +1,7 @@
 """The plan of a release: who gets which share of the budget, fixed and hashed before anything is touched."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from accountant.adjacency import Adjacency, PrivacyUnit
@@ -10,6 +10,7 @@ from accountant.compose import price
 from accountant.errors import UnsupportedEvent
 from accountant.price import AMOUNT_UNIT, DELTA_UNIT, Coordinate, Price
 from accountant.spend import BOTH_SIDES, Side
+from dpsynth.domain import Domain
 from dpsynth.encode import Encoder
 from dpsynth.errors import ParameterError
 from dpsynth.external import ExternalConfig, find_program, require_matching_claim
@@ -17,6 +18,7 @@ from dpsynth.feasible_noise import require_drawable
 from dpsynth.gate import GatePlan, Policy, load_policy, plan_gate
 from dpsynth.schema import Schema
 from dpsynth.synthesizers import Synthesizer, check_size, find_synthesizer
+from dpsynth.workload import Workload
 
 SLACK_UNITS, SLACK_UNITS_A_COLUMN = 2**12, 64
 """Delta, in units of 2^-62, reserved for the samplers' total-variation slack: a unit a charged step, and to spare."""
@@ -171,6 +173,7 @@ def make_plan(
     coordinate: Coordinate = Coordinate.GDP,
     claim_share: float = CLAIM_SHARE,
     gated: bool = True,
+    workload: Workload | None = None,
     output: tuple[tuple[str, str], ...] = (),
 ) -> ReleasePlan:
     """Plan a release (or, with ``gated=False``, an ungated fit) from public facts alone.
@@ -185,6 +188,8 @@ def make_plan(
       coordinate: The ledger's coordinate.
       claim_share: The ledger's share of delta for additive deltas.
       gated: Whether a gate stands at the end.
+      workload: Which marginals matter; by default what the schema declares. A synthesizer whose settings have no
+        workload measures what it always does.
       output: Settings that change the published bytes.
 
     Returns:
@@ -205,6 +210,7 @@ def make_plan(
         synthesizer = _load_external(synthesizer.removeprefix("external:"))
     chosen = synthesizer if isinstance(synthesizer, ExternalConfig) else find_synthesizer(synthesizer)
     domain = Encoder.of(table).domain
+    chosen = _with_workload(chosen, _declared_workload(schema) if workload is None else workload, domain)
     _require_rows(rows, len(domain.names))
     slack = max(SLACK_UNITS, SLACK_UNITS_A_COLUMN * len(domain.names))
     _require_room_for_slack(budget, slack)
@@ -228,6 +234,23 @@ def make_plan(
         require_drawable(chosen, domain, amount=plan.synthesizer_amount, coordinate=plan.coordinate, unit=plan.unit)
     _require_claim_fits(plan)
     return plan
+
+
+def _declared_workload(schema: Schema) -> Workload | None:
+    declared = schema.table.workload
+    return None if declared is None else declared.value
+
+
+def _with_workload(
+    chosen: Synthesizer | ExternalConfig, workload: Workload | None, domain: Domain
+) -> Synthesizer | ExternalConfig:
+    """The workload as a setting of the synthesizer, where it has one; the plan's hash covers its settings."""
+    if workload is None:
+        return chosen
+    workload.check(domain)
+    if isinstance(chosen, ExternalConfig) or not hasattr(chosen.config, "workload"):
+        return chosen
+    return replace(chosen, config=replace(chosen.config, workload=workload))
 
 
 def _require_add_remove(unit: PrivacyUnit) -> None:

@@ -1,11 +1,11 @@
 """AIM, as published: workload-aware adaptive and iterative measurement, with a sound selection.
 
-McKenna, Mullins, Sheldon, Miklau 2022 (arXiv:2201.12677), Algorithms 1 to 3, for the workload of all 3-way marginals.
+McKenna, Mullins, Sheldon, Miklau 2022 (arXiv:2201.12677), Algorithms 1 to 3, for the workload of all 3-way marginals or
+a declared one.
 The exponential mechanism keeps its coefficient 1/2: an L1 error isn't monotone in the data, so the coefficient 1 that
 is often used would cost four times what it charges. The budget is the ledger's coordinate instead of zCDP alone.
 """
 
-import itertools
 import math
 from dataclasses import dataclass
 
@@ -23,10 +23,13 @@ from dpsynth.mechanisms.shares import sigmas, split
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.measure import measure_marginals
 from dpsynth.sources.base import MarginalSource
+from dpsynth.workload import Workload
 
 SELECTION_SHARE = 0.1
 ROUNDS_PER_ATTRIBUTE = 16
 FIT_CALLS, FIT_TOLERANCE = 200, 1e-3
+CANDIDATES_CELLS = 60_000_000
+"""Cells of all candidates together (480 MB as 64-bit counts, twice that with the model's); light ones are left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,12 +37,14 @@ class AimConfig:
     """Limits of AIM, public; its other constants are the paper's.
 
     Attributes:
-      ways: Attributes of the workload's marginals.
+      ways: Attributes of the workload's marginals, where none is declared.
+      workload: A declared workload; None for all marginals of ``ways`` attributes.
       model_cells: Largest model, in cells of its junction tree (8 bytes each).
       candidate_cells: Largest candidate, in cells.
     """
 
     ways: int = 3
+    workload: Workload | None = None
     model_cells: int = 1_000_000
     candidate_cells: int = 200_000
 
@@ -130,15 +135,17 @@ def measure_aim(
 
 def candidate_weights(domain: Domain, config: AimConfig) -> dict[Clique, int]:
     """Every small enough subset of a workload marginal, with its weight: attributes shared with the workload."""
-    ways = min(config.ways, len(domain.names))
-    d = len(domain.names)
-    weights = {}
-    for k in range(1, ways + 1):
-        shared = sum(j * math.comb(k, j) * math.comb(d - k, ways - j) for j in range(1, k + 1))
-        for clique in itertools.combinations(domain.names, k):
-            if domain.cells(clique) <= config.candidate_cells or k == 1:
-                weights[clique] = shared
-    return weights
+    workload = config.workload or Workload(ways=min(config.ways, len(domain.names)))
+    mass = workload.attribute_mass(domain)
+    widest = max(workload.ways, *(len(q) for q, _ in workload.marginals), 1)
+    one_ways: list[Clique] = [(n,) for n in domain.names]
+    wider = workload.candidates(
+        domain,
+        sizes=range(2, min(widest, len(domain.names)) + 1),
+        cells_each=config.candidate_cells,
+        cells_together=CANDIDATES_CELLS,
+    )
+    return {q: sum(mass[n] for n in q) for q in (*one_ways, *wider) if any(mass[n] for n in q)}
 
 
 def _noise(sigma: float, cells: int) -> float:

@@ -10,6 +10,7 @@ from accountant import canonical
 from accountant.adjacency import Adjacency, PrivacyUnit
 from dpsynth.errors import SchemaError
 from dpsynth.schema.columns import Column, Declared, Identifier, Label, Opaque, Reserved
+from dpsynth.workload import HEAVIEST, MOST_WAYS, TARGET_WEIGHT, Workload
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
@@ -51,6 +52,50 @@ class Unit(Declared):
         return self
 
 
+class WeightedMarginal(Declared):
+    """A marginal with a weight of its own.
+
+    Attributes:
+      of: Its columns.
+      weight: Its whole weight.
+    """
+
+    of: Annotated[tuple[StrictStr, ...], Field(min_length=1, max_length=MOST_WAYS)]
+    weight: Annotated[StrictInt, Field(ge=1, le=HEAVIEST)] = 1
+
+
+class DeclaredWorkload(Declared):
+    """Which marginals matter, as written.
+
+    Attributes:
+      ways: All marginals of up to this many columns; 0 for the listed ones alone.
+      target: A column whose marginals weigh more.
+      target_weight: How much.
+      marginals: Marginals with weights of their own.
+    """
+
+    ways: Annotated[StrictInt, Field(ge=0, le=MOST_WAYS)] = 3
+    target: StrictStr | None = None
+    target_weight: Annotated[StrictInt, Field(ge=1, le=HEAVIEST)] = TARGET_WEIGHT
+    marginals: tuple[WeightedMarginal, ...] = ()
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.ways == 0 and (self.target is not None or not self.marginals):
+            raise ValueError("'marginals' and no 'target' where 'ways' is 0")
+        if len({frozenset(m.of) for m in self.marginals}) != len(self.marginals):
+            raise ValueError("every marginal of 'marginals' once")
+        if any(len(set(m.of)) != len(m.of) for m in self.marginals):
+            raise ValueError("different columns in 'of'")
+        return self
+
+    @property
+    def value(self) -> Workload:
+        """The workload, for the engine."""
+        listed = tuple((m.of, m.weight) for m in self.marginals)
+        return Workload(ways=self.ways, target=self.target, target_weight=self.target_weight, marginals=listed)
+
+
 class TableSchema(Declared):
     """One table: its privacy unit and its columns, in the order of its declaration.
 
@@ -64,7 +109,7 @@ class TableSchema(Declared):
       columns: Declarations by column name.
       omit: Columns that are left out of the release.
       rules: Reserved.
-      workload: Reserved.
+      workload: Which marginals matter, for synthesizers that choose what they measure.
     """
 
     name: Name
@@ -76,7 +121,7 @@ class TableSchema(Declared):
     columns: Mapping[ColumnName, Column]
     omit: tuple[StrictStr, ...] = ()
     rules: Reserved = None
-    workload: Reserved = None
+    workload: DeclaredWorkload | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -84,10 +129,16 @@ class TableSchema(Declared):
             raise ValueError("at least one column in 'columns'")
         if len(set(self.omit)) != len(self.omit) or not set(self.omit) <= set(self.columns):
             raise ValueError("different names of declared columns in 'omit'")
+        if self.workload is not None and not _named(self.workload) <= self._learned:
+            raise ValueError("names of released columns, no identifiers, in the workload's 'target' and 'of'")
         unit = self.privacy_unit.column
         if unit is not None and not isinstance(self.columns.get(unit), Identifier):
             raise ValueError("the privacy unit's column to be declared with 'kind: identifier'")
         return self
+
+    @property
+    def _learned(self) -> set[str]:
+        return {name for name, column in self.released.items() if not isinstance(column, Identifier)}
 
     @property
     def unit(self) -> PrivacyUnit:
@@ -172,6 +223,10 @@ class Schema(Declared):
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of the format, for editors."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Schema.model_json_schema()
+
+
+def _named(workload: DeclaredWorkload) -> set[str]:
+    return {n for m in workload.marginals for n in m.of} | ({workload.target} if workload.target else set())
 
 
 def _without_floats(value: Any) -> Any:

@@ -42,6 +42,12 @@ MUTANTS = (
         (_SPENT,), "more than the amount is asked for",
     ),
     Mutant(
+        "plan: a workload isn't part of it", "dpsynth/plan.py",
+        "return replace(chosen, config=replace(chosen.config, workload=workload))", "return chosen",
+        ("tests/dpsynth/test_workload.py::test_the_plan_that_the_ledger_hashes_holds_the_workload",),
+        "two runs that measure other things have one hash",
+    ),
+    Mutant(
         "scoring: model of floats", SCORING, "np.rint(expected.ravel()).astype(np.int64)", "expected.ravel()",
         (_TOLD + "test_one_record_moves_an_error_by_exactly_one",), "truncation after summing moves an error by 2",
     ),
