@@ -43,12 +43,17 @@ def _price(event: Event, coordinate: Coordinate) -> Price:
 
 
 def _repeat(event: Repeat, coordinate: Coordinate) -> Price:
+    count = _whole(event)
+    once = _price(event.event, coordinate)
+    return Price(once.amount * count, once.delta * count)
+
+
+def _whole(event: Repeat) -> int:
     if type(event.count) is not int:
         raise ParameterError(
             f"A Repeat has count {event.count!r}.", "An event happens a whole number of times.", "Give an integer."
         )
-    once = _price(event.event, coordinate)
-    return Price(once.amount * event.count, once.delta * event.count)
+    return event.count
 
 
 def _composed(event: Composed, coordinate: Coordinate) -> Price:
@@ -61,6 +66,33 @@ _PARTS: dict[type[Event], Callable[[Any], tuple[Event, ...]]] = {
     Repeat: lambda event: (event.event,),
     Composed: lambda event: event.events,
 }
+
+
+def leaves(events: Iterable[Event]) -> list[tuple[Event, int]]:
+    """Every event that isn't itself a composition, with how often it happens in all; order doesn't matter.
+
+    Raises:
+      UnsupportedEvent: The events mix adjacencies.
+    """
+    events = list(events)
+    if events:
+        require_adjacency(events, events[0].adjacency)
+    counts: dict[Event, int] = {}
+    _count_into(counts, events, 1)
+    return list(counts.items())
+
+
+def _count_into(counts: dict[Event, int], events: Iterable[Event], times: int) -> None:
+    for event in events:
+        parts = _PARTS.get(type(event))
+        if parts is None:
+            counts[event] = counts.get(event, 0) + times
+        else:
+            _count_into(counts, parts(event), times * _times(event))
+
+
+def _times(event: Event) -> int:
+    return _whole(event) if isinstance(event, Repeat) else 1
 
 
 def total(prices: Iterable[Price]) -> Price:

@@ -128,6 +128,105 @@ class ApproxDP(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PoissonSampledGaussian(Event):
+    """One noisy sum over a batch that each unit joins independently with probability ``sampling_probability``.
+
+    Every unit's contribution is clipped to an L2 norm of at most C, and ``noise_multiplier`` is the noise's standard
+    deviation over C, under either adjacency. Under add-remove the sum moves by at most C where the unit is in the
+    batch; under replace-one a contribution turns into another one, so it moves by up to 2 C: the price is that of this.
+
+    Attributes:
+      noise_multiplier: Standard deviation over the norm bound C of ONE unit's contribution.
+      sampling_probability: Above 0, at most 1; a public number, never the realised share.
+    """
+
+    noise_multiplier: float
+    sampling_probability: float
+
+    def __post_init__(self) -> None:
+        _positive(noise_multiplier=self.noise_multiplier, sampling_probability=self.sampling_probability)
+        if self.sampling_probability > 1.0:
+            raise ParameterError(
+                f"A batch has the sampling probability {self.sampling_probability}.",
+                "A probability is at most 1.",
+                "Give the expected batch over the declared number of units.",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedSizeSampledGaussian(Event):
+    """One noisy sum over ``sample_size`` of ``population_size`` units, drawn without replacement; replace-one only.
+
+    Under add-remove two neighbours have populations of different sizes: a sample of a fixed size then replaces a unit
+    by another one, so the theorems that amplify by sampling don't apply, and the population's size would be no public
+    fact. ``noise_multiplier`` is the noise's standard deviation over the L2 norm bound C of one unit's contribution;
+    replacing a unit moves the sum by up to 2 C, and the price is that of this.
+
+    Attributes:
+      noise_multiplier: Standard deviation over C.
+      sample_size: Units of the batch.
+      population_size: Units of the data, public under replace-one.
+    """
+
+    noise_multiplier: float
+    sample_size: int
+    population_size: int
+    adjacency: Adjacency = Adjacency.REPLACE_ONE
+
+    def __post_init__(self) -> None:
+        _positive(noise_multiplier=self.noise_multiplier)
+        sizes = self.sample_size, self.population_size
+        if not (all(type(size) is int for size in sizes) and 1 <= sizes[0] <= sizes[1]):
+            raise ParameterError(
+                f"A sample of {self.sample_size} from {self.population_size} units was given.",
+                "A sample without replacement is of 1 to all units, in whole numbers.",
+                "Give another size.",
+            )
+        if self.adjacency is not Adjacency.REPLACE_ONE:
+            raise UnsupportedEvent(
+                "A sample of a fixed size was stated under add-remove.",
+                "Neighbours of different size have no common sampling law, so no theorem amplifies it.",
+                "Sample by independent coins (PoissonSampledGaussian), or state the whole plan under replace-one.",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ZCDP(Event):
+    """Any ``rho``-zero-concentrated differentially private mechanism."""
+
+    rho: float
+
+    def __post_init__(self) -> None:
+        _positive(rho=self.rho)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionSelection(Event):
+    """Labels whose noisy count of units reaches a threshold, with or without those counts.
+
+    The noise is a discrete Gaussian; a unit adds 1 to the count of each label it holds.
+
+    Attributes:
+      sigma: Scale of the noise, in units.
+      threshold: Least noisy count that is released, a public whole number.
+      labels_per_unit: Most labels of one unit, enforced by the source.
+    """
+
+    sigma: float
+    threshold: int
+    labels_per_unit: int = 1
+
+    def __post_init__(self) -> None:
+        _positive(sigma=self.sigma, threshold=self.threshold, labels_per_unit=self.labels_per_unit)
+        if type(self.threshold) is not int or type(self.labels_per_unit) is not int:
+            raise ParameterError(
+                f"A partition selection has threshold {self.threshold} and {self.labels_per_unit} labels a unit.",
+                "Units are counted in whole numbers.",
+                "Give integers.",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Repeat(Event):
     """``count`` applications of one event."""
 
@@ -147,7 +246,21 @@ class Composed(Event):
 
 EVENT_TYPES: dict[str, type[Event]] = {
     t.__name__: t
-    for t in (Gaussian, DiscreteGaussian, Laplace, DiscreteLaplace, BoundedRange, PureDP, ApproxDP, Repeat, Composed)
+    for t in (
+        Gaussian,
+        DiscreteGaussian,
+        Laplace,
+        DiscreteLaplace,
+        BoundedRange,
+        PureDP,
+        ApproxDP,
+        PoissonSampledGaussian,
+        FixedSizeSampledGaussian,
+        ZCDP,
+        PartitionSelection,
+        Repeat,
+        Composed,
+    )
 }
 
 

@@ -9,17 +9,23 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
+from accountant.errors import UnsupportedEvent
 from accountant.events import (
+    ZCDP,
     ApproxDP,
     BoundedRange,
     DiscreteGaussian,
     DiscreteLaplace,
     Event,
+    FixedSizeSampledGaussian,
     Gaussian,
     Laplace,
+    PartitionSelection,
+    PoissonSampledGaussian,
     PureDP,
 )
 from accountant.price import Price
+from accountant.rules.selection import released_alone, selection_mu_square
 from accountant.rules.slack import sampler_slack
 
 
@@ -55,6 +61,22 @@ def _claim(event: ApproxDP) -> Price:
     return Price.of(_half_square(event.epsilon), Fraction(event.delta))
 
 
+def _zcdp(event: ZCDP) -> Price:
+    return Price.of(Fraction(event.rho))
+
+
+def _selection(event: PartitionSelection) -> Price:
+    return Price.of(selection_mu_square(event) / 2, released_alone(event))
+
+
+def _sampled(event: PoissonSampledGaussian | FixedSizeSampledGaussian) -> Price:
+    raise UnsupportedEvent(
+        f"A {type(event).__name__} alone has no price in the coordinate zcdp.",
+        "Amplification by sampling isn't a statement about one rho.",
+        "Compose the whole plan and enter it as a FixedPlan: accountant.pld.fixed_plan finds its mu and delta.",
+    )
+
+
 ZCDP_RULES: dict[type[Event], Callable[[Any], Price]] = {
     Gaussian: _gaussian,
     DiscreteGaussian: _discrete_gaussian,
@@ -63,5 +85,9 @@ ZCDP_RULES: dict[type[Event], Callable[[Any], Price]] = {
     BoundedRange: _bounded_range,
     PureDP: _pure,
     ApproxDP: _claim,
+    PoissonSampledGaussian: _sampled,
+    FixedSizeSampledGaussian: _sampled,
+    ZCDP: _zcdp,
+    PartitionSelection: _selection,
 }
 """One rule for each event that isn't itself a composition."""

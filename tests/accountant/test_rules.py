@@ -25,7 +25,7 @@ from accountant.events import (
 )
 from accountant.normal import centred_quantile
 from accountant.price import AMOUNT_UNIT, DELTA_UNIT, Coordinate, Price
-from accountant.rules.gdp import bounded_range_mu, discrete_gaussian_mu, pure_mu
+from accountant.rules.mu import bounded_range_mu, discrete_gaussian_mu, pure_mu
 from accountant.rules.slack import sampler_slack
 
 BOTH = tuple(Coordinate)

@@ -3,6 +3,7 @@
 from tests.mutants.base import Mutant
 
 GDP, ZCDP, SLACK = "accountant/rules/gdp.py", "accountant/rules/zcdp.py", "accountant/rules/slack.py"
+MU = "accountant/rules/mu.py"
 COMPOSE, PRICE, FILTERS = "accountant/compose.py", "accountant/price.py", "accountant/filters.py"
 REPORT, CONVERT = "accountant/report.py", "accountant/convert.py"
 RESERVATION, REPLAY = "accountant/ledger/reservation.py", "accountant/ledger/replay.py"
@@ -28,7 +29,7 @@ MUTANTS = (
         (_RULES + "test_sensitivity_scales_mu_and_a_claim_pays_its_pure_pair_and_its_delta",), "sensitivity wrong",
     ),
     Mutant(
-        "gdp: bounded range halved", GDP, "return pure_mu(eta / 2.0)", "return pure_mu(eta / 4.0)",
+        "gdp: bounded range halved", MU, "return pure_mu(eta / 2.0)", "return pure_mu(eta / 4.0)",
         (_RULES + "test_bounded_range_mu_covers_every_bounded_range_pair",), "price too low",
     ),
     Mutant(
