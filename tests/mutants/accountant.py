@@ -64,11 +64,11 @@ MUTANTS = (
         "self.amount <= cap.amount", (_LEDGER + "test_additive_delta_runs_out_too",), "delta dropped",
     ),
     Mutant(
-        "compose: Repeat counts once", COMPOSE, "once.amount * event.count", "once.amount",
+        "compose: Repeat counts once", COMPOSE, "once.amount * count", "once.amount",
         (_COMPOSE + "test_n_applications_at_once_cost_n_applications",), "ten at the price of one",
     ),
     Mutant(
-        "compose: Repeat's delta counts once", COMPOSE, "once.delta * event.count", "once.delta",
+        "compose: Repeat's delta counts once", COMPOSE, "once.delta * count", "once.delta",
         (_COMPOSE + "test_n_applications_at_once_cost_n_applications",), "delta dropped",
     ),
     Mutant(
