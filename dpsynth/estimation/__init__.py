@@ -8,6 +8,7 @@ from dpsynth.estimation.mixture import MixtureModel
 from dpsynth.estimation.model import TreeModel
 from dpsynth.estimation.oracle import Oracle
 from dpsynth.estimation.solver import Fit, estimate_total, estimate_tree, fit_tree
+from dpsynth.estimation.zeros import StructuralZeros, dependency
 
 MODELS: dict[str, Any] = {"tree": TreeModel, "mixture": MixtureModel}
 """Every model by the ``kind`` in its structure: how a saved one is loaded."""
@@ -19,7 +20,9 @@ __all__ = [
     "MixtureModel",
     "Model",
     "Oracle",
+    "StructuralZeros",
     "TreeModel",
+    "dependency",
     "estimate_total",
     "estimate_tree",
     "fit_tree",

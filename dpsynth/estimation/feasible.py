@@ -1,7 +1,9 @@
-"""How large a junction tree would become, without building it: elimination on bit masks."""
+"""How large a junction tree would become, without building it: compiled elimination."""
 
-import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
 
 from dpsynth.domain import Clique, Domain
 
@@ -9,57 +11,37 @@ from dpsynth.domain import Clique, Domain
 class TreeSizes:
     """Cells of the junction tree of a growing set of cliques; public arithmetic.
 
-    Uses the elimination order of :func:`dpsynth.estimation.junction_tree.junction_tree`, so both agree.
+    Uses the elimination order of :func:`dpsynth.estimation.junction_tree.junction_tree`, so both agree (below 2^53
+    cells, where products are exact).
     """
 
     def __init__(self, domain: Domain, cliques: Iterable[Clique]) -> None:
-        self._domain = domain
-        self._bit = {n: i for i, n in enumerate(domain.names)}
-        self._sizes = domain.sizes
-        self._cells: dict[int, int] = {}
-        self._neighbours = [0] * len(domain.names)
+        self._position = {n: i for i, n in enumerate(domain.names)}
+        self._sizes = np.array(domain.sizes, dtype=np.float64)
+        self._linked = np.zeros((len(domain.names), len(domain.names)), dtype=np.bool_)
         for clique in cliques:
             self.add(clique)
 
     def add(self, clique: Clique) -> None:
         """Add a clique to the set."""
-        self._neighbours = self._joined(clique)
+        at = [self._position[n] for n in clique]
+        self._linked[np.ix_(at, at)] = True
+        np.fill_diagonal(self._linked, False)
 
     def cells_with(self, clique: Clique) -> int:
         """Cells of all maximal cliques together if ``clique`` were added."""
-        return self._eliminated_cells(self._joined(clique))
+        return int(self.all_cells_with(self.columns([clique]), np.inf)[0])
 
-    def _joined(self, clique: Clique) -> list[int]:
-        bits = [self._bit[n] for n in clique]
-        mask = sum(1 << b for b in bits)
-        joined = list(self._neighbours)
-        for b in bits:
-            joined[b] |= mask & ~(1 << b)
-        return joined
+    def columns(self, cliques: Sequence[Clique]) -> NDArray[np.int64]:
+        """Cliques as rows of attributes' positions, padded with -1 in front."""
+        ways = max((len(q) for q in cliques), default=1)
+        rows = [[-1] * (ways - len(q)) + [self._position[n] for n in q] for q in cliques]
+        return np.array(rows, dtype=np.int64).reshape(-1, ways)
 
+    def all_cells_with(self, columns: NDArray[np.int64], limit: float) -> NDArray[np.float64]:
+        """For each clique (a row of :meth:`columns`) the cells if it were added; above ``limit``, some number above."""
+        from dpsynth.estimation.kernel import elimination
 
-    def _eliminated_cells(self, neighbours: list[int]) -> int:
-        weight = [self._product(mask | 1 << v) for v, mask in enumerate(neighbours)]
-        left = list(range(len(neighbours)))
-        made: list[tuple[int, int]] = []
-        while left:
-            v = min(left, key=weight.__getitem__)
-            mask = neighbours[v]
-            made.append((mask | 1 << v, weight[v]))
-            left.remove(v)
-            around = mask
-            while around:
-                low = around & -around
-                u = low.bit_length() - 1
-                around ^= low
-                neighbours[u] = (neighbours[u] | mask) & ~low & ~(1 << v)
-                weight[u] = self._product(neighbours[u] | low)
-        return sum(cells for i, (m, cells) in enumerate(made) if not any(m & n == m for n, _ in made[:i]))
-
-    def _product(self, mask: int) -> int:
-        """Cells of the attributes in a mask, remembered."""
-        found = self._cells.get(mask)
-        if found is None:
-            found = math.prod(s for i, s in enumerate(self._sizes) if mask >> i & 1)
-            self._cells[mask] = found
-        return found
+        cells = np.empty(len(columns))
+        elimination()(self._linked, self._sizes, columns, float(limit), cells)
+        return cells

@@ -43,7 +43,7 @@ def junction_tree(domain: Domain, cliques: Iterable[Clique]) -> JunctionTree:
     Every attribute of the domain is in the tree, measured or not.
     """
     maximal = _maximal(_eliminate(domain, cliques))
-    return _connect(domain, [domain.clique(c) for c in maximal])
+    return connect(domain, [domain.clique(c) for c in maximal])
 
 
 def _eliminate(domain: Domain, cliques: Iterable[Clique]) -> list[frozenset[str]]:
@@ -51,10 +51,10 @@ def _eliminate(domain: Domain, cliques: Iterable[Clique]) -> list[frozenset[str]
     for clique in cliques:
         for name in clique:
             neighbours[name] |= set(clique) - {name}
-    log_size = {n: math.log(s) + 1e-9 for n, s in zip(domain.names, domain.sizes, strict=True)}
+    size = dict(zip(domain.names, domain.sizes, strict=True))
     made = []
     while neighbours:
-        name = min(neighbours, key=lambda n: log_size[n] + sum(log_size[m] for m in neighbours[n]))
+        name = min(neighbours, key=lambda n: size[n] * math.prod(size[m] for m in neighbours[n]))
         around = neighbours.pop(name)
         made.append(frozenset(around | {name}))
         for other in around:
@@ -71,8 +71,9 @@ def _maximal(sets: list[frozenset[str]]) -> list[frozenset[str]]:
     return kept
 
 
-def _connect(domain: Domain, cliques: list[Clique]) -> JunctionTree:
-    """Prim's maximum spanning tree on separator size, grown from the largest clique."""
+def connect(domain: Domain, cliques: Iterable[Clique]) -> JunctionTree:
+    """The junction tree of the maximal cliques of a triangulated graph: Prim's maximum spanning tree on separator size,
+    grown from the largest clique."""
     cliques = sorted(cliques, key=lambda c: (-domain.cells(c), c))
     order, parents = [0], [-1]
     best = {i: (len(set(cliques[i]) & set(cliques[0])), 0) for i in range(1, len(cliques))}

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from dpsynth.domain import Clique, Domain
 from dpsynth.estimation.base import Conditional
-from dpsynth.estimation.junction_tree import JunctionTree, junction_tree
+from dpsynth.estimation.junction_tree import JunctionTree, connect
 from dpsynth.estimation.oracle import Table, marginal, reduce_to
 
 
@@ -82,6 +82,6 @@ class TreeModel:
     ) -> "TreeModel":
         """Rebuild a model from its :meth:`structure` and :meth:`arrays`."""
         cliques = [tuple(c) for c in structure["cliques"]]
-        tree = junction_tree(domain, cliques)
+        tree = connect(domain, cliques)
         beliefs = {c: arrays[f"belief_{i}"] for i, c in enumerate(cliques)}
         return cls(tree=tree, beliefs=tuple(beliefs[c] for c in tree.cliques), total=float(arrays["total"]))

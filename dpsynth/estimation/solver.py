@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dpsynth.domain import Clique, Domain
+from dpsynth.estimation.anderson import Mixer
 from dpsynth.estimation.junction_tree import junction_tree
 from dpsynth.estimation.model import TreeModel
 from dpsynth.estimation.oracle import Oracle, Table
+from dpsynth.estimation.zeros import StructuralZeros
 from dpsynth.measurement import Measurement
-
-HISTORY = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,10 +33,17 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fit:
-    """A fitted model with the log-potential of each measured clique, for a warm start of the next fit."""
+    """A fitted model, with what a warm start of the next fit needs.
+
+    Attributes:
+      model: The model.
+      potentials: The log-potential of each measured clique, flat, axes in the order of the oracle's buffer.
+      calls: Oracle calls that the fit took.
+    """
 
     model: TreeModel
     potentials: Mapping[Clique, Table] = field(repr=False)
+    calls: int
 
 
 def estimate_total(measurements: Sequence[Measurement]) -> float:
@@ -67,6 +74,7 @@ def estimate_tree(
     total: float | None = None,
     max_calls: int = 1500,
     tolerance: float = 2e-4,
+    zeros: Sequence[StructuralZeros] = (),
 ) -> TreeModel:
     """Fit a graphical model to noisy marginals.
 
@@ -77,6 +85,7 @@ def estimate_tree(
       max_calls: Bound on oracle calls.
       tolerance: Decrease of the loss, relative to it or to a hundredth of the number of cells (what is well below
         noise), below which three steps in a row end the fit.
+      zeros: Declared cells that can't occur: held at exactly zero.
 
     Returns:
       The calibrated model, a function of the measurements alone.
@@ -84,7 +93,9 @@ def estimate_tree(
     Privacy:
       None; post-processing.
     """
-    return fit_tree(domain, measurements, total=total, max_calls=max_calls, tolerance=tolerance).model
+    return fit_tree(
+        domain, measurements, total=total, max_calls=max_calls, tolerance=tolerance, zeros=zeros
+    ).model
 
 
 def fit_tree(
@@ -95,6 +106,7 @@ def fit_tree(
     warm: Fit | None = None,
     max_calls: int = 1500,
     tolerance: float = 2e-4,
+    zeros: Sequence[StructuralZeros] = (),
 ) -> Fit:
     """Like :func:`estimate_tree`, from a warm start: potentials of an earlier fit, and one proportional step for each
     clique that it didn't have.
@@ -104,12 +116,13 @@ def fit_tree(
     """
     total = estimate_total(measurements) if total is None else total
     targets = merge(measurements, total)
-    oracle = Oracle.of(junction_tree(domain, [t.clique for t in targets]), [t.clique for t in targets])
+    cliques = [t.clique for t in targets]
+    tree = junction_tree(domain, [*cliques, *(z.clique for z in zeros)])
+    oracle = Oracle(tree, cliques, targets=[(t.values, t.precision) for t in targets], total=total, zeros=zeros)
     problem = _Problem(oracle=oracle, targets=tuple(targets), total=total)
-    theta = _descend(problem, {} if warm is None else warm.potentials, max_calls, tolerance)
-    parts = _split(theta, targets)
-    model = TreeModel(tree=oracle.tree, beliefs=tuple(oracle.beliefs(parts)), total=total)
-    return Fit(model=model, potentials={t.clique: part for t, part in zip(targets, parts, strict=True)})
+    theta, calls = _descend(problem, {} if warm is None else warm.potentials, max_calls, tolerance)
+    model = TreeModel(tree=tree, beliefs=tuple(oracle.flat_beliefs(theta)), total=total)
+    return Fit(model=model, potentials=dict(zip(cliques, problem.split(theta), strict=True)), calls=calls)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -118,80 +131,57 @@ class _Problem:
     targets: tuple[Target, ...]
     total: float
 
-    def loss(self, theta: Table) -> tuple[float, Table]:
-        """Loss and its gradient by the log-potentials' mean parameters, as one flat vector; infinite on underflow."""
-        try:
-            marginals = self.oracle.marginals(_split(theta, self.targets))
-        except FloatingPointError:
-            return np.inf, np.zeros_like(theta)
-        value, gradient = 0.0, []
-        for p, t in zip(marginals, self.targets, strict=True):
-            residual = self.total * p - t.values
-            value += 0.5 * t.precision * float((residual * residual).sum())
-            gradient.append((self.total * t.precision * residual).ravel())
-        return value, np.concatenate(gradient)
+    def split(self, flat: Table) -> list[Table]:
+        """One part for each target."""
+        return np.split(flat, np.cumsum([t.values.size for t in self.targets])[:-1])
 
 
-def _split(theta: Table, targets: Sequence[Target]) -> list[Table]:
-    ends = np.cumsum([t.values.size for t in targets])[:-1]
-    return [part.reshape(t.values.shape) for part, t in zip(np.split(theta, ends), targets, strict=True)]
-
-
-def _descend(problem: _Problem, warm: Mapping[Clique, Table], max_calls: int, tolerance: float) -> Table:
+def _descend(
+    problem: _Problem, warm: Mapping[Clique, Table], max_calls: int, tolerance: float
+) -> tuple[Table, int]:
     """Mirror descent theta <- theta - step * gradient, extrapolated from the last steps where that lowers the loss."""
+    evaluate = problem.oracle.loss
     theta = _scaled_start(problem, warm)
-    loss, gradient = problem.loss(theta)
-    uniform = np.zeros_like(theta)
-    if not loss <= problem.loss(uniform)[0]:
-        theta, (loss, gradient) = uniform, problem.loss(uniform)
+    loss, gradient = evaluate(theta)
+    if not warm or not np.isfinite(loss):
+        uniform = np.zeros_like(theta)
+        level, slope = evaluate(uniform)
+        if not loss <= level:
+            theta, loss, gradient = uniform, level, slope
     step = 4.0 / (problem.total**2 * max(t.precision for t in problem.targets))
-    history: list[tuple[Table, Table]] = []
+    mixer = Mixer(theta.size)
     noise_level = 0.01 * theta.size  # the loss that noise alone leaves is about half a unit a cell
-    calm = 0
-    for _ in range(max_calls):
-        proposal = _anderson(history, theta, gradient, step)
-        new_loss, new_gradient = problem.loss(proposal)
+    calm = calls = 0
+    while calls < max_calls and calm < 3:
+        proposal = mixer.proposal(theta, gradient, step)
+        new_loss, new_gradient = evaluate(proposal)
+        calls += 1
         if not new_loss <= loss:
-            step, history = (step, []) if history else (step / 4, [])
+            step = step if mixer.used else step / 4
+            mixer.forget()
             continue
         calm = calm + 1 if loss - new_loss < tolerance * max(loss, noise_level) else 0
-        step = step if history else step * 2
-        history = [*history, (theta, gradient)][-HISTORY:]
+        step = step if mixer.used else step * 2
+        mixer.remember(proposal - theta, new_gradient - gradient)
         theta, loss, gradient = proposal, new_loss, new_gradient
-        if calm == 3:
-            break
-    return theta
+    return theta, calls
 
 
 def _scaled_start(problem: _Problem, warm: Mapping[Clique, Table]) -> Table:
     """Warm potentials, and one sweep of iterative proportional fitting over the cliques that have none; there, cells
     below a tenth of a standard deviation are raised to it."""
-    parts = [warm.get(t.clique, np.zeros(t.values.shape)) for t in problem.targets]
-    new = [i for i, t in enumerate(problem.targets) if t.clique not in warm]
-    order = sorted(new, key=lambda i: len(problem.targets[i].clique))
-    for i in order:
+    known = [warm.get(t.clique) for t in problem.targets]
+    zeros = [np.zeros(t.values.size) for t in problem.targets]
+    theta = np.concatenate([z if w is None else w for w, z in zip(known, zeros, strict=True)])
+    new = [i for i, w in enumerate(known) if w is None]
+    for i in sorted(new, key=lambda i: len(problem.targets[i].clique)):
         target = problem.targets[i]
         try:
-            reached = problem.oracle.marginals(parts)[i]
+            reached = problem.split(problem.oracle.flat_marginals(theta))[i]
         except FloatingPointError:
             break
         floor = 0.1 / np.sqrt(target.precision)
-        aimed = np.maximum(target.values, floor)
-        parts[i] = parts[i] + np.log(aimed / np.maximum(reached * aimed.sum(), 1e-12 * floor))
-    return np.concatenate([p.ravel() for p in parts])
-
-
-def _anderson(history: list[tuple[Table, Table]], theta: Table, gradient: Table, step: float) -> Table:
-    """The accelerated point: the affine combination of past points and updates with the smallest combined update.
-
-    ``history`` holds past points with their gradients, so that all updates are of the present step.
-    """
-    update = -step * gradient
-    if not history:
-        return theta + update
-    points = np.array([theta - p for p, _ in history])
-    updates = np.array([step * (g - gradient) for _, g in history])
-    gram = updates @ updates.T
-    gram[np.diag_indices_from(gram)] += 1e-10 * max(float(np.trace(gram)), 1e-300)
-    weights = np.linalg.solve(gram, updates @ update)
-    return np.asarray(theta + update - weights @ (points + updates))
+        aimed = np.maximum(problem.oracle.order.inward(target.values, target.clique), floor)
+        part = problem.split(theta)[i]  # a view
+        part += np.log(aimed / np.maximum(reached * aimed.sum(), 1e-12 * floor))
+    return theta

@@ -24,11 +24,11 @@ from dpsynth.errors import ParameterError
 from dpsynth.estimation import Fit, estimate_total, fit_tree
 from dpsynth.estimation.feasible import TreeSizes
 from dpsynth.measurement import Measurement
-from dpsynth.mechanisms.scoring import expected_counts, inside, l1_error, select_candidate
+from dpsynth.mechanisms.scoring import Candidates, expected_counts, l1_error, scoring_sample, select_candidate
 from dpsynth.mechanisms.shares import by_cells, sigmas, split
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.measure import measure_gaussian, measure_marginals
-from dpsynth.sources.base import MarginalSource
+from dpsynth.sources.base import Codes, MarginalSource
 
 FIT_CALLS, FIT_TOLERANCE = 100, 1e-3
 MOST_ROUNDS_PER_ATTRIBUTE = 16
@@ -46,7 +46,8 @@ class AdaptiveConfig:
       error_share: Of the tree's share, for the pairwise errors.
       round_share: For the rounds.
       selection_share: Of each round, for its selection.
-      rounds_per_attribute: Planned rounds, as a multiple of the number of attributes; fewer happen when shares grow.
+      rounds_per_attribute: Planned selections, as a multiple of the number of attributes; fewer where shares grow.
+      picks: Selections of a round, all from one fit; they share at most one attribute with each other.
       penalty: Noise that a cell must beat, as a multiple of sigma.
       saturation: A cell's penalty never exceeds this multiple of its expected count.
       model_cells: Largest model, in cells of its junction tree.
@@ -59,6 +60,7 @@ class AdaptiveConfig:
     round_share: float = 0.45
     selection_share: float = 0.10
     rounds_per_attribute: int = 3
+    picks: int = 3
     penalty: float = 0.6
     saturation: float = 4.0
     model_cells: int = 1_000_000
@@ -67,7 +69,7 @@ class AdaptiveConfig:
     def __post_init__(self) -> None:
         shares = (self.one_way_share, self.tree_share, self.round_share)
         parts = (*shares, self.error_share, self.selection_share)
-        counts = (self.rounds_per_attribute, self.model_cells, self.candidate_cells)
+        counts = (self.rounds_per_attribute, self.picks, self.model_cells, self.candidate_cells)
         good = all(0 < s < 1 for s in parts) and sum(shares) < 1 and min(counts) >= 1 and self.penalty >= 0
         if not good or self.rounds_per_attribute > MOST_ROUNDS_PER_ATTRIBUTE:
             raise ParameterError(
@@ -123,8 +125,9 @@ def measure_adaptive(
         return measured
     total = estimate_total(measured)
     measured += run.tree(measured, total, tree)
-    measured += run.rounds(measured, total, rounds)
-    return measured + run.again(measured, total, rest)
+    chosen, fit = run.rounds(measured, total, rounds)
+    measured += chosen
+    return measured + run.again(measured, total, rest, fit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -176,61 +179,84 @@ class _Adaptive:
         edges = _spanning_tree(self.domain, pairs, gains)
         return self.measure(edges, rest, by_cells(self.domain, edges), "pairs of the tree")
 
-    def rounds(self, measured: Sequence[Measurement], total: float, amount: int) -> list[Measurement]:
-        """Select the candidate whose error exceeds its noise most, measure it, fit; until ``amount`` is used up."""
+    def rounds(self, measured: Sequence[Measurement], total: float, amount: int) -> tuple[list[Measurement], Fit]:
+        """Select the candidates whose errors exceed their noise most, measure them, fit; until ``amount`` is used up.
+
+        A round makes several selections from one set of scores, each charged as one of its own.
+        """
         config, found = self.config, list(measured)
         pairs = [m.clique for m in found if len(m.clique) == 2]
-        candidates = list(dict.fromkeys([*pairs, *_candidates(self.domain, config)]))
-        exact = {q: x.ravel() for q, x in self.source.counts(candidates)}
+        offered = dict.fromkeys([*pairs, *_candidates(self.domain, config)])
+        candidates = Candidates(self.source, {q: WEIGHTS[len(q)] for q in offered})
         sizes = TreeSizes(self.domain, [m.clique for m in found])
         share = max(1, amount // (config.rounds_per_attribute * len(self.domain.names)))
         left, fit = amount, self._fit(found, total, None)
         while left > 0:
+            sample = scoring_sample(fit.model, self.random)
             share = share if left >= 2 * share else left
-            used = (amount - left + share) / amount
-            selection, measurement = split(share, (config.selection_share, 1.0 - config.selection_share))
-            sigma = self._sigma(measurement)
-            offered = [
-                q for q in candidates if inside(q, fit.model) or sizes.cells_with(q) <= config.model_cells * used
-            ]
-            expected = expected_counts(fit.model, offered, total, self.random)
-            chosen = self._select(offered, exact, expected, selection=selection, sigma=sigma)
-            found += self.measure([chosen], measurement, None, "chosen in a round")
-            sizes.add(chosen)
+            sigma = self._sigma(split(share, self._parts)[1])
+            limit = config.model_cells * min(1.0, (amount - left + config.picks * share) / amount)
+            open_to = candidates.feasible(sizes, fit.model, limit)
+            errors, penalties = self._scores(candidates, open_to, sample, total, sigma)
+            chosen: list[int] = []
+            while left > 0 and len(chosen) < config.picks and len(open_to):
+                share = share if left >= 2 * share else left
+                selection, measurement = split(share, self._parts)
+                pick = self._select(candidates.weights[open_to], errors, penalties, selection=selection)
+                chosen.append(int(open_to[pick]))
+                clique = candidates.cliques[chosen[-1]]
+                found += self.measure([clique], measurement, None, "chosen in a round")
+                sizes.add(clique)
+                left -= share
+                keep = candidates.shared(open_to, chosen[-1]) < 2
+                keep[keep] = candidates.within(open_to[keep], sizes, fit.model, limit)
+                open_to, errors, penalties = open_to[keep], errors[keep], penalties[keep]
+            before = [expected_counts(sample, self.domain, candidates.cliques[q], total) for q in chosen]
             fit = self._fit(found, total, fit)
-            left -= share
-            change = np.abs(total * fit.model.marginal(chosen).ravel() - expected[chosen]).sum()
-            if change <= self._penalty(expected[chosen], sigma):
+            after = [total * fit.model.marginal(candidates.cliques[q]).ravel() for q in chosen]
+            calm = [
+                float(np.abs(new - old).sum()) <= self._penalty(old, sigma)
+                for new, old in zip(after, before, strict=True)
+            ]
+            if 2 * sum(calm) > len(calm):
                 share = 4 * share
-        return found[len(measured) :]
+        return found[len(measured) :], fit
 
-    def again(self, measured: Sequence[Measurement], total: float, amount: int) -> list[Measurement]:
+    def again(self, measured: Sequence[Measurement], total: float, amount: int, fit: Fit) -> list[Measurement]:
         """Measure the maximal measured cliques once more, in shares by their effective noise."""
         cliques = list(dict.fromkeys(m.clique for m in measured))
         maximal = [q for q in cliques if not any(set(q) < set(r) for r in cliques)]
-        model = self._fit(measured, total, None).model
         sigma = self._sigma(amount // len(maximal))
         effective = [
-            (self.domain.cells(q) * max(1.0, np.minimum(1.0, total * model.marginal(q) / sigma).sum())) ** (2 / 3)
+            (self.domain.cells(q) * max(1.0, np.minimum(1.0, total * fit.model.marginal(q) / sigma).sum())) ** (2 / 3)
             for q in maximal
         ]
         floor = sum(effective) / len(effective)  # at least half of an equal share: what the plan foresees
         return self.measure(maximal, amount, [floor + e for e in effective], "measured again")
 
+    @property
+    def _parts(self) -> tuple[float, float]:
+        return self.config.selection_share, 1.0 - self.config.selection_share
+
+    def _scores(
+        self, candidates: Candidates, positions: NDArray[np.int64], sample: Codes, total: float, sigma: float
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        return candidates.scores(
+            positions, sample, total=total, ceiling=self.config.penalty * sigma, saturation=self.config.saturation
+        )
+
     def _select(
         self,
-        offered: Sequence[Clique],
-        exact: dict[Clique, NDArray[np.int64]],
-        expected: dict[Clique, NDArray[np.float64]],
+        weights: NDArray[np.int64],
+        errors: NDArray[np.int64],
+        penalties: NDArray[np.float64],
         *,
         selection: int,
-        sigma: float,
-    ) -> Clique:
+    ) -> int:
         return select_candidate(
-            {q: WEIGHTS[len(q)] for q in offered},
-            exact,
-            expected,
-            penalties={q: self._penalty(expected[q], sigma) for q in offered},
+            weights.tolist(),
+            errors.tolist(),
+            penalties.tolist(),
             max_rows=self.source.max_rows,
             amount=selection,
             coordinate=self.coordinate,

@@ -18,7 +18,7 @@ from dpsynth.errors import ParameterError
 from dpsynth.estimation import Fit, estimate_total, fit_tree
 from dpsynth.estimation.feasible import TreeSizes
 from dpsynth.measurement import Measurement
-from dpsynth.mechanisms.scoring import expected_counts, inside, select_candidate
+from dpsynth.mechanisms.scoring import Candidates, expected_counts, scoring_sample, select_candidate
 from dpsynth.mechanisms.shares import sigmas, split
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.measure import measure_marginals
@@ -102,20 +102,19 @@ def measure_aim(
     initial = split(share, (SELECTION_SHARE, 1.0 - SELECTION_SHARE))[1]
     found = measure(one_ways, initial, "one-way marginals")
     total, left = estimate_total(found), amount - len(one_ways) * initial
-    exact = {q: x.ravel() for q, x in source.counts(list(weights))}
+    candidates = Candidates(source, weights)
     sizes, fit = TreeSizes(domain, one_ways), _fit(domain, found, total, None)
     while left > 0:
         share = share if left >= 2 * share else left
         selection, measurement = split(share, (SELECTION_SHARE, 1.0 - SELECTION_SHARE))
         (sigma,) = sigmas([measurement], coordinate=coordinate, sensitivity=source.max_rows)
-        limit = config.model_cells * (amount - left + share) / amount
-        offered = {q: w for q, w in weights.items() if inside(q, fit.model) or sizes.cells_with(q) <= limit}
-        expected = expected_counts(fit.model, list(offered), total, random)
-        chosen = select_candidate(
-            offered,
-            exact,
-            expected,
-            penalties={q: _noise(sigma, domain.cells(q)) for q in offered},
+        offered = candidates.feasible(sizes, fit.model, config.model_cells * (amount - left + share) / amount)
+        sample = scoring_sample(fit.model, random)
+        errors, _ = candidates.scores(offered, sample, total=total, ceiling=0.0, saturation=0.0)
+        pick = select_candidate(
+            candidates.weights[offered].tolist(),
+            errors.tolist(),
+            [_noise(sigma, cells) for cells in candidates.cells[offered].tolist()],
             max_rows=source.max_rows,
             amount=selection,
             coordinate=coordinate,
@@ -123,11 +122,13 @@ def measure_aim(
             random=random,
             sides=sides,
         )
+        chosen = candidates.cliques[offered[pick]]
+        before = expected_counts(sample, domain, chosen, total)
         found += measure([chosen], measurement, "chosen in a round")
         sizes.add(chosen)
         fit = _fit(domain, found, total, fit)
         left -= share
-        change = np.abs(total * fit.model.marginal(chosen).ravel() - expected[chosen]).sum()
+        change = np.abs(total * fit.model.marginal(chosen).ravel() - before).sum()
         if change <= _noise(sigma, domain.cells(chosen)):
             share = 4 * share
     return found

@@ -8,16 +8,19 @@ from numpy.typing import NDArray
 from accountant.calibrate import bounded_range_eta
 from accountant.price import Coordinate
 from accountant.spend import Side, Spend
-from dpsynth.domain import Clique
+from dpsynth.domain import Clique, Domain
 from dpsynth.estimation import TreeModel
+from dpsynth.estimation.feasible import TreeSizes
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.seeds import draw_seed
 from dpsynth.noise.selection import select_exponential
 from dpsynth.sampling import generator, sample_codes
-from dpsynth.sources.memory import MemorySource
+from dpsynth.sources.base import Codes, MarginalSource
 
 SCORING_ROWS = 50_000
 """Rows sampled from the model to score candidates; more gain nothing."""
+
+MOST_COUNT = 2**31 - 1
 
 
 def l1_error(exact: NDArray[np.int64], expected: NDArray[np.float64]) -> int:
@@ -25,43 +28,123 @@ def l1_error(exact: NDArray[np.int64], expected: NDArray[np.float64]) -> int:
     return int(np.abs(exact.ravel() - np.rint(expected.ravel()).astype(np.int64)).sum())
 
 
-def inside(clique: Clique, model: TreeModel) -> bool:
-    """Whether a clique lies within one of the model's, so that measuring it leaves the model's size as it is."""
-    return any(set(clique) <= set(c) for c in model.tree.cliques)
+class Candidates:
+    """Marginals on offer, with their exact counts in one buffer. Private.
+
+    A count is kept up to 2^31 - 1 and clipped there, which one record still moves by at most 1.
+
+    Attributes:
+      domain: The public domain.
+      cliques: The candidates.
+      weights: Whole weight of each candidate's score, shape (candidates,).
+      columns: Positions of each one's attributes, padded with -1 in front, shape (candidates, ways).
+    """
+
+    __slots__ = ("_exact", "_starts", "cells", "cliques", "columns", "domain", "weights")
+
+    def __init__(self, source: MarginalSource, weights: Mapping[Clique, int]) -> None:
+        self.domain: Domain = source.domain
+        self.cliques: tuple[Clique, ...] = tuple(weights)
+        self.weights = np.array(list(weights.values()), dtype=np.int64)
+        self.columns = TreeSizes(self.domain, ()).columns(self.cliques)
+        self.cells = np.array([self.domain.cells(q) for q in self.cliques], dtype=np.int64)
+        self._starts = np.cumsum(self.cells) - self.cells
+        self._exact = np.empty(int(self.cells.sum()), dtype=np.int32)
+        for start, (_, counts) in zip(self._starts.tolist(), source.counts(self.cliques), strict=True):
+            self._exact[start : start + counts.size] = np.minimum(counts.ravel(), MOST_COUNT)
+
+    def __repr__(self) -> str:
+        return f"Candidates({len(self.cliques)})"
+
+    def feasible(self, sizes: TreeSizes, model: TreeModel, limit: float) -> NDArray[np.int64]:
+        """Positions of the candidates that lie inside the model's cliques, or whose model stays within ``limit``."""
+        everywhere = np.arange(len(self.cliques))
+        return everywhere[self.within(everywhere, sizes, model, limit)]
+
+    def within(
+        self, positions: NDArray[np.int64], sizes: TreeSizes, model: TreeModel, limit: float
+    ) -> NDArray[np.bool_]:
+        """Which of these candidates lie inside the model's cliques, or leave the tree of ``sizes`` within ``limit``."""
+        columns = self.columns[positions]
+        member = np.zeros((len(model.tree.cliques), len(self.domain.names) + 1), dtype=bool)
+        member[:, -1] = True  # where the padding points
+        for i, clique in enumerate(model.tree.cliques):
+            member[i, [self.domain.names.index(n) for n in clique]] = True
+        inside = np.asarray(member[:, columns].all(axis=2).any(axis=0))
+        inside[~inside] = sizes.all_cells_with(columns[~inside], limit) <= limit
+        return inside
+
+    def shared(self, positions: NDArray[np.int64], one: int) -> NDArray[np.int64]:
+        """How many attributes each of these candidates shares with ``one``."""
+        own = self.columns[one][self.columns[one] >= 0]
+        return np.asarray(np.isin(self.columns[positions], own).sum(axis=1))
+
+    def scores(
+        self, positions: NDArray[np.int64], sample: Codes, *, total: float, ceiling: float, saturation: float
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """Errors and penalties of candidates against a sample of the model.
+
+        Args:
+          positions: Candidates to score.
+          sample: Codes of the model's sample, shape (attributes, rows).
+          total: Rows that the sample stands for.
+          ceiling: Largest penalty of a cell.
+          saturation: Largest penalty of a cell as a multiple of its expected count.
+
+        Returns:
+          L1 errors against expected counts rounded to whole numbers, int64: private, one record moves each by 1. And
+          penalties, sums over cells of min(ceiling, saturation * expected count): functions of the sample alone.
+        """
+        from dpsynth.mechanisms.kernel import scan
+
+        errors, penalties = np.empty(len(positions), dtype=np.int64), np.empty(len(positions))
+        scan()(
+            np.ascontiguousarray(sample, dtype=np.uint32),
+            np.array(self.domain.sizes, dtype=np.int64),
+            self.columns[positions],
+            self.cells[positions],
+            self._starts[positions],
+            self._exact,
+            np.array([total / sample.shape[1], ceiling, saturation]),
+            errors,
+            penalties,
+        )
+        return errors, penalties
 
 
-def expected_counts(
-    model: TreeModel, cliques: Sequence[Clique], total: float, random: RandomSource
-) -> dict[Clique, NDArray[np.float64]]:
-    """Expected counts of each clique, from a sample of the model. A function of accounted outputs.
+def scoring_sample(model: TreeModel, random: RandomSource) -> Codes:
+    """Rows of the model to score candidates with; a function of accounted outputs.
 
     Privacy:
       None; post-processing.
     """
-    sample = MemorySource(model.domain, sample_codes(model, SCORING_ROWS, rng=generator(draw_seed(random))))
-    scale = np.float64(total / SCORING_ROWS)
-    return {q: np.asarray(x.ravel() * scale, dtype=np.float64) for q, x in sample.counts(cliques)}
+    return sample_codes(model, SCORING_ROWS, rng=generator(draw_seed(random)))
+
+
+def expected_counts(sample: Codes, domain: Domain, clique: Clique, total: float) -> NDArray[np.float64]:
+    """Expected counts of a clique, flat, from a sample of the model."""
+    shape = domain.shape(clique)
+    joint = np.ravel_multi_index(tuple(sample[domain.names.index(n)].astype(np.int64) for n in clique), shape)
+    return np.asarray(np.bincount(joint, minlength=domain.cells(clique)) * (total / sample.shape[1]))
 
 
 def select_candidate(
-    offered: Mapping[Clique, int],
-    exact: Mapping[Clique, NDArray[np.int64]],
-    expected: Mapping[Clique, NDArray[np.float64]],
+    weights: Sequence[int],
+    errors: Sequence[int],
+    penalties: Sequence[float],
     *,
-    penalties: Mapping[Clique, float],
     max_rows: int,
     amount: int,
     coordinate: Coordinate,
     spend: Spend,
     random: RandomSource,
     sides: tuple[Side, ...],
-) -> Clique:
+) -> int:
     """The exponential mechanism over weight times (L1 error minus penalty), in whole numbers.
 
     Args:
-      offered: Candidates and their whole weights; public or accounted.
-      exact: Exact counts of each. Private.
-      expected: The model's counts of each.
+      weights: Whole weight of each candidate offered; public or accounted.
+      errors: Whole L1 error of each, which one record moves by at most 1. Private.
       penalties: Error that each must exceed to be worth its noise; public or accounted.
       max_rows: Rows of one unit.
       amount: Budget of the selection, in units of the coordinate.
@@ -70,19 +153,20 @@ def select_candidate(
       random: Source of the draw.
       sides: Whose records the counts come from.
 
+    Returns:
+      The position of the chosen one among those offered.
+
     Privacy:
       Spends one BoundedRange within ``amount``; sensitivity: the largest weight offered times ``max_rows``.
       Checked by: tests/oracles/test_adaptive.py::test_selection_of_a_round,
         tests/oracles/test_adaptive.py::test_selection_of_aim
     """
-    cliques = list(offered)
-    chosen = select_exponential(
-        [offered[q] * (l1_error(exact[q], expected[q]) - round(penalties[q])) for q in cliques],
-        sensitivity=max(offered.values()) * max_rows,
+    return select_exponential(
+        [int(w) * (int(e) - round(float(p))) for w, e, p in zip(weights, errors, penalties, strict=True)],
+        sensitivity=max(int(w) for w in weights) * max_rows,
         eta=bounded_range_eta(amount=amount, coordinate=coordinate),
         spend=spend,
         random=random,
         label="which marginal to measure",
         sides=sides,
     )
-    return cliques[chosen]

@@ -3,6 +3,7 @@
 from tests.mutants.base import Mutant
 
 ADAPTIVE, AIM, SCORING = (f"dpsynth/mechanisms/{name}.py" for name in ("adaptive", "aim", "scoring"))
+SCAN = "dpsynth/mechanisms/kernel.py"
 
 _ORACLE = "tests/oracles/test_adaptive.py::"
 _SPENT = "tests/dpsynth/mechanisms/test_mechanisms.py::test_spends_at_most_and_nearly_the_whole_amount"
@@ -11,18 +12,19 @@ _SENSITIVITY = _TOLD + "test_selection_is_told_the_heaviest_weight_times_the_row
 
 MUTANTS = (
     Mutant(
-        "scoring: lightest weight offered", SCORING, "sensitivity=max(offered.values()) * max_rows",
-        "sensitivity=min(offered.values()) * max_rows",
+        "scoring: lightest weight offered", SCORING, "sensitivity=max(int(w) for w in weights) * max_rows",
+        "sensitivity=min(int(w) for w in weights) * max_rows",
         (_ORACLE + "test_selection_of_a_round", _ORACLE + "test_selection_of_aim"),
         "sensitivity is the largest weight offered",
     ),
     Mutant(
-        "scoring: rows of a person ignored in selection", SCORING, "sensitivity=max(offered.values()) * max_rows",
-        "sensitivity=max(offered.values())",
+        "scoring: rows of a person ignored in selection", SCORING,
+        "sensitivity=max(int(w) for w in weights) * max_rows",
+        "sensitivity=max(int(w) for w in weights)",
         (_SENSITIVITY,), "a person with k rows moves an error by k",
     ),
     Mutant(
-        "scoring: weights ignored in selection", SCORING, "sensitivity=max(offered.values()) * max_rows",
+        "scoring: weights ignored in selection", SCORING, "sensitivity=max(int(w) for w in weights) * max_rows",
         "sensitivity=max_rows",
         (_ORACLE + "test_selection_of_a_round", _ORACLE + "test_selection_of_aim"),
         "a heavy score moves by its weight",
@@ -33,8 +35,8 @@ MUTANTS = (
         (_ORACLE + "test_noisy_errors_of_the_tree",), "one record moves every pair's error",
     ),
     Mutant(
-        "adaptive: the rest is spent twice", ADAPTIVE, "return measured + run.again(measured, total, rest)",
-        "return measured + run.again(measured, total, 2 * rest)",
+        "adaptive: the rest is spent twice", ADAPTIVE, "return measured + run.again(measured, total, rest, fit)",
+        "return measured + run.again(measured, total, 2 * rest, fit)",
         (_SPENT,), "more than the amount is asked for",
     ),
     Mutant(
@@ -46,6 +48,21 @@ MUTANTS = (
         "return replace(chosen, config=replace(chosen.config, workload=workload))", "return chosen",
         ("tests/dpsynth/test_workload.py::test_the_plan_that_the_ledger_hashes_holds_the_workload",),
         "two runs that measure other things have one hash",
+    ),
+    Mutant(
+        "scoring kernel: model of floats", SCAN, "np.int64(np.rint(expected))", "expected",
+        (_TOLD + "test_one_record_moves_every_compiled_error_by_exactly_one",),
+        "truncation after summing moves an error by 2",
+    ),
+    Mutant(
+        "scoring: counts wrap instead of being clipped", SCORING, "np.minimum(counts.ravel(), MOST_COUNT)",
+        "counts.ravel()",
+        (_TOLD + "test_counts_beyond_32_bits_are_clipped",), "a record could move an error by 2^32",
+    ),
+    Mutant(
+        "adaptive: picks of a round charged as one", ADAPTIVE,
+        "                left -= share\n", "                left -= share // 2\n",
+        (_SPENT,), "each selection and measurement of a round costs its own share",
     ),
     Mutant(
         "scoring: model of floats", SCORING, "np.rint(expected.ravel()).astype(np.int64)", "expected.ravel()",

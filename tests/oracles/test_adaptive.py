@@ -13,19 +13,16 @@ from accountant.spend import Side
 from dpsynth.domain import Domain
 from dpsynth.mechanisms import adaptive, aim
 from dpsynth.mechanisms.adaptive import AdaptiveConfig
-from dpsynth.mechanisms.scoring import select_candidate
+from dpsynth.mechanisms.scoring import Candidates, select_candidate
 from dpsynth.sources.memory import MemorySource
 from tests.oracles.enumerator import price_holds
 
 CUBE = Domain.of({"a": 2, "b": 2, "c": 2})
 RECORDS = tuple(itertools.product((0, 1), repeat=3))
 PAIRS = [(data, tuple(sorted((*data, record)))) for data in ((), *((r,) for r in RECORDS)) for record in RECORDS]
-OFFERED = [("a", "b"), ("b", "c"), ("a", "b", "c")]
-EXPECTED = {
-    ("a", "b"): np.array([1.6, 0.2, 0.0, 2.4]),
-    ("b", "c"): np.array([0.9, 0.0, 3.3, 0.1]),
-    ("a", "b", "c"): np.array([0.2, 1.4, 0.0, 0.6, 2.2, 0.0, 0.4, 0.9]),
-}
+OFFERED = {("a", "b"): 10, ("b", "c"): 10, ("a", "b", "c"): 7}
+SAMPLE = np.random.default_rng(2).integers(0, 2, (3, 25)).astype(np.uint8)
+"""What the model expects: 25 rows that stand for 4.2, so that expected counts aren't whole."""
 
 
 def steps(records, spend, random):
@@ -46,8 +43,9 @@ def test_selection_of_a_round(mu_squared):
 
     def mechanism(records, spend, random):
         run = steps(records, spend, random)
-        exact = {q: x.ravel() for q, x in run.source.counts(OFFERED)}
-        return run._select(OFFERED, exact, EXPECTED, selection=int(mu_squared * AMOUNT_UNIT), sigma=1.0)
+        candidates = Candidates(run.source, OFFERED)
+        errors, penalties = run._scores(candidates, np.arange(3), SAMPLE, 4.2, 1.0)
+        return run._select(candidates.weights, errors, penalties, selection=int(mu_squared * AMOUNT_UNIT))
 
     mu, real = price_holds(mechanism, PAIRS, floor=0.0)
     assert mu_squared * (1 - 1e-6) < mu**2 <= mu_squared
@@ -60,11 +58,12 @@ def test_selection_of_aim(mu_squared):
 
     def mechanism(records, spend, random):
         run = steps(records, spend, random)
+        candidates = Candidates(run.source, dict(zip(OFFERED, (2, 2, 3), strict=True)))
+        errors, _ = candidates.scores(np.arange(3), SAMPLE, total=4.2, ceiling=0.0, saturation=0.0)
         return select_candidate(
-            {("a", "b"): 2, ("b", "c"): 2, ("a", "b", "c"): 3},
-            {q: x.ravel() for q, x in run.source.counts(OFFERED)},
-            EXPECTED,
-            penalties={q: aim._noise(0.3, EXPECTED[q].size) for q in OFFERED},
+            candidates.weights.tolist(),
+            errors.tolist(),
+            [aim._noise(0.3, cells) for cells in candidates.cells.tolist()],
             max_rows=1,
             amount=int(mu_squared * AMOUNT_UNIT),
             coordinate=Coordinate.GDP,

@@ -1,0 +1,191 @@
+"""The compiled sweep, one function that runs a list of table operations, and compiled elimination. Imports numba.
+
+A new set of cliques is a new array of operations, never a new compilation. All tables lie in one buffer of float64;
+an operation joins a big table with a small one on a subset of its axes, whose place is found by a list of offsets for
+the outer axes and by two inner loops, of which one keeps its axes and the other is summed over (or repeated).
+"""
+
+import pickle
+from collections.abc import Callable
+from functools import cache
+from typing import Any, cast
+
+import numba  # type: ignore[import-untyped,unused-ignore]
+import numpy as np
+from numpy.typing import NDArray
+
+Sweep = Callable[[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64], NDArray[np.float64]], int]
+Elimination = Callable[..., None]
+
+SMALLEST = 1e-290
+"""What lies below counts as zero: a whole table of it as an underflow."""
+
+
+def _sweep(ops: Any, offsets: Any, work: Any, scalars: Any) -> int:
+    for op in range(ops.shape[0]):
+        kind, big, small = ops[op, 0], ops[op, 1], ops[op, 2]
+        outer, second, inner, kept, first = ops[op, 3], ops[op, 4], ops[op, 5], ops[op, 6], ops[op, 7]
+        if kind == 2:
+            for o in range(outer):
+                base = small + offsets[first + o]
+                for j in range(second):
+                    row = work[big : big + inner]
+                    if kept:
+                        other = work[base : base + inner]
+                        for i in range(inner):
+                            row[i] *= other[i]
+                    else:
+                        factor = work[base + j]
+                        for i in range(inner):
+                            row[i] *= factor
+                    big += inner
+        elif kind == 3:
+            work[small : small + ops[op, 8]] = 0.0
+            for o in range(outer):
+                base = small + offsets[first + o]
+                for j in range(second):
+                    row = work[big : big + inner]
+                    if kept:
+                        other = work[base : base + inner]
+                        for i in range(inner):
+                            other[i] += row[i]
+                    else:
+                        total = 0.0
+                        for i in range(inner):
+                            total += row[i]
+                        work[base + j] += total
+                    big += inner
+        elif kind == 1:
+            for o in range(outer):
+                base = small + offsets[first + o]
+                for j in range(second):
+                    row = work[big : big + inner]
+                    if kept:
+                        other = work[base : base + inner]
+                        for i in range(inner):
+                            row[i] = other[i]
+                    else:
+                        row[:] = work[base + j]
+                    big += inner
+        elif kind == 0:
+            for o in range(outer):
+                base = small + offsets[first + o]
+                for j in range(second):
+                    row = work[big : big + inner]
+                    if kept:
+                        other = work[base : base + inner]
+                        for i in range(inner):
+                            row[i] += other[i]
+                    else:
+                        term = work[base + j]
+                        for i in range(inner):
+                            row[i] += term
+                    big += inner
+        elif kind == 4:
+            row = work[big : big + outer]
+            row -= row.max()
+        elif kind == 5:
+            row = work[big : big + outer]
+            total = 0.0
+            for i in range(outer):
+                total += row[i]
+            if not SMALLEST < total < np.inf:
+                return 1
+            scale = 1.0 / total
+            for i in range(outer):
+                work[small + i] = row[i] * scale
+        elif kind == 6:
+            for i in range(outer):
+                below = work[small + i]
+                work[big + i] = work[big + i] / below if below > SMALLEST else 0.0
+        else:
+            third, precision, loss = ops[op, 8], scalars[second], 0.0
+            for i in range(outer):
+                residual = scalars[0] * work[big + i] - work[small + i]
+                loss += residual * residual
+                work[third + i] = scalars[0] * precision * residual
+            scalars[1] += 0.5 * precision * loss
+    return 0
+
+
+@cache
+def sweep() -> Sweep:
+    """The compiled ``sweep(ops, offsets, work, scalars)``; returns 0, or 1 where a whole table underflowed.
+
+    The operations and the columns of ``ops`` are those of :mod:`dpsynth.estimation.program`.
+    """
+    signature = numba.int64(numba.int64[:, ::1], numba.int32[::1], numba.float64[::1], numba.float64[::1])
+    return cast(Sweep, compiled(_sweep, signature, fastmath={"reassoc", "nsz", "contract"}))
+
+
+def _eliminate(linked: Any, sizes: Any, cliques: Any, limit: float, cells: Any) -> None:
+    d = linked.shape[0]
+    for q in range(cliques.shape[0]):
+        near = linked.copy()
+        for a in cliques[q]:
+            for b in cliques[q]:
+                if a >= 0 and b >= 0 and a != b:
+                    near[a, b] = True
+        weight = np.empty(d)
+        for v in range(d):
+            weight[v] = sizes[v]
+            for u in range(d):
+                if near[v, u]:
+                    weight[v] *= sizes[u]
+        gone = np.zeros(d, np.bool_)
+        made = np.zeros((d, d), np.bool_)
+        total = 0.0
+        for step in range(d):
+            v = -1
+            for u in range(d):
+                if not gone[u] and (v < 0 or weight[u] < weight[v]):
+                    v = u
+            around: Any = np.flatnonzero(near[v])
+            maximal = True
+            for earlier in range(step):
+                inside = made[earlier, v]
+                for u in around:
+                    inside = inside and made[earlier, u]
+                maximal = maximal and not inside
+            made[step, v] = True
+            for u in around:
+                made[step, u] = True
+            if maximal:
+                total += weight[v]
+                if total > limit:
+                    break
+            gone[v] = True
+            for u in around:
+                near[u, v] = False
+                weight[u] /= sizes[v]
+                for w in around:
+                    if w != u and not near[u, w]:
+                        near[u, w] = True
+                        weight[u] *= sizes[w]
+        cells[q] = total
+
+
+@cache
+def elimination() -> Elimination:
+    """The compiled ``eliminate(linked, sizes, cliques, limit, cells)``: cells of the junction tree with each clique.
+
+    ``linked`` (attributes, attributes): attributes that share a clique already; ``sizes`` float64; a clique is a row of
+    attributes, padded with -1. Fills ``cells``, float64; where they would pass ``limit``, some number above it.
+    """
+    signature = numba.void(
+        numba.boolean[:, ::1], numba.float64[::1], numba.int64[:, ::1], numba.float64, numba.float64[::1]
+    )
+    return cast(Elimination, compiled(_eliminate, signature))
+
+
+def compiled(function: Callable[..., Any], signature: Any, **options: Any) -> Any:
+    """A function's machine code for one signature.
+
+    It is cached beside the function's file, or in the user's cache folder where the installation can't be written, or
+    not at all where neither can be: a folder never decides whether a fit runs.
+    """
+    options |= {"nogil": True, "error_model": "numpy"}
+    try:
+        return numba.njit(signature, cache=True, **options)(function)
+    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError):
+        return numba.njit(signature, **options)(function)
