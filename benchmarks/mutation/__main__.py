@@ -1,0 +1,7 @@
+"""``python -m benchmarks.mutation``."""
+
+import sys
+
+from benchmarks.mutation.run import main
+
+sys.exit(main())

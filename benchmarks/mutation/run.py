@@ -1,0 +1,267 @@
+"""The run: a baseline with coverage, mutants tried in forked children, survivors held against their explanations."""
+
+import argparse
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness import CACHE, RESULTS, ROOT, commit, machine
+from benchmarks.mutation.coverage_map import CoverageMap
+from benchmarks.mutation.mutants import Mutant, all_mutants, sampled
+from benchmarks.mutation.survivors import explanations, stale
+
+LOG = "pytest.log"
+"""What pytest printed last, in each copy of the repository."""
+
+SAMPLE, SEED, MINUTES, WORKERS = 420, 0, 12.0, 2
+SURVIVORS = ROOT / "benchmarks" / "mutation_survivors.yaml"
+TARGETS = (
+    "tests/accountant",
+    "tests/dpsynth/noise",
+    "tests/dpsynth/gate",
+    "tests/statistical",
+    "tests/oracles/test_enumerator.py",
+)
+"""Tests of the rooms. The exact oracles of mechanisms are left out: each takes longer than a mutant is given."""
+BASELINE_SECONDS = 1_800.0
+_ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "NUMBA_NUM_THREADS": "1",
+    "ARROW_DEFAULT_MEMORY_POOL": "system",
+    "PYTHONDONTWRITEBYTECODE": "",
+    "PYTHONHASHSEED": "0",
+}
+
+
+def measure(
+    sample: int | None = SAMPLE,
+    seed: int = SEED,
+    minutes: float = MINUTES,
+    *,
+    workers: int = WORKERS,
+    only: str = "",
+    keys: frozenset[tuple[str, str, str]] | None = None,
+    fresh: bool = False,
+) -> dict[str, Any]:
+    """Try a sample of mutants, or all of them.
+
+    What this very state of code and tests was found to do before is taken from the cache, so a run that was out of
+    time resumes.
+
+    Args:
+      sample: About how many mutants, in proportion to each file's; None for all.
+      seed: Of the sample.
+      minutes: Most time to take, the baseline included; what is left then is told as ``not_run``.
+      workers: Processes that try mutants; one core each.
+      only: Mutants of files whose path holds this text.
+      keys: Mutants with these keys only.
+      fresh: Whether to ignore what was found before.
+
+    Returns:
+      ``total`` mutants chosen, of which ``killed``, ``timed_out`` (killed, too: told apart), ``explained``,
+      ``unexplained`` (a list of what survived without a reason) and ``not_run``; ``stale`` explanations, ``of`` all
+      mutants, ``seconds``, ``tests``, ``by_file``, and a row for each mutant in ``mutants``.
+
+    Raises:
+      RuntimeError: A test fails without a mutant, or the workers broke.
+    """
+    began = time.monotonic()
+    until = time.time() + minutes * 60.0
+    every = all_mutants(ROOT)
+    chosen = every if sample is None else sampled(every, sample, seed)
+    chosen = [m for m in chosen if only in m.file and (keys is None or m.key in keys)]
+    with tempfile.TemporaryDirectory(prefix="mutation-") as place:
+        cache = CACHE / "mutation" / _digest()
+        cache.mkdir(parents=True, exist_ok=True)
+        seen = _baseline(cache, Path(place) / "baseline", fresh=fresh)
+        ends = _tried(chosen, seen, cache, Path(place), until=until, workers=workers, fresh=fresh)
+    return _summary(every, chosen, ends, seen) | {"seconds": round(time.monotonic() - began, 1)}
+
+
+def _digest() -> str:
+    """A hash of all code and tests: what was found holds for them alone."""
+    paths = [p for room in ("accountant", "dpsynth", "tests") for p in (ROOT / room).rglob("*") if p.is_file()]
+    paths = [p for p in paths if p.suffix in {".py", ".yaml"} and ROOT / "tests" / "mutants" not in p.parents]
+    found = hashlib.sha256()
+    for path in sorted([*paths, ROOT / "constraints.txt"]):
+        found.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
+    return found.hexdigest()[:16]
+
+
+def _baseline(cache: Path, place: Path, *, fresh: bool) -> CoverageMap:
+    kept = cache / "baseline.json"
+    if fresh or not kept.exists():
+        job = {"root": str(ROOT), "copies": [str(place)], "targets": TARGETS, "out": str(kept)}
+        _workshop(job, place.with_suffix(".json"), seconds=BASELINE_SECONDS)
+    body = json.loads(kept.read_text())
+    seen = CoverageMap(root=ROOT, tests=body["tests"], lines=body["lines"])
+    if seen.failed:
+        kept.unlink()
+        raise RuntimeError(f"These tests fail without a mutant: {', '.join(seen.failed[:5])} ({len(seen.failed)}).")
+    return seen
+
+
+def _tried(
+    chosen: Sequence[Mutant],
+    seen: CoverageMap,
+    cache: Path,
+    place: Path,
+    *,
+    until: float,
+    workers: int,
+    fresh: bool,
+) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """How each mutant ended, by key; those that nobody executes survive without being tried."""
+    kept = cache / "ends.jsonl"
+    if fresh:
+        kept.unlink(missing_ok=True)
+    rows = [json.loads(line) for line in kept.read_text().splitlines()] if kept.exists() else []
+    ends = {tuple(row["key"]): row for row in rows}
+    todo, tasks = [], []
+    for mutant in chosen:
+        tests = seen.tests_of(mutant)
+        if mutant.key in ends or not tests:
+            ends.setdefault(mutant.key, {"end": "not executed", "by": "", "seconds": 0.0})
+            continue
+        content = (ROOT / mutant.file).read_bytes()
+        todo.append(mutant)
+        tasks.append(
+            {
+                "file": mutant.file,
+                "before": content.decode(),
+                "content": mutant.applied(content).decode(),
+                "warm": not seen.at_import(mutant),
+                "tests": [{"id": t["id"], "seconds": t["seconds"]} for t in tests],
+            }
+        )
+    if tasks:
+        out = place / "ends.jsonl"
+        out.touch()
+        copies = [str(place / f"copy{n}") for n in range(workers)]
+        job = {"root": str(ROOT), "copies": copies, "targets": TARGETS, "out": str(out), "until": until, "tasks": tasks}
+        try:
+            _workshop(job, place / "job.json", seconds=until - time.time() + 600.0)
+        finally:
+            with kept.open("a") as file:
+                for line in out.read_text().splitlines():
+                    row = json.loads(line)
+                    mutant = todo[row.pop("number")]
+                    ends[mutant.key] = row
+                    file.write(json.dumps({"key": mutant.key, **row}) + "\n")
+    return ends
+
+
+def _workshop(job: dict[str, Any], path: Path, *, seconds: float) -> None:
+    path.write_text(json.dumps(job))
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.mutation.workshop", str(path)],
+        cwd=ROOT,
+        env=os.environ | _ENVIRONMENT,
+        timeout=seconds,
+        capture_output=True,
+        text=True,
+    )
+    if done.returncode != 0 or not Path(job["out"]).exists():
+        logs = [log.read_text()[-2000:] for copy in job["copies"] if (log := Path(copy) / LOG).exists()]
+        raise RuntimeError(f"The workshop ended with {done.returncode}: {done.stderr[-2000:]} {' '.join(logs)}")
+
+
+def _summary(
+    every: Sequence[Mutant],
+    chosen: Sequence[Mutant],
+    ends: dict[tuple[str, str, str], dict[str, Any]],
+    seen: CoverageMap,
+) -> dict[str, Any]:
+    known = explanations(SURVIVORS)
+    rows = []
+    for mutant in sorted(chosen, key=lambda m: (m.file, m.start, m.change)):
+        end = ends.get(mutant.key, {"end": "not run", "by": "", "seconds": 0.0})
+        row = {"file": mutant.file, "line": mutant.line, "source": mutant.source, "change": mutant.change, **end}
+        row["why"] = known.get(mutant.key, "") if end["end"] in {"survived", "not executed"} else ""
+        row.pop("key", None)
+        rows.append(row)
+    counts = Counter(row["end"] for row in rows)
+    alive = [row for row in rows if row["end"] in {"survived", "not executed"}]
+    dead = [m for m in chosen if ends.get(m.key, {}).get("end") in {"killed", "timed out"}]
+    files = sorted({row["file"] for row in rows})
+    return {
+        "of": len(every),
+        "total": len(rows),
+        "killed": counts["killed"],
+        "timed_out": counts["timed out"],
+        "explained": sum(bool(row["why"]) for row in alive),
+        "unexplained": [row for row in alive if not row["why"]],
+        "not_run": counts["not run"],
+        "stale": stale(known, every, dead),
+        "tests": len(seen.tests),
+        "by_file": {f: dict(Counter(row["end"] for row in rows if row["file"] == f)) for f in files},
+        "mutants": rows,
+    }
+
+
+def main() -> int:
+    """Print what survived; non-zero where a survivor isn't explained or a mutant wasn't tried."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.mutation", description=__doc__)
+    parser.add_argument("--sample", type=int, default=SAMPLE, help=f"about how many mutants; {SAMPLE} unless told")
+    parser.add_argument("--all", action="store_true", help="every mutant; an hour and more")
+    parser.add_argument("--seed", type=int, default=SEED)
+    parser.add_argument("--minutes", type=float, default=MINUTES, help="most time to take")
+    parser.add_argument("--workers", type=int, default=WORKERS, choices=(1, 2))
+    parser.add_argument("--only", default="", help="files whose path holds this text")
+    parser.add_argument("--again", type=Path, help="only what survived in this JSON, or is explained in this YAML")
+    parser.add_argument("--fresh", action="store_true", help="ignore what was found before")
+    parser.add_argument("--out", type=Path, help="where to write the result, if not to benchmarks/results")
+    asked = parser.parse_args()
+    keys = None
+    if asked.again:
+        keys = frozenset(_survivors_in(asked.again))
+    found = measure(
+        None if asked.all else asked.sample,
+        asked.seed,
+        asked.minutes,
+        workers=asked.workers,
+        only=asked.only,
+        keys=keys,
+        fresh=asked.fresh,
+    )
+    whole = not (asked.only or asked.again)
+    out = asked.out or (RESULTS / "mutation.json" if whole else None)
+    if out:
+        write(found, out)
+    for row in found["unexplained"]:
+        print(f"UNEXPLAINED ({row['end']}) {row['file']}:{row['line']}\n    {row['source']}\n    {row['change']}")
+    for words in found["stale"]:
+        print(f"STALE {words}")
+    print(
+        f"{found['total']} of {found['of']} mutants, {found['tests']} tests: {found['killed']} killed, "
+        f"{found['timed_out']} timed out, {found['explained']} survivors explained, "
+        f"{len(found['unexplained'])} unexplained, {len(found['stale'])} stale explanations, "
+        f"{found['not_run']} not run, {found['seconds']:.0f} s"
+    )
+    return int(bool(found["unexplained"]) or found["not_run"] > 0)
+
+
+def write(found: dict[str, Any], path: Path) -> None:
+    """The result as JSON, a line for each mutant."""
+    head = {name: value for name, value in found.items() if name not in {"mutants", "unexplained"}}
+    head |= {"commit": commit(), "machine": machine(), "unexplained": len(found["unexplained"])}
+    rows = ",\n".join(json.dumps(row, sort_keys=True) for row in found["mutants"])
+    body = json.dumps(head, indent=1, sort_keys=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(f'{body[:-2]},\n "mutants": [\n{rows}\n]\n}}\n')
+
+
+def _survivors_in(path: Path) -> list[tuple[str, str, str]]:
+    if path.suffix != ".json":
+        return list(explanations(path))
+    rows = json.loads(path.read_text())["mutants"]
+    return [(r["file"], r["source"], r["change"]) for r in rows if r["end"] not in {"killed", "timed out"}]
