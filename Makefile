@@ -3,6 +3,7 @@
 # make check    lint, types, import contracts, docstring contract, docs snippets
 # make figures ROOM=line    the figures of one room, from the code
 # make bench    all figures
+# make oracles  the independent accountants and samplers that the figures of the accountant are checked against
 # make bench-peers    other projects' synthesizers on the same table, each in an environment of its own (hours)
 #
 # Each sets up its own environment in .venv the first time, and again when pyproject.toml or constraints.txt changes.
@@ -12,7 +13,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check figures bench bench-peers clean FORCE
+.PHONY: help demo test check figures bench bench-peers oracles clean FORCE
 
 VENV ?= .venv
 ROOM ?= line
@@ -79,10 +80,22 @@ check: $(DEV_STAMP)
 	@echo "contracts and docs snippets"; "$(PY)" -m pytest tests/contracts tests/docs
 
 figures: $(DEV_STAMP)
+	@case "$(ROOM)" in accountant|all) $(MAKE) --no-print-directory oracles \
+		|| echo "=== The oracles can't be installed: the cross-checks will fall SHORT. ===" >&2;; esac
 	@"$(PY)" benchmarks/figures.py --room "$(ROOM)"
 
-bench: $(DEV_STAMP)
-	@"$(PY)" benchmarks/figures.py --room all
+bench:
+	@$(MAKE) --no-print-directory figures ROOM=all
+
+# torch first and alone: anything else that asks for it would bring gigabytes of another build.
+ORACLES := .venv-oracles
+oracles: $(ORACLES)/.ready
+$(ORACLES)/.ready: benchmarks/oracles/requirements.txt
+	@echo "Setting up $(ORACLES): independent accountants and samplers (about 1.6 GB) ..."
+	@rm -rf $(ORACLES); "$(PYTHON_PEERS)" -m venv $(ORACLES)
+	@$(ORACLES)/bin/python -m pip --disable-pip-version-check --quiet install torch==2.13.0
+	@$(ORACLES)/bin/python -m pip --disable-pip-version-check --quiet install -r $<
+	@touch $@
 
 # What each peer needs is asked for in full: an environment that is there is left as it is.
 .venv-peer-dpmm:
@@ -99,4 +112,4 @@ bench-peers: $(DEV_STAMP) .venv-peer-dpmm .venv-peer-smartnoise .venv-peer-mbi
 	@nice -n 19 "$(PY)" -m benchmarks.peers.compare
 
 clean:
-	rm -rf "$(VENV)" build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf "$(VENV)" $(ORACLES) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -52,15 +52,15 @@ def pytest_sessionfinish(session, exitstatus):
 """A plugin: a module that didn't come from the copy ends the run in its own way, and no failure is made smaller."""
 
 
-def measure(only: str | None = None) -> dict[str, Any]:
-    """Apply every mutant, or those whose name holds ``only``, and run its tests.
+def measure(only: str | None = None, *, rooms: tuple[str, ...] = ("",)) -> dict[str, Any]:
+    """Apply every mutant, or those whose name holds ``only`` and whose file is in ``rooms``, and run its tests.
 
     Returns:
       ``killed``: how many made a test fail; ``survived``: those that didn't, with what happened instead; ``total``;
       ``seconds``.
     """
     began = time.monotonic()
-    chosen = [m for m in MUTANTS if only is None or only in m.name]
+    chosen = [m for m in MUTANTS if m.file.startswith(rooms) and (only is None or only in m.name)]
     with tempfile.TemporaryDirectory(prefix="mutants-") as place:
         clean = _copy(ROOT, Path(place) / "clean")
         broken = _failing(clean, sorted({test for mutant in chosen for test in mutant.tests}))

@@ -1,0 +1,43 @@
+"""The tests of the accountant, of its noise and of the gate, run afresh, and the faults that they must notice."""
+
+import re
+import sys
+from collections.abc import Iterator
+
+from benchmarks.harness import Figure, holds, run
+
+ORACLES = ("tests/oracles", "tests/statistical", "tests/dpsynth/noise", "tests/dpsynth/gate")
+LAWS = ("tests/accountant",)
+ROOMS = ("accountant/", "dpsynth/noise/", "dpsynth/gate/")
+"""Whose named mutants are this room's."""
+
+
+def tests() -> Iterator[Figure]:
+    """Laws, brute force over whole small mechanisms, samplers, ledger: all passed, and none skipped."""
+    yield _passed("laws, golden rows, filters and the ledger's own tests", LAWS)
+    yield _passed("brute force of whole mechanisms over all neighbours, and of every noise and gate primitive", ORACLES)
+
+
+def _passed(what: str, paths: tuple[str, ...]) -> Figure:
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", "2", "-rs", *paths]
+    done = run(command, timeout_seconds=1_500)
+    counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|skipped|error)", done.output)}
+    clean = done.code == 0 and set(counts) == {"passed"}
+    return holds(
+        f"{what} ({', '.join(paths)})",
+        clean,
+        ", ".join(f"{n} {word}" for word, n in counts.items()) or f"exit code {done.code}",
+        "all passed, none skipped",
+        cpu_seconds=done.cpu_seconds,
+        tail="" if clean else done.output[-1500:],
+    )
+
+
+def named_mutants() -> Iterator[Figure]:
+    """Every named fault of a shipped file of accountant, noise and gate."""
+    from benchmarks.line_mutants import measure
+
+    found = measure(rooms=ROOMS)
+    killed, total, survived = found["killed"], found["total"], found["survived"]
+    what = f"named mutants of {', '.join(ROOMS)} killed by the suite"
+    yield holds(what, not survived and total >= 50, f"{killed} of {total}", f"{total}, at least 50", **found)
