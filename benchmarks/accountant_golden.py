@@ -1,5 +1,6 @@
 """The golden table: every row against its published or measured value, and what a query costs."""
 
+import math
 import statistics
 import sys
 from collections.abc import Iterator
@@ -38,8 +39,6 @@ def _amount(events: tuple[Event, ...], coordinate: Coordinate) -> float:
 
 def _textbook(rho: float) -> float:
     """Bun, Steinke 2016, Proposition 1.3: what the optimised order improves on."""
-    import math
-
     return rho + 2.0 * math.sqrt(rho * -math.log(DELTA))
 
 
@@ -129,8 +128,6 @@ ROUNDS, SELECTION = 224, 0.10
 
 def aim_plan() -> Iterator[Figure]:
     """AIM's plan at epsilon 1: the noise of a measurement against the best zCDP conversion, selections as strong."""
-    import math
-
     from accountant.calibrate import discrete_gaussian_sigma
     from accountant.compose import price
     from accountant.convert import rho_from_budget
@@ -159,9 +156,8 @@ def _less(what: str, value: float, **detail: object) -> Figure:
 
 def _fixed_sigma(eta: float, start: float) -> float:
     """The smallest sigma, to 1e-4 of ``start``, whose whole plan has epsilon at most 1 by its PLD."""
-    from accountant.pld import profile
-
     from accountant.events import BoundedRange, DiscreteGaussian, Repeat
+    from accountant.pld import profile
 
     good, bad = start, 0.85 * start
     while good - bad > 1e-4 * start:
