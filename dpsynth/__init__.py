@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from accountant.budget import Budget
     from accountant.ledger import Ledger
     from dpsynth.certificate.verify import verify_release
+    from dpsynth.fit_report import FitReport
     from dpsynth.fitting import FittedModel, fit, load_model
     from dpsynth.line import ReleaseResult, release
     from dpsynth.schema import load_schema
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Budget",
+    "FitReport",
     "FittedModel",
     "Ledger",
     "ReleaseResult",
@@ -30,6 +32,7 @@ __all__ = [
 
 _HOMES = {
     "Budget": "accountant.budget",
+    "FitReport": "dpsynth.fit_report",
     "FittedModel": "dpsynth.fitting",
     "Ledger": "accountant.ledger",
     "ReleaseResult": "dpsynth.line",

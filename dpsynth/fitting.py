@@ -21,6 +21,7 @@ from dpsynth.encode import Encoder
 from dpsynth.errors import ParameterError, Refusal, TableError
 from dpsynth.estimation import MODELS, Model
 from dpsynth.external import ExternalConfig
+from dpsynth.fit_report import FitReport
 from dpsynth.noise.random import SeededRandom, SystemRandom
 from dpsynth.plan import LARGEST_TABLE, ReleasePlan, make_plan
 from dpsynth.progress import Progress, SilentProgress
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 NOT_RELEASED = "SYNTHETIC, NOT RELEASED: an ungated fit, not attacked, not certified"
-MODEL_VERSION = 2
+MODEL_VERSION = 3
 FITTED = "fitted"
 """How the ledger records an ungated fit."""
 
@@ -51,6 +52,7 @@ class FittedModel:
       release_id: The ledger's id of the fit.
       epsilon: What the fit cost everybody, at most.
       delta: Its delta.
+      report: What the fit measured and preserved, the error to expect, and what each step cost.
       private: False for a seeded test run.
     """
 
@@ -59,7 +61,17 @@ class FittedModel:
     release_id: str
     epsilon: float
     delta: float
+    report: FitReport = field(repr=False)
     private: bool = True
+
+    def summary(self) -> str:
+        """What the fit measured and preserved, and the error to expect of it, as text, from accounted outputs.
+
+        Privacy:
+          None; post-processing.
+        """
+        cost = f"epsilon {self.epsilon:g} at delta {self.delta:g}, paid by everybody"
+        return "\n".join([self.label, cost, *self.report.lines()])
 
     def sample(self, n: int | None = None, *, seed: int | None = None) -> "pa.Table":
         """Sample rows; free, because the model is an accounted output.
@@ -108,6 +120,7 @@ class FittedModel:
             "epsilon": float(self.epsilon).hex(),
             "delta": float(self.delta).hex(),
             "private": self.private,
+            "report": self.report.to_json(),
             "arrays_sha256": _sha256(arrays.getvalue()),
         }
         out = io.BytesIO()
@@ -140,6 +153,7 @@ def load_model(path: str | Path) -> FittedModel:
             release_id=facts["release"],
             epsilon=float.fromhex(facts["epsilon"]),
             delta=float.fromhex(facts["delta"]),
+            report=FitReport.from_json(model.domain, facts["report"]),
             private=facts["private"],
         )
     except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, Refusal) as error:
@@ -239,6 +253,7 @@ def fit(
         release_id=reservation.release_id,
         epsilon=epsilon,
         delta=delta,
+        report=fitted.report,
         private=random.private,
     )
 

@@ -2,15 +2,16 @@
 
 import itertools
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from accountant.price import Coordinate
-from accountant.spend import Side, Spend
+from accountant.spend import Side, Spend, Step
 from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
 from dpsynth.estimation import Model, estimate_tree
+from dpsynth.fit_report import FitReport, report_fit
 from dpsynth.measurement import Measurement
 from dpsynth.mechanisms import (
     AdaptiveConfig,
@@ -57,10 +58,17 @@ class Synthesizer:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Fitted:
-    """A model and what it was estimated from; both are functions of accounted outputs."""
+    """A model, what it was estimated from and what was charged for it: all of them functions of accounted outputs.
+
+    Attributes:
+      model: The model.
+      measurements: What was measured, repeats included.
+      report: What was measured, with the error to expect of it, and what each kind of step cost.
+    """
 
     model: Model
     measurements: tuple[Measurement, ...]
+    report: FitReport
 
 
 REGISTRY: dict[str, Synthesizer] = {
@@ -161,7 +169,38 @@ def fit_model(
       ParameterError: The domain is too large for the synthesizer.
     """
     check_size(source.domain, synthesizer)
+    noted = _NotedSpend(spend=spend)
     measurements = synthesizer.measure(
-        source, synthesizer.config, amount=amount, coordinate=coordinate, spend=spend, random=random, sides=sides
+        source, synthesizer.config, amount=amount, coordinate=coordinate, spend=noted, random=random, sides=sides
     )
-    return Fitted(model=estimate_tree(source.domain, measurements), measurements=tuple(measurements))
+    model = estimate_tree(source.domain, measurements)
+    report = report_fit(
+        source.domain,
+        measurements,
+        noted.steps,
+        rows=model.total,
+        coordinate=coordinate,
+        synthesizer=synthesizer.name,
+    )
+    return Fitted(model=model, measurements=tuple(measurements), report=report)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _NotedSpend:
+    """A spend that notes what it charged, for the report; a refused charge is none."""
+
+    spend: Spend
+    steps: list[Step] = field(default_factory=list)
+
+    def charge(self, steps: Sequence[Step]) -> None:
+        """Charge, then note.
+
+        Privacy:
+          Records the events of ``steps`` where they fit; draws nothing.
+          Checked by: tests/dpsynth/test_fit_report.py::test_budget_by_step_is_what_was_charged
+
+        Raises:
+          BudgetExceeded: The steps don't fit; nothing was recorded or noted.
+        """
+        self.spend.charge(steps)
+        self.steps.extend(steps)

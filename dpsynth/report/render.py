@@ -6,7 +6,19 @@ from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from accountant.price import AMOUNT_UNIT, DELTA_UNIT, Price
 from dpsynth.certificate.dossier import Dossier
-from dpsynth.report.words import SIDES, VERDICT_WORDS, ceiling, event_words, grouped, number, percent, sentence, wrapped
+from dpsynth.fit_report import CONFIDENCE
+from dpsynth.report.words import (
+    SIDES,
+    VERDICT_WORDS,
+    ceiling,
+    event_words,
+    grouped,
+    number,
+    percent,
+    preserved,
+    sentence,
+    wrapped,
+)
 
 
 def render_report(dossier: Dossier) -> bytes:
@@ -18,7 +30,8 @@ def render_report(dossier: Dossier) -> bytes:
     Returns:
       The bytes of ``report.html``; a function of ``dossier`` alone.
     """
-    text = _template().render(d=dossier, verdict=VERDICT_WORDS[dossier.gate.verdict], sides=SIDES)
+    verdict = VERDICT_WORDS[dossier.gate.verdict]
+    text = _template().render(d=dossier, verdict=verdict, sides=SIDES, confidence=CONFIDENCE)
     return (text.rstrip("\n") + "\n").encode("utf-8", "backslashreplace")
 
 
@@ -40,6 +53,7 @@ def _template() -> Template:
         "fraction": _fraction,
         "event": event_words,
         "grouped": grouped,
+        "preserved": preserved,
         "wrapped": wrapped,
         "sentence": sentence,
     }

@@ -1,7 +1,8 @@
 """Numbers and events in words, for people."""
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal, localcontext
 from typing import Any
 
@@ -18,6 +19,8 @@ from accountant.events import (
     Repeat,
 )
 from accountant.spend import Side, Step
+from dpsynth.certificate.dossier import Marginal
+from dpsynth.fit_report import ExpectedError, expected_error, merge_sigmas
 
 VERDICT_WORDS = {
     "pass": "The attacks found no leak above the margin. The table was released.",
@@ -65,6 +68,32 @@ def grouped(steps: Iterable[Step]) -> list[tuple[str, Event, tuple[Side, ...], i
         else:
             lines.append((step.label, step.event, step.sides, 1))
     return lines
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preserved:
+    """A measured marginal with its repeats merged, and the error of its noise, in records."""
+
+    attributes: tuple[str, ...]
+    cells: int
+    sigma: float
+    times: int
+    expected: ExpectedError
+
+
+def preserved(marginals: Sequence[Marginal]) -> list[Preserved]:
+    """What was measured, one line a marginal."""
+    cells = {m.attributes: m.cells for m in marginals}
+    return [
+        Preserved(
+            attributes=names,
+            cells=cells[names],
+            sigma=sigma,
+            times=times,
+            expected=expected_error(cells[names], sigma, rows=1.0),
+        )
+        for names, sigma, times in merge_sigmas((m.attributes, m.sigma) for m in marginals)
+    ]
 
 
 def sentence(text: str) -> str:

@@ -10,6 +10,8 @@ _SPENT = "tests/dpsynth/mechanisms/test_mechanisms.py::test_spends_at_most_and_n
 _TOLD = "tests/dpsynth/mechanisms/test_selection_sensitivity.py::"
 _SENSITIVITY = _TOLD + "test_selection_is_told_the_heaviest_weight_times_the_rows_of_a_person"
 
+_REPORTED = "tests/dpsynth/test_fit_report.py::"
+
 MUTANTS = (
     Mutant(
         "scoring: lightest weight offered", SCORING, "sensitivity=max(int(w) for w in weights) * max_rows",
@@ -63,6 +65,24 @@ MUTANTS = (
         "adaptive: picks of a round charged as one", ADAPTIVE,
         "                left -= share\n", "                left -= share // 2\n",
         (_SPENT,), "each selection and measurement of a round costs its own share",
+    ),
+    Mutant(
+        "report: repeats are averaged, not merged", "dpsynth/fit_report.py", "math.fsum(s**-2 for s in found) ** -0.5",
+        "math.fsum(found) / len(found)",
+        (_REPORTED + "test_measured_marginals_are_merged_by_precision_and_the_maximal_ones_preserved",),
+        "a marginal that was measured twice is said to be noisier than it is",
+    ),
+    Mutant(
+        "report: an inferred marginal is said to have the error of noise", "dpsynth/fit_report.py",
+        "if set(clique) <= set(m.clique)]", "if set(clique) & set(m.clique)]",
+        (_REPORTED + "test_a_marginal_inside_a_measured_one_has_an_error_and_any_other_has_none",),
+        "an error is promised that nothing bounds",
+    ),
+    Mutant(
+        "report: a refused charge is noted", "dpsynth/synthesizers.py",
+        "        self.spend.charge(steps)\n        self.steps.extend(steps)",
+        "        self.steps.extend(steps)\n        self.spend.charge(steps)",
+        (_REPORTED + "test_a_refused_charge_is_not_reported",), "what wasn't spent is reported",
     ),
     Mutant(
         "scoring: model of floats", SCORING, "np.rint(expected.ravel()).astype(np.int64)", "expected.ravel()",
