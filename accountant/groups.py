@@ -15,6 +15,7 @@ from typing import Any
 
 from accountant.errors import ParameterError, UnsupportedEvent
 from accountant.events import (
+    ZCDP,
     ApproxDP,
     BoundedRange,
     Composed,
@@ -112,6 +113,10 @@ def _pure(event: PureDP, rows: int) -> Event:
     return replace(event, epsilon=_up(event.epsilon, rows))
 
 
+def _zcdp(event: ZCDP, rows: int) -> Event:
+    return replace(event, rho=_up(event.rho, rows * rows))
+
+
 def _claim(event: ApproxDP, rows: int) -> Event:
     """delta (1 + e^epsilon + ... + e^((rows - 1) epsilon)), rounded up."""
     delta = 0.0
@@ -136,6 +141,7 @@ GROUP_RULES: dict[type[Event], Callable[[Any, int], Event]] = {
     BoundedRange: _range,
     PureDP: _pure,
     ApproxDP: _claim,
+    ZCDP: _zcdp,
     Repeat: lambda event, rows: replace(event, event=for_group(event.event, rows)),
     Composed: lambda event, rows: replace(event, events=tuple(for_group(e, rows) for e in event.events)),
 }

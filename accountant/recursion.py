@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 
 from accountant.errors import ParameterError, UnsupportedEvent
 from accountant.events import BoundedRange, Composed, DiscreteGaussian, Event, Gaussian, Repeat
-from accountant.rules.gdp import SAFETY, discrete_gaussian_mu
+from accountant.rules.mu import SAFETY, discrete_gaussian_mu
 from accountant.rules.slack import LARGEST_EPSILON, sampler_slack
 
 Values = NDArray[np.float64]

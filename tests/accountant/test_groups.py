@@ -10,6 +10,7 @@ from accountant.compose import price
 from accountant.convert import delta_from_mu
 from accountant.errors import ParameterError, UnsupportedEvent
 from accountant.events import (
+    ZCDP,
     ApproxDP,
     BoundedRange,
     Composed,
@@ -18,23 +19,27 @@ from accountant.events import (
     Event,
     Gaussian,
     Laplace,
+    PartitionSelection,
+    PoissonSampledGaussian,
     PureDP,
     Repeat,
 )
 from accountant.groups import for_group, histogram_sensitivity
 from accountant.price import AMOUNT_UNIT, Coordinate
 
-GDP, ZCDP = Coordinate.GDP, Coordinate.ZCDP
+GDP, CONCENTRATED = Coordinate.GDP, Coordinate.ZCDP
 ROWS = st.integers(1, 40)
 SCALES = st.floats(0.3, 1e3)
 GAUSSIANS: st.SearchStrategy[Event] = st.one_of(
     st.builds(DiscreteGaussian, sigma=st.floats(1.0, 1e3), sensitivity=st.floats(0.01, 9.0), draws=st.integers(1, 99)),
     SCALES.map(lambda s: Gaussian(noise_multiplier=s)),
+    SCALES.map(lambda s: ZCDP(rho=1 / s)),
 )
 
 
-@given(event=GAUSSIANS, rows=ROWS, coordinate=st.sampled_from([GDP, ZCDP]))
+@given(event=GAUSSIANS, rows=ROWS, coordinate=st.sampled_from([GDP, CONCENTRATED]))
 def test_gaussians_of_k_rows_cost_k_squared(event: Event, rows: int, coordinate: Coordinate) -> None:
+    coordinate = CONCENTRATED if isinstance(event, ZCDP) else coordinate
     once, group = price(event, coordinate), price(for_group(event, rows), coordinate)
     assert (once.amount - 1) * rows**2 <= group.amount <= once.amount * rows**2 * (1 + 1e-12) + 1
     assert group.delta == once.delta
@@ -51,8 +56,8 @@ def test_pure_parameters_are_multiplied_and_never_rounded_down(scale: float, row
         group = for_group(event, rows)
         assert isinstance(group, Laplace | DiscreteLaplace)
         assert group.sensitivity == pytest.approx(event.sensitivity * rows)
-    assert price(for_group(PureDP(epsilon=scale), rows), ZCDP).amount >= rows**2 * (
-        price(PureDP(epsilon=scale), ZCDP).amount - 1
+    assert price(for_group(PureDP(epsilon=scale), rows), CONCENTRATED).amount >= rows**2 * (
+        price(PureDP(epsilon=scale), CONCENTRATED).amount - 1
     )
 
 
@@ -113,12 +118,12 @@ def test_structures_are_grouped_part_by_part() -> None:
     assert for_group(whole, 1) == whole
 
 
-class Sampled(PureDP):
-    """An event that no rule knows."""
+SAMPLED = PoissonSampledGaussian(noise_multiplier=1.0, sampling_probability=0.1)
+LABELS = PartitionSelection(sigma=2.0, threshold=20)
 
 
 def test_what_is_not_known_is_refused_at_any_depth() -> None:
-    for event in (Sampled(epsilon=1.0), Composed(events=(Repeat(event=Sampled(epsilon=1.0), count=2),))):
+    for event in (SAMPLED, LABELS, Composed(events=(Repeat(event=SAMPLED, count=2),))):
         assert for_group(event, 1) == event
         with pytest.raises(UnsupportedEvent, match="Sample, clip and count people"):
             for_group(event, 3)

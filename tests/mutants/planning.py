@@ -2,13 +2,16 @@
 
 from tests.mutants.base import Mutant
 
+PLANNING = "accountant/planning.py"
 FILTERS, ODOMETER, SIDES = "accountant/filters.py", "accountant/odometer.py", "accountant/sides.py"
-GROUPS, SELECTION = "accountant/groups.py", "accountant/selection.py"
+GROUPS, SELECTION, RECURSION = "accountant/groups.py", "accountant/selection.py", "accountant/recursion.py"
 
 _FILTERS = "tests/accountant/test_filters.py::"
 _SIDES = "tests/accountant/test_sides.py::"
 _GROUPS = "tests/accountant/test_groups.py::"
+_PLANNING = "tests/accountant/test_planning.py::"
 _SELECTION = "tests/accountant/test_selection.py::"
+_RECURSION = "tests/oracles/test_recursion.py::"
 
 MUTANTS = (
     Mutant(
@@ -91,6 +94,10 @@ MUTANTS = (
          _GROUPS + "test_k_rows_in_one_cell_are_no_easier_to_tell_apart_than_charged"), "k times too cheap",
     ),
     Mutant(
+        "groups: rho times k", GROUPS, "_up(event.rho, rows * rows)", "_up(event.rho, rows)",
+        (_GROUPS + "test_gaussians_of_k_rows_cost_k_squared",), "k times too cheap",
+    ),
+    Mutant(
         "groups: the root always", GROUPS, "return _up_root(rows) if one_row_per_cell else float(rows)",
         "return _up_root(rows)", (_GROUPS + "test_histograms_with_one_row_a_cell",), "all rows may lie in one cell",
     ),
@@ -142,5 +149,83 @@ MUTANTS = (
         "factor = Fraction(2)", (_SELECTION + "test_the_best_of_a_random_number_is_what_it_claims",
                                  _SELECTION + "test_a_geometric_number_of_tries_can_cost_nearly_three"),
         "epsilon too small",
+    ),
+    Mutant(
+        "recursion: the end without its grid point", RECURSION, "x = (np.arange(self.size) - self.left) * self.width",
+        "x = (np.arange(self.size) - self.left + 1) * self.width",
+        (_RECURSION + "test_gaussians_alone_are_exact",), "the curve is moved by a grid step",
+    ),
+    Mutant(
+        "recursion: losses of the other member", RECURSION, "    mean = mu * mu / 2.0\n", "    mean = -mu * mu / 2.0\n",
+        (_RECURSION + "test_gaussians_alone_are_exact",), "the loss under the wrong neighbour",
+    ),
+    Mutant(
+        "recursion: losses rounded down", RECURSION,
+        "upper = np.expm1(-inside * width) / math.expm1(-width)", "upper = np.zeros_like(inside)",
+        (_RECURSION + "test_gaussians_alone_are_exact",), "rounded the wrong way",
+    ),
+    Mutant(
+        "recursion: what is beyond the kernel is forgotten", RECURSION, 'mode="valid") + beyond)', 'mode="valid"))',
+        (_RECURSION + "test_what_the_kernel_leaves_out_counts_as_a_failure",), "a tail for nothing",
+    ),
+    Mutant(
+        "recursion: only the ends of t", RECURSION,
+        "best = np.maximum(best, np.maximum(end, next_end) + (next_t - t) ** 2 / 8.0 * bend)", "continue",
+        (_RECURSION + "test_one_selection_is_its_closed_form",
+         _RECURSION + "test_three_hundred_random_adaptive_strategies_never_exceed_it"), "the adversary may choose t",
+    ),
+    Mutant(
+        "recursion: t on the grid alone", RECURSION, "+ (next_t - t) ** 2 / 8.0 * bend)", ")",
+        (_RECURSION + "test_a_wide_grid_is_above_every_t",), "the maximum between grid points is missed",
+    ),
+    Mutant(
+        "recursion: half of eta", RECURSION, "eta, width = step.eta, grid.width",
+        "eta, width = step.eta / 2, grid.width",
+        (_RECURSION + "test_one_selection_is_its_closed_form",), "price of a monotone score",
+    ),
+    Mutant(
+        "recursion: the smallest move", RECURSION, "value = np.maximum(value, ahead)", "value = ahead",
+        (_RECURSION + "test_more_choice_never_bounds_less",), "the last move of the table, whatever the run chooses",
+    ),
+    Mutant(
+        "recursion: repeats once", RECURSION, "return steps * event.count, delta * event.count",
+        "return steps, delta * event.count", (_RECURSION + "test_gaussians_alone_are_exact",), "ten cost one",
+    ),
+    Mutant(
+        "recursion: on without its flag", RECURSION, "if experimental is not True:", "if False:",
+        (_RECURSION + "test_it_is_off_by_default_and_knows_its_steps",), "an experimental bound becomes a default",
+    ),
+    Mutant(
+        "recursion: a curve read to the right", RECURSION, 'side="right")) - 1', 'side="right"))',
+        (_RECURSION + "test_reading_a_curve_is_pessimistic",), "delta of a larger epsilon",
+    ),
+    Mutant(
+        "plan: amounts rounded up", PLANNING, "return math.floor(self.share(purpose, side) * self.budget.cap.amount)",
+        "return math.ceil(self.share(purpose, side) * self.budget.cap.amount) + 1",
+        (_PLANNING + "test_whatever_a_plan_allows_is_within_its_epsilon",), "the parts exceed the whole",
+    ),
+    Mutant(
+        "plan: shares above the whole", PLANNING, "    if whole > 1:\n", "    if whole > 2:\n",
+        (_PLANNING + "test_each_side_is_within_the_budget_by_itself",), "the parts exceed the whole",
+    ),
+    Mutant(
+        "plan: a holdout person pays a gate like a training person", PLANNING,
+        "return ((1 - holdout_share) / holdout_share * RATIO_SLACK) ** 2", "return Fraction(1)",
+        (_PLANNING + "test_a_gate_that_the_holdout_side_cannot_afford_is_refused",), "the dearer side isn't planned for",
+    ),
+    Mutant(
+        "plan: the gate's ratio isn't squared", PLANNING, "/ holdout_share * RATIO_SLACK) ** 2",
+        "/ holdout_share * RATIO_SLACK)",
+        (_PLANNING + "test_a_gate_that_the_holdout_side_cannot_afford_is_refused",), "amounts are squares",
+    ),
+    Mutant(
+        "plan: whoever isn't split pays nothing", PLANNING,
+        "            paid[Side.HOLDOUT] = paid[Side.TRAINING]\n", "            paid[Side.HOLDOUT] = 0\n",
+        (_PLANNING + "test_without_a_holdout_everybody_pays_the_training_lines",), "a side without a charge",
+    ),
+    Mutant(
+        "plan: two lines for one purpose", PLANNING,
+        "if len({(line.purpose, line.side) for line in lines}) < len(lines):", "if False:",
+        (_PLANNING + "test_one_purpose_has_one_line",), "one of them is ignored",
     ),
 )

@@ -12,6 +12,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
+from accountant import recursion
 from accountant.compose import price
 from accountant.convert import delta_from_mu
 from accountant.errors import ParameterError, UnsupportedEvent
@@ -203,6 +204,34 @@ def test_one_selection_is_its_closed_form(eta):
         q = (1 - math.exp(t - eta)) / (math.exp(t) - math.exp(t - eta))
         exact = q * (math.exp(t) - math.exp(epsilon)) + bound.additive
         assert exact <= bound.delta(epsilon) <= exact * 1.002
+
+
+@pytest.mark.parametrize("cells", [1.0, 1.7, 3.0])
+def test_a_wide_grid_is_above_every_t(cells):
+    """Where the grid is as wide as eta, the best t is between its points."""
+    step, width = SelectionStep(eta=0.4), 0.4 / cells
+    grid = recursion._Grid.of({step}, width, 2.0)
+    ahead = recursion._gaussian(grid, grid.end(), GaussianStep(mu=0.5), {})
+    after = recursion._selection(grid, ahead, step, {})
+    x = (np.arange(grid.size) - grid.left) * width
+
+    def delta(e):
+        return math.exp(log_blow_up(0.5, e)) if e >= 0 else 1 - math.exp(e) + math.exp(e + log_blow_up(0.5, -e))
+
+    def exact(at):
+        return np.array([delta(e) for e in at])
+
+    inside = slice(grid.left, grid.left + 4)
+    for t in np.linspace(0.0, 0.4, 41):
+        p = -math.expm1(t - 0.4) / -math.expm1(-0.4)
+        assert np.all(p * exact(x[inside] - t) + (1 - p) * exact(x[inside] - t + 0.4) <= after[inside])
+
+
+def test_what_the_kernel_leaves_out_counts_as_a_failure(monkeypatch):
+    monkeypatch.setattr(recursion, "_REACH", 1.0)
+    bound = interleaved_curve(Gaussian(noise_multiplier=1.0), experimental=True, largest_epsilon=4.0)
+    for epsilon in (0.0, 1.0, 3.0):
+        assert math.exp(log_blow_up(1.0, epsilon)) <= bound.delta(epsilon)
 
 
 def test_golden_two_hundred_gaussians_and_fifty_selections():
