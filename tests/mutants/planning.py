@@ -211,7 +211,7 @@ MUTANTS = (
     Mutant(
         "plan: a holdout person pays a gate like a training person", PLANNING,
         "return ((1 - holdout_share) / holdout_share * RATIO_SLACK) ** 2", "return Fraction(1)",
-        (_PLANNING + "test_a_gate_that_the_holdout_side_cannot_afford_is_refused",), "the dearer side isn't planned for",
+        (_PLANNING + "test_a_gate_that_the_holdout_side_cannot_afford_is_refused",), "the dearer side is ignored",
     ),
     Mutant(
         "plan: the gate's ratio isn't squared", PLANNING, "/ holdout_share * RATIO_SLACK) ** 2",
