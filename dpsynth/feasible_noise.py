@@ -8,9 +8,10 @@ from accountant.adjacency import PrivacyUnit
 from accountant.price import Coordinate
 from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
-from dpsynth.mechanisms import AdaptiveConfig, AimConfig, IndependentConfig, MstConfig
+from dpsynth.mechanisms import AdaptiveConfig, AimConfig, IndependentConfig, MstConfig, TreeConfig
 from dpsynth.mechanisms.aim import ROUNDS_PER_ATTRIBUTE, SELECTION_SHARE
 from dpsynth.mechanisms.shares import by_cells, sigmas, split
+from dpsynth.mechanisms.tree import LEAST_SHARE, MOST_PER_ATTRIBUTE, candidate_weights
 from dpsynth.noise.gaussian import LARGEST_SIGMA
 from dpsynth.synthesizers import Synthesizer
 
@@ -87,9 +88,20 @@ def _of_aim(config: AimConfig, domain: Domain, amount: int) -> list[int]:
     return [max(1, int(amount / (ROUNDS_PER_ATTRIBUTE * len(domain.names)) * (1.0 - SELECTION_SHARE)))]
 
 
+def _of_tree(config: TreeConfig, domain: Domain, amount: int) -> list[int]:
+    """The errors of all candidates move together; as many marginals as can be chosen, each with its least share."""
+    candidates, rest = len(candidate_weights(domain, config)), 1.0 - config.one_way_share - config.error_share
+    found = [_of_columns(domain, int(amount * config.one_way_share))]
+    if candidates:
+        most = min(candidates, MOST_PER_ATTRIBUTE * len(domain.names)) + len(domain.names)
+        found += [int(amount * config.error_share / candidates), int(amount * rest * LEAST_SHARE / most)]
+    return [max(1, f) for f in found]
+
+
 _SMALLEST_SHARES: dict[type, Callable[[Any, Domain, int], list[int]]] = {
     AdaptiveConfig: _of_adaptive,
     AimConfig: _of_aim,
     IndependentConfig: _of_independent,
     MstConfig: _of_mst,
+    TreeConfig: _of_tree,
 }

@@ -18,10 +18,12 @@ from dpsynth.mechanisms import (
     AimConfig,
     IndependentConfig,
     MstConfig,
+    TreeConfig,
     measure_adaptive,
     measure_aim,
     measure_independent,
     measure_mst,
+    measure_tree,
 )
 from dpsynth.noise.base import RandomSource
 from dpsynth.sources.base import MarginalSource
@@ -78,6 +80,7 @@ REGISTRY: dict[str, Synthesizer] = {
             name="independent", config=IndependentConfig(), measure=measure_independent, ways=1, adaptive=False
         ),
         Synthesizer(name="mst", config=MstConfig(), measure=measure_mst, ways=2, adaptive=True),
+        Synthesizer(name="tree", config=TreeConfig(), measure=measure_tree, ways=2, adaptive=True),
         Synthesizer(name="aim", config=AimConfig(), measure=measure_aim, ways=2, adaptive=True),
         Synthesizer(name="adaptive", config=AdaptiveConfig(), measure=measure_adaptive, ways=2, adaptive=True),
     )

@@ -4,14 +4,17 @@ from dpsynth.mechanisms.adaptive import AdaptiveConfig, measure_adaptive
 from dpsynth.mechanisms.aim import AimConfig, measure_aim
 from dpsynth.mechanisms.independent import IndependentConfig, measure_independent
 from dpsynth.mechanisms.mst import MstConfig, measure_mst
+from dpsynth.mechanisms.tree import TreeConfig, measure_tree
 
 __all__ = [
     "AdaptiveConfig",
     "AimConfig",
     "IndependentConfig",
     "MstConfig",
+    "TreeConfig",
     "measure_adaptive",
     "measure_aim",
     "measure_independent",
     "measure_mst",
+    "measure_tree",
 ]

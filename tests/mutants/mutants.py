@@ -1,6 +1,6 @@
 """Every named mutant, by room. ``benchmarks/line_mutants.py`` applies them one by one."""
 
-from tests.mutants import accountant, data, engine, gate, noise, planning, publication
+from tests.mutants import accountant, data, engine, gate, mechanisms, noise, planning, publication
 
 MUTANTS = (
     *noise.MUTANTS,
@@ -9,5 +9,6 @@ MUTANTS = (
     *gate.MUTANTS,
     *data.MUTANTS,
     *engine.MUTANTS,
+    *mechanisms.MUTANTS,
     *publication.MUTANTS,
 )

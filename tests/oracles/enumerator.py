@@ -130,10 +130,10 @@ Mechanism = Callable[[Hashable, RecordingSpend, EnumeratingRandom], Hashable]
 """Runs a shipped function on one data set (in whatever form the pairs hold it) and returns a hashable output."""
 
 
-def laws_and_charge(
+def laws_and_charges(
     mechanism: Mechanism, inputs: Iterable[Hashable], *, floor: float
-) -> tuple[dict[Hashable, Law], tuple[Step, ...]]:
-    """The law of each input's output, and the one charge that every run of every input made."""
+) -> tuple[dict[Hashable, Law], set[tuple[Step, ...]]]:
+    """The law of each input's output, and every charge that a run of an input made."""
     charges: set[tuple[Step, ...]] = set()
 
     def law(data: Hashable) -> Law:
@@ -145,15 +145,33 @@ def laws_and_charge(
 
         return distribution(run, floor=floor)
 
-    laws = {data: law(data) for data in inputs}
+    return {data: law(data) for data in inputs}, charges
+
+
+def laws_and_charge(
+    mechanism: Mechanism, inputs: Iterable[Hashable], *, floor: float
+) -> tuple[dict[Hashable, Law], tuple[Step, ...]]:
+    """The law of each input's output, and the one charge that every run of every input made."""
+    laws, charges = laws_and_charges(mechanism, inputs, floor=floor)
     assert len(charges) == 1, "the charge depends on the data, or on the outcome of a draw"
     return laws, charges.pop()
 
 
 def price_holds(
-    mechanism: Mechanism, pairs: Sequence[tuple[Hashable, Hashable]], *, floor: float = 1e-9
+    mechanism: Mechanism,
+    pairs: Sequence[tuple[Hashable, Hashable]],
+    *,
+    floor: float = 1e-9,
+    adaptive: bool = False,
 ) -> tuple[float, float]:
     """Check every neighbouring pair, in both directions, on a grid of epsilons, against the charged (mu, delta).
+
+    Args:
+      mechanism: What is checked.
+      pairs: Neighbouring data sets.
+      floor: Least probability of a path that is followed.
+      adaptive: Whether later charges may follow earlier outcomes; then the dearest charge is what must hold, because
+        that is what a filter's cap admits.
 
     Returns:
       The charged mu, and how much of it is real: the largest total variation found over that of mu-GDP (1 where the
@@ -162,8 +180,13 @@ def price_holds(
     Raises:
       AssertionError: Some pair is easier to tell apart than the charge admits, or the charge depends on the data.
     """
-    laws, steps = laws_and_charge(mechanism, dict.fromkeys(data for pair in pairs for data in pair), floor=floor)
-    mu, delta = price(steps)
+    inputs = dict.fromkeys(data for pair in pairs for data in pair)
+    if adaptive:
+        laws, charges = laws_and_charges(mechanism, inputs, floor=floor)
+    else:
+        laws, steps = laws_and_charge(mechanism, inputs, floor=floor)
+        charges = {steps}
+    mu, delta = (max(found) for found in zip(*map(price, charges), strict=True))
     furthest = 0.0
     for first, second in pairs:
         for p, q in ((laws[first], laws[second]), (laws[second], laws[first])):

@@ -10,8 +10,19 @@ import numpy as np
 import pytest
 
 from accountant.price import AMOUNT_UNIT, Coordinate
+from accountant.spend import Side
 from dpsynth.domain import Domain
-from dpsynth.mechanisms import IndependentConfig, MstConfig, measure_independent, measure_mst, mst, shares
+from dpsynth.mechanisms import (
+    IndependentConfig,
+    MstConfig,
+    TreeConfig,
+    measure_independent,
+    measure_mst,
+    measure_tree,
+    mst,
+    shares,
+)
+from dpsynth.mechanisms.errors import measure_errors
 from dpsynth.mechanisms.mst import select_tree
 from dpsynth.sources.memory import MemorySource
 from tests.oracles.enumerator import price_holds
@@ -86,3 +97,39 @@ def test_mst(monkeypatch):
     mu, real = price_holds(mechanism, LINE_PAIRS, floor=2e-5)
     assert 6.99 < mu**2 <= 7.0
     assert real > 0.8
+
+
+def line_source(records):
+    return MemorySource(LINE, np.array([records, [0] * len(records)], dtype=np.uint8))
+
+
+def test_errors_of_many_marginals():
+    """One record moves each of the four errors by 1, up or down: L2 sensitivity 2."""
+    expected = {q: np.array(t, dtype=float) * 0.9 for q, t in TARGETS.items()} | {("a",): np.array([1.2, 0.7])}
+
+    def mechanism(records, spend, random):
+        source = MemorySource(CUBE, np.array(records, dtype=np.uint8).reshape(-1, 3).T.copy())
+        given = arguments(3.0, spend, random)
+        errors, sigma = measure_errors(source, expected, **given, label="errors", sides=(Side.TRAINING,))
+        assert sigma == spend.steps[0].event.sigma
+        return tuple(errors.values())
+
+    mu, real = price_holds(mechanism, CUBE_PAIRS[:6], floor=1e-4)
+    assert 2.999 < mu**2 <= 3.0
+    assert 0.7 < real < 1.05
+
+
+def test_tree():
+    """All of the mechanism: what it measures follows the noisy error, and the dearest of its charges holds."""
+    config = TreeConfig(one_way_share=0.3, error_share=0.3, doubt=0.0, penalty=0.1)
+    measured = set()
+
+    def mechanism(records, spend, random):
+        found = measure_tree(line_source(records), config, **arguments(16.0, spend, random))
+        measured.add(tuple(m.clique for m in found[2:]))
+        return values(found)
+
+    mu, real = price_holds(mechanism, LINE_PAIRS[:1], floor=2e-4, adaptive=True)
+    assert measured == {(("a", "b"),), (("a",), ("b",))}
+    assert 15.99 < mu**2 <= 16.0
+    assert real > 0.5

@@ -1,0 +1,28 @@
+"""Faults of the one-shot mechanisms: a vector of errors charged as one, a share spent twice."""
+
+from tests.mutants.base import Mutant
+
+ERRORS, TREE = (f"dpsynth/mechanisms/{name}.py" for name in ("errors", "tree"))
+
+_ORACLE = "tests/oracles/test_mechanisms.py::"
+_SPENT = "tests/dpsynth/mechanisms/test_mechanisms.py::test_spends_at_most_and_nearly_the_whole_amount"
+_ERRORS = _ORACLE + "test_errors_of_many_marginals"
+
+MUTANTS = (
+    Mutant(
+        "errors: a vector charged as one error", ERRORS, "source.max_rows * math.sqrt(len(expected))",
+        "source.max_rows * 1.0",
+        (_ERRORS,), "one record moves every error",
+    ),
+    Mutant(
+        "errors: rows of a person ignored", ERRORS, "source.max_rows * math.sqrt(len(expected))",
+        "math.sqrt(len(expected))",
+        ("tests/dpsynth/mechanisms/test_tree.py::test_errors_pay_for_the_rows_of_a_person",),
+        "a person with k rows moves each error by k",
+    ),
+    Mutant(
+        "tree: the rest is the whole", TREE, "1.0 - config.one_way_share - config.error_share)\n    )",
+        "1.0)\n    )",
+        (_SPENT,), "more than the amount is asked for",
+    ),
+)
