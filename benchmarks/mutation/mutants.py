@@ -10,6 +10,7 @@ from pathlib import Path
 from benchmarks.mutation.operators import Change, changes, truth
 
 ROOMS = ("accountant", "dpsynth/noise", "dpsynth/gate")
+"""Folders of the mutated files."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,5 +1,6 @@
 """Policies: shipped profiles, exact hashes, refusals."""
 
+import dataclasses
 from fractions import Fraction
 
 import pytest
@@ -57,3 +58,83 @@ def test_fractional_integers_and_unknown_keys_are_refused():
     for bad in (body | {"grid": "1.5"}, body | {"extra": 1}, {k: v for k, v in body.items() if k != "grid"}):
         with pytest.raises(GateRefused):
             policy_from_json(bad)
+
+
+def battery(**changes):
+    """The battery with its first attack changed."""
+    first, *rest = policy().attacks
+    return {"attacks": (dataclasses.replace(first, **changes), *rest)}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"holdout_share": Fraction(1, 2)},
+        {"holdout_share": Fraction(1, 1000)},
+        {"gate_mu": Fraction(1, 1000)},
+        {"grid": 1},
+        {"smallest_side": 1},
+        {"noise_alpha": Fraction(1, 1000)},
+        {"tolerable_leak": Fraction(999, 1000)},
+        {"detection": Fraction(999, 1000)},
+        battery(weight=Fraction(1)),
+        battery(weight=Fraction(1, 1000)),
+        battery(distances=(0,)),
+        battery(alpha=Fraction(1, 1000)),
+        {"attacks": policy().attacks[:1]},
+        {"attacks": policy().attacks[3:]},
+    ],
+)
+def test_the_last_allowed_values_are_allowed(change):
+    assert policy_from_json(policy(**change).to_json()) == policy(**change)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"retries": -1},
+        {"holdout_share": Fraction(0)},
+        {"holdout_share": Fraction(501, 1000)},
+        {"gate_mu": Fraction(-1)},
+        {"grid": 0},
+        {"smallest_side": 0},
+        {"noise_alpha": Fraction(0)},
+        {"tolerable_leak": Fraction(0)},
+        {"tolerable_leak": Fraction(1)},
+        {"detection": Fraction(0)},
+        {"detection": Fraction(1)},
+        battery(weight=Fraction(0)),
+        battery(weight=Fraction(1001, 1000)),
+        battery(distances=(0, -1)),
+        battery(alpha=Fraction(0)),
+        battery(alpha=Fraction(1)),
+        battery(distances=(1,)) | {"attacks": battery(distances=(1,))["attacks"][:1]},
+    ],
+)
+def test_the_first_values_out_of_range_are_refused(change):
+    with pytest.raises(GateRefused, match="can't be used"):
+        policy(**change)
+
+
+def test_an_attack_looks_at_its_own_distances_below_the_width():
+    near, _, isolated, advantage = policy(**battery(distances=(0, 2, 5))).attacks
+    assert near.distances_on(6) == (0, 2, 5)
+    assert near.distances_on(5) == (0, 2)
+    assert isolated.distances_on(3) == (2,)
+    assert advantage.distances_on(3) == (0, 1, 2)
+
+
+def test_another_version_or_statistic_is_refused():
+    body = load_policy().to_json()
+    for bad in (body | {"version": 2}, body | {"version": 0}, body | {"statistics": "closeness-0"}):
+        with pytest.raises(GateRefused, match="isn't one of this version"):
+            policy_from_json(bad)
+    assert policy_from_json({k: v for k, v in body.items() if k != "statistics"}) == load_policy()
+
+
+def test_unknown_and_missing_keys_of_an_attack_are_refused():
+    body = load_policy().to_json()
+    first = body["attacks"][0]
+    for bad in (first | {"extra": 1}, {k: v for k, v in first.items() if k != "alpha"}):
+        with pytest.raises(GateRefused):
+            policy_from_json(body | {"attacks": [bad]})

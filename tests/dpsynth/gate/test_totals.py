@@ -88,3 +88,14 @@ def test_an_undecidable_gate_spends_only_the_totals():
     assert (result.verdict, result.training_amount, result.holdout_amount) == (Verdict.UNDECIDABLE, 0, 0)
     assert result.noisy_steps is None
     assert len(spend.steps) == 2
+
+
+def test_what_undecidable_publishes():
+    found = policy()
+    of_plan = plan(found, 1)
+    totals = Totals(training=5, holdout=3, training_sigma=2.0, holdout_sigma=2.0)
+    result = undecidable(totals=totals, plan=of_plan, policy=found)
+    assert (result.margin_steps, result.noisy_steps) == (0, None)
+    assert (result.training_people, result.holdout_people) == (5, 3)
+    assert result.smallest_leak == decidable(found, totals, plan=of_plan).smallest_leak
+    assert (result.policy, result.policy_sha256) == (found.name, found.sha256)

@@ -1,5 +1,6 @@
 """Coins: fresh per row, keyed per person, and the bound on rows."""
 
+import hmac
 from fractions import Fraction
 
 import numpy as np
@@ -12,6 +13,7 @@ from dpsynth.noise.coins import keep_at_most, keyed_coins, row_coins
 from dpsynth.noise.random import SeededRandom
 
 KEY = bytes(range(32))
+PINNED_ROWS = "011010010110011001011010"
 FIFTH = Fraction(1, 5)
 IDS = st.lists(st.binary(max_size=6), unique=True, min_size=1, max_size=8)
 
@@ -121,3 +123,39 @@ def test_parameters_out_of_range_are_refused(call):
     with pytest.raises(ParameterError) as refusal:
         call()
     assert "short" not in str(refusal.value).split("key of")[0]
+
+
+def test_one_row_of_a_person_can_be_kept():
+    units = np.array([0, 0, 1, 0], dtype=np.int64)
+    keep = keep_at_most(units, [b"a", b"b"], max_rows=1, key=KEY)
+    assert keep[2]
+    assert keep[units == 0].sum() == 1
+
+
+def test_kept_rows_are_pinned():
+    """Like the coins: which rows of a person stay can't change within a version of the format."""
+    units = np.repeat(np.arange(6), 4)
+    keep = keep_at_most(units, [str(i).encode() for i in range(6)], max_rows=2, key=KEY)
+    assert "".join("01"[int(k)] for k in keep) == PINNED_ROWS
+    expected = []
+    for unit in range(6):
+        values = [
+            hmac.digest(KEY, b"dpsynth coin v1:rows\0" + rank.to_bytes(8, "big") + str(unit).encode(), "sha256")
+            for rank in range(4)
+        ]
+        expected += [value in sorted(values)[:2] for value in values]
+    assert keep.tolist() == expected
+
+
+def test_a_coin_is_a_comparison_of_its_prf_value():
+    ids = [str(i).encode() for i in range(200)]
+    for share in (FIFTH, Fraction(1, 3), Fraction(1, 2**20)):
+        values = [int.from_bytes(hmac.digest(KEY, b"dpsynth coin v1:holdout\0" + i, "sha256"), "big") for i in ids]
+        expected = [Fraction(value, 2**256) < share for value in values]
+        assert keyed_coins(ids, key=KEY, share=share).tolist() == expected
+
+
+def test_a_key_of_32_bytes_is_enough_and_31_are_not():
+    assert keyed_coins([b"a"], key=bytes(32), share=Fraction(1)).all()
+    with pytest.raises(ParameterError, match="a key of 31 bytes"):
+        keyed_coins([b"a"], key=bytes(31), share=Fraction(1))

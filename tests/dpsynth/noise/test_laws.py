@@ -1,5 +1,6 @@
 """Exponentials, the discrete Gaussian and Laplace tables and selection weights, against mpmath at 500 bits."""
 
+import math
 from fractions import Fraction
 
 import mpmath
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpsynth.errors import ParameterError
+from dpsynth.noise import gaussian, laplace
 from dpsynth.noise.fixed_point import WEIGHT_BITS, exp_neg, powers_of_exp
 from dpsynth.noise.gaussian import discrete_gaussian_table, gaussian_cut
 from dpsynth.noise.laplace import discrete_laplace_table, laplace_cut
@@ -106,3 +108,55 @@ def test_scores_are_never_floats():
         selection_table([1.0, 2.0], sensitivity=1, eta=1.0)
     with pytest.raises(TypeError):
         selection_table([1, 2], sensitivity=1.5, eta=1.0)
+
+
+@pytest.mark.parametrize("sigma", [0.01, 0.3, 2.0, 7.7, 1e5])
+def test_the_cuts_are_as_stated(sigma):
+    assert gaussian_cut(sigma) == math.ceil(13.5 * sigma) + 1
+    assert laplace_cut(sigma) == math.ceil(91 * sigma) + 1
+
+
+@pytest.mark.parametrize(
+    ("module", "limit", "table", "least", "most"),
+    [
+        (gaussian, "LARGEST_SIGMA", discrete_gaussian_table, 0.01, 100_000),
+        (laplace, "LARGEST_SCALE", discrete_laplace_table, 0.01, 10_000),
+    ],
+)
+def test_the_ends_of_the_range_are_in_it(monkeypatch, module, limit, table, least, most):
+    """The largest table takes long to make, so the check at that end is made with a smaller limit."""
+    with pytest.raises(ParameterError, match=f"from {least} to {most} counts"):
+        table(math.nextafter(most, math.inf))
+    with pytest.raises(ParameterError):
+        table(math.nextafter(least, 0.0))
+    assert len(table(least)) > 1
+    monkeypatch.setattr(module, limit, 3.8125)
+    assert len(table(3.8125)) > 50
+    with pytest.raises(ParameterError):
+        table(math.nextafter(3.8125, 4.0))
+
+
+@given(st.fractions(min_value=0, max_value=420), st.sampled_from([64, 256, WEIGHT_BITS]))
+@settings(max_examples=60, deadline=None)
+def test_exp_neg_of_nothing_is_one_and_of_much_is_zero(exponent, bits):
+    assert exp_neg(Fraction(0), bits) == 1 << bits
+    assert exp_neg(exponent + bits, bits) == 0
+    assert 0 <= exp_neg(exponent, bits) <= 1 << bits
+
+
+@pytest.mark.parametrize("rate", [Fraction(1, 3), Fraction(2), Fraction(7, 2), Fraction(WEIGHT_BITS)])
+def test_powers_at_their_first_and_last_places(rate):
+    """Every binary digit of k alone, and the places around the one from which on all are zero."""
+    power, limit = powers_of_exp(rate), int(WEIGHT_BITS / rate) + 1
+    for k in [0, *(1 << j for j in range(12)), limit - 1, limit, limit + 1]:
+        wanted = mpmath.exp(-exact(rate) * k) * 2**WEIGHT_BITS
+        assert abs(power(k) - wanted) <= 2 * k.bit_length() + 1
+        assert k < limit or power(k) == 0
+    assert power(0) == 1 << WEIGHT_BITS
+
+
+def test_equal_scores_are_equally_likely_and_the_best_most():
+    table = selection_table([7, 7, 7, 7], sensitivity=3, eta=0.25)
+    assert table.numerators == [2**254] * 4
+    low, high = selection_table([0, 6], sensitivity=3, eta=1.0).numerators
+    assert high / low == pytest.approx(math.e, rel=1e-12)

@@ -9,6 +9,8 @@ from accountant.events import BoundedRange, DiscreteGaussian, DiscreteLaplace
 from accountant.spend import BOTH_SIDES, Side, Step
 from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
+from dpsynth.noise.gaussian import gaussian_cut
+from dpsynth.noise.laplace import laplace_cut
 from dpsynth.noise.measure import measure_count, measure_gaussian, measure_laplace, measure_marginals
 from dpsynth.noise.random import SeededRandom
 from dpsynth.noise.selection import select_exponential
@@ -170,3 +172,25 @@ def test_the_noise_is_added_to_the_exact_values():
     assert measure_laplace(EXACT, scale=0.01, sensitivity=1, spend=Line(), random=Line(), label="x").tolist() == (
         EXACT.tolist()
     )
+
+
+class Lowest(Line):
+    """Draws the first index of every table: the lowest noise there is."""
+
+    def draw(self, table, size):
+        return np.zeros(size, dtype=np.int64)
+
+
+def test_the_sign_and_the_middle_of_the_noise_are_those_of_the_table():
+    line = Lowest()
+    arguments = {"sensitivity": 1, "spend": line, "random": line, "label": "x"}
+    assert (EXACT - measure_gaussian(EXACT, sigma=2.0, **arguments)).tolist() == [[gaussian_cut(2.0)] * 3] * 2
+    assert (EXACT - measure_laplace(EXACT, scale=2.0, **arguments)).tolist() == [[laplace_cut(2.0)] * 3] * 2
+    assert 41 - count(line) == gaussian_cut(2.0)
+
+
+def test_a_measurement_of_one_cell_is_allowed():
+    one, line = EXACT[:1, :1], Line()
+    arguments = {"sensitivity": 1, "spend": line, "random": line, "label": "x"}
+    assert measure_gaussian(one, sigma=0.01, **arguments).tolist() == [[0]]
+    assert measure_laplace(one, scale=0.01, **arguments).tolist() == [[0]]

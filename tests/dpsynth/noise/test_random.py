@@ -113,3 +113,31 @@ def test_a_source_is_never_duplicated(source, duplicate):
 
 def test_a_source_shows_nothing():
     assert "key" not in repr(SystemRandom())
+
+
+def test_the_system_source_takes_a_new_key_each_gibibyte():
+    """And not before: a word is eight bytes."""
+    source = SystemRandom()
+    assert source._stream._rekey_words == 2**30 // 8
+    assert SeededRandom(1)._stream._rekey_words is None
+
+
+def test_a_key_is_256_bits_of_the_system_and_never_the_same(monkeypatch):
+    asked = []
+    urandom = module.os.urandom
+    monkeypatch.setattr(module.os, "urandom", lambda size: asked.append(urandom(size)) or asked[-1])
+    for _ in range(3):
+        SystemRandom().draw(BYTES, 1)
+    assert [len(key) for key in asked] == [32, 32, 32]
+    assert len(set(asked)) == 3
+
+
+def test_the_stream_is_rekeyed_after_the_amount_not_at_it(monkeypatch):
+    keys = iter(range(100))
+    words = module._Words(lambda: bytes([next(keys)]) * 32, 100)
+    monkeypatch.setattr(module, "_BLOCK_WORDS", 50)
+    for _ in range(3):
+        words.take(50)
+    assert next(keys) == 1
+    words.take(1)
+    assert next(keys) == 3

@@ -1,5 +1,6 @@
 """Cumulative tables: exact probabilities, the guided and the short lookup, and ties."""
 
+import math
 from bisect import bisect_right
 from fractions import Fraction
 
@@ -8,9 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accountant.rules.slack import sampler_slack
 from dpsynth.errors import ParameterError
 from dpsynth.noise.gaussian import discrete_gaussian_table
-from dpsynth.noise.tables import PRECISION, CumulativeTable, symmetric_table
+from dpsynth.noise.tables import PRECISION, SLACK_PER_DRAW, CumulativeTable, symmetric_table
 
 FULL = 1 << PRECISION
 WEIGHTS = st.lists(st.integers(0, 1 << 80), min_size=1, max_size=12).filter(any)
@@ -120,3 +122,26 @@ def test_a_symmetric_table_is_symmetric_bit_for_bit(half, centre):
     numerators = symmetric_table(half, centre).numerators
     assert numerators == numerators[::-1]
     assert sum(numerators) == FULL
+
+
+def test_the_slack_of_a_draw_is_what_the_accountant_charges():
+    """A draw within t of its law turns (epsilon, delta) into (epsilon, delta + t (1 + e^epsilon)), epsilon up to 20."""
+    charged = sampler_slack(1) / SLACK_PER_DRAW
+    assert Fraction(1, 2**127) == SLACK_PER_DRAW
+    assert charged.denominator == 1
+    assert charged - 1 < 1 + Fraction(math.exp(20.0)) <= charged
+
+
+def test_a_table_is_as_long_as_its_weights_and_ends_with_zeros():
+    table = CumulativeTable.from_weights([3, 0, 1, 0, 0])
+    assert table.numerators == [3 * FULL // 4, 0, FULL // 4, 0, 0]
+    assert table.probabilities.tolist() == [0.75, 0.0, 0.25, 0.0, 0.0]
+    assert table.lookup(StubbedWords([FULL - 1]), 1).tolist() == [2]
+
+
+@pytest.mark.parametrize("size", [GUIDED - 1, GUIDED, GUIDED + 1])
+def test_the_guide_changes_nothing(size):
+    table = discrete_gaussian_table(7.0)
+    uniforms = [(i * 0x9E3779B97F4A7C15 % 2**64) << 192 for i in range(1, size + 1)]
+    found = table.lookup(StubbedWords(uniforms), size)
+    assert found.tolist() == [bisect_right(table.thresholds, u) for u in uniforms]
