@@ -50,4 +50,9 @@ def dumps(value: Any) -> bytes:
 
 def sha256_hex(value: Any) -> str:
     """SHA-256 of the canonical JSON of ``value``, as 64 lower-case hexadecimal digits."""
-    return hashlib.sha256(dumps(value)).hexdigest()
+    return sha256_of(dumps(value))
+
+
+def sha256_of(content: bytes) -> str:
+    """SHA-256 of bytes that are canonical JSON already, as 64 lower-case hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()

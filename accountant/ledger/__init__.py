@@ -1,4 +1,4 @@
-"""The ledger: a persistent, hash-chained, crash-safe record of everything spent on one data set.
+"""The ledger: a persistent, hash-chained, crash-safe record of everything spent on data sets and the scopes above.
 
 ``accountant.ledger.verify.verify`` verifies one whole; loading this package alone imports nothing heavy.
 """
@@ -10,11 +10,14 @@ if TYPE_CHECKING:
     from accountant.ledger.book import Ledger
     from accountant.ledger.replay import State, VerifiedRelease
     from accountant.ledger.reservation import Reservation, StoredRelease
+    from accountant.ledger.scope import Level, Scope
     from accountant.ledger.verify import VerifiedLedger, verify_entries
 
 __all__ = [
     "Ledger",
+    "Level",
     "Reservation",
+    "Scope",
     "State",
     "StoredRelease",
     "VerifiedLedger",
@@ -24,7 +27,9 @@ __all__ = [
 
 _HOMES = {
     "Ledger": "book",
+    "Level": "scope",
     "Reservation": "reservation",
+    "Scope": "scope",
     "State": "replay",
     "StoredRelease": "reservation",
     "VerifiedLedger": "verify",

@@ -1,29 +1,22 @@
-"""The ledger: one scope of privacy spending, kept in a folder, shared by processes, safe against crashes."""
+"""The ledger: scopes of privacy spending, kept in a folder, shared by processes, safe against crashes."""
 
-import json
-import os
-import shutil
-from collections.abc import Callable, Mapping
-from contextlib import suppress
-from functools import cached_property
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from accountant.adjacency import PrivacyUnit
 from accountant.budget import Budget
-from accountant.canonical import dumps, sha256_hex
-from accountant.errors import LedgerError, ParameterError
-from accountant.faults import reach
-from accountant.ledger.entries import GENESIS, HASH, VERSION, today, unit_to_json
-from accountant.ledger.files import flush_folder
-from accountant.ledger.keys import create_keys, load_signing_key, load_split_key
-from accountant.ledger.replay import VerifiedRelease, tampered
-from accountant.ledger.scope import Scope
-from accountant.ledger.sqlite import SqliteStore
-from accountant.ledger.store import Rows
-from accountant.ledger.witness import Witness, WitnessFile
+from accountant.errors import LedgerError
+from accountant.ledger.journal import Journal
+from accountant.ledger.keys import load_split_key, public_name, scope_key
+from accountant.ledger.layout import KEYS, RELEASES
+from accountant.ledger.leases import LEASE_SECONDS
+from accountant.ledger.replay import VerifiedRelease
+from accountant.ledger.scope import Level, Scope
+from accountant.ledger.store import Lease
 from accountant.price import Price
+from accountant.sides import Split
 from accountant.spend import Side
 
 if TYPE_CHECKING:
@@ -31,58 +24,51 @@ if TYPE_CHECKING:
 
     from accountant.ledger.reservation import Reservation, StoredRelease
 
-DATABASE, WITNESS, KEYS, RELEASES = "ledger.sqlite", "witness.json", "keys", "releases"
 BUSY_SECONDS = 30.0
 """How long to wait for another process's transaction."""
 
 
 class Ledger:
-    """One scope: a declared data set, a privacy unit, a budget, and everything spent on it.
+    """A privacy unit, a tree of scopes with their budgets, and everything spent in them.
 
-    The folder holds ``ledger.sqlite``, ``witness.json``, ``keys/`` and ``releases/<release_id>/``. Make one with
-    :meth:`create` or :meth:`open`; both verify, and every use after that reads and verifies what others added.
+    The root is a data set, or an organisation, team or project with narrower scopes in it; a charge must fit its data
+    set and every scope above it. The folder holds ``witness.json``, ``keys/``, ``releases/<release_id>/`` and
+    ``ledger.sqlite``. Make one with :meth:`create` or :meth:`open`; both verify, and every use after that reads and
+    verifies what others added.
     """
 
     def __init__(self, path: Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
         self.path = path
-        self._store = SqliteStore(path / DATABASE, busy_seconds=busy_seconds)
-        self._witness = WitnessFile(path / WITNESS)
-        self._scope = Scope()
+        self.journal = Journal(path, busy_seconds=busy_seconds)
 
     @classmethod
-    def create(cls, path: Path | str, *, dataset: str, budget: Budget, unit: PrivacyUnit) -> "Ledger":
+    def create(
+        cls,
+        path: Path | str,
+        *,
+        dataset: str,
+        budget: Budget,
+        unit: PrivacyUnit,
+        level: Level = Level.DATASET,
+        expires: str | None = None,
+    ) -> "Ledger":
         """Make a new ledger in the folder ``path``, which must not exist yet.
 
         Args:
           path: The new folder; it appears whole or not at all.
-          dataset: Declared id of the data; never derived from its content.
+          dataset: Declared id of the data, never derived from its content; the root's name where ``level`` is wider.
           budget: The most that may ever be spent on it.
-          unit: Who is protected.
+          unit: Who is protected, here and in every scope below.
+          level: What the root is.
+          expires: Last day (UTC, as 2026-12-31) on which a release may be reserved; None for no end.
 
         Raises:
           LedgerError: The folder exists, or can't be made.
         """
+        from accountant.ledger.making import make_ledger
+
         path = Path(path)
-        _require_id(dataset)
-        if path.exists():
-            raise LedgerError(
-                f"A ledger can't be created at {path}.",
-                "Something is there already, and a ledger never replaces anything.",
-                "Choose another folder, or open the ledger that is there.",
-            )
-        staged = path.with_name(f".{path.name}.{os.urandom(4).hex()}.new")
-        try:
-            _build(staged, dataset=dataset, budget=budget, unit=unit)
-            staged.rename(path)
-            flush_folder(path.parent)
-        except OSError as error:
-            raise LedgerError(
-                f"A ledger can't be created at {path}: {error.strerror}.",
-                "Its folder couldn't be written.",
-                "Check permissions and free space, or choose another folder.",
-            ) from error
-        finally:
-            shutil.rmtree(staged, ignore_errors=True)
+        make_ledger(path, name=dataset, budget=budget, unit=unit, level=level, expires=expires)
         return cls.open(path)
 
     @classmethod
@@ -95,9 +81,7 @@ class Ledger:
         """
         ledger = cls(Path(path), busy_seconds=busy_seconds)
         try:
-            if ledger.refresh() < ledger._scope.seq:
-                with suppress(LedgerError):  # read-only or busy: the next charge brings it up to date
-                    ledger._bear_witness()
+            ledger.journal.repair()
         except BaseException:
             ledger.close()
             raise
@@ -105,7 +89,7 @@ class Ledger:
 
     def close(self) -> None:
         """Let go of the database; a later use opens it again."""
-        self._store.close()
+        self.journal.close()
 
     def __enter__(self) -> "Ledger":
         return self
@@ -117,55 +101,139 @@ class Ledger:
 
     @property
     def dataset(self) -> str:
-        """Declared id of the data."""
-        return str(self._scope.declared["dataset"])
+        """Name of the root: the declared id of the data, where the ledger is of one data set."""
+        return self.journal.fold.root.name
 
     @property
     def unit(self) -> PrivacyUnit:
         """Who is protected."""
-        return self._scope.unit
+        return self.journal.fold.root.unit
 
     @property
     def budget(self) -> Budget:
-        """The most that may ever be spent."""
-        return self._scope.budget
+        """The most that may ever be spent in the root, now."""
+        return self.scope().budget
 
     @property
     def seq(self) -> int:
         """Sequence number of the last entry, now."""
-        self.refresh()
-        return self._scope.seq
+        self.journal.refresh()
+        return self.journal.fold.seq
 
     @property
     def head(self) -> str:
         """Hash of the last entry, now."""
-        self.refresh()
-        return self._scope.head
+        self.journal.refresh()
+        return self.journal.fold.head
 
-    def spent(self) -> Price:
-        """What finished releases cost, now."""
-        self.refresh()
-        return self._scope.spent()
+    def scopes(self) -> tuple[Scope, ...]:
+        """Every scope with its budget and totals, now; the root first, each before those within it."""
+        self.journal.refresh()
+        return tuple(self.journal.fold.scopes.values())
 
-    def reserved(self) -> Price:
+    def scope(self, name: str | None = None) -> Scope:
+        """One scope with its budget and totals, now; the root unless named.
+
+        Raises:
+          LedgerError: There is no scope of that name.
+        """
+        self.journal.refresh()
+        fold = self.journal.fold
+        found = fold.root if name is None else fold.scopes.get(name)
+        if found is None:
+            raise LedgerError(
+                f"The ledger {self.path} has no scope {name!r}.",
+                f"It has {', '.join(repr(each) for each in list(fold.scopes)[:20])}.",
+                "Name one of them, or add this one.",
+            )
+        return found
+
+    def line(self, name: str) -> tuple[Scope, ...]:
+        """A scope and everything above it, from the inside out: what a charge must fit."""
+        self.scope(name)
+        return tuple(self.journal.fold.line(name))
+
+    def add_scope(
+        self,
+        name: str,
+        *,
+        parent: str,
+        level: Level,
+        budget: Budget,
+        expires: str | None = None,
+        unit: PrivacyUnit | None = None,
+    ) -> Scope:
+        """Add a scope within another, for good.
+
+        Args:
+          name: Unique in this ledger; of a data set its declared id.
+          parent: The scope it lies in, of a wider level.
+          level: What it is.
+          budget: The most that may ever be spent in it, in the coordinate of its parent.
+          expires: Last day (UTC, as 2026-12-31) on which a release may be reserved in it; None for no end.
+          unit: Who is protected; the parent's, which is the only lawful one, unless given to be checked.
+
+        Raises:
+          LedgerError: The name is taken, or it can't lie there; the message says how to convert.
+          ParameterError: A name or a day has a form that isn't allowed.
+        """
+        from accountant.ledger.making import add_scope
+
+        return add_scope(self, name, parent=parent, level=level, budget=budget, expires=expires, unit=unit)
+
+    def renew(self, name: str, *, budget: Budget, expires: str | None, reason: str) -> Scope:
+        """Give a scope another budget for life, or other days, by a recorded act; nothing that was spent is forgotten.
+
+        Args:
+          name: The scope.
+          budget: The most that may be spent in it for life, what was spent included.
+          expires: Its last day; None for no end.
+          reason: Why, in public words.
+
+        Raises:
+          LedgerError: Another coordinate, or less than what is spent and reserved.
+          ParameterError: The reason or the day has a form that isn't allowed.
+        """
+        from accountant.ledger.making import renew
+
+        return renew(self, name, budget=budget, expires=expires, reason=reason)
+
+    def spent(self, scope: str | None = None) -> Price:
+        """What finished releases cost in a scope (the root unless named), now."""
+        return self.scope(scope).spent
+
+    def reserved(self, scope: str | None = None) -> Price:
         """What unfinished releases hold, now; in full, whatever they charged so far."""
-        self.refresh()
-        return self._scope.reserved()
+        return self.scope(scope).reserved
 
-    def remaining(self) -> Price:
-        """What is neither spent nor reserved, now."""
-        self.refresh()
-        return self._scope.remaining()
+    def remaining(self, scope: str | None = None) -> Price:
+        """What is neither spent nor reserved, now. A charge must also fit every scope above."""
+        return self.scope(scope).remaining
 
     def releases(self) -> tuple[VerifiedRelease, ...]:
         """Every release, finished or not, in the order of their reservations."""
-        self.refresh()
-        return tuple(self._scope.releases.values())
+        self.journal.refresh()
+        return tuple(self.journal.fold.releases.values())
 
     def release(self, release_id: str) -> VerifiedRelease:
-        """One release, as it stands now."""
-        self.refresh()
-        return self._known(release_id)
+        """One release, as it stands now.
+
+        Raises:
+          LedgerError: There is none of that id.
+        """
+        self.journal.refresh()
+        release = self.journal.fold.releases.get(release_id)
+        if release is None:
+            raise LedgerError(
+                f"The ledger {self.path} has no release {release_id!r}.",
+                "Releases are known by the id that their reservation was given.",
+                "List them with `dpsynth ledger show`.",
+            )
+        return release
+
+    def lease(self, release_id: str) -> Lease | None:
+        """Who holds a release (host and process), and until when (seconds since 1970); never public."""
+        return self.journal.lease(release_id)
 
     def folder(self, release_id: str) -> Path:
         """Where the public artefacts of a release are stored."""
@@ -177,8 +245,7 @@ class Ledger:
 
     def all_entries(self) -> list[dict[str, Any]]:
         """Every entry, each with its ``hash``."""
-        with self._store.reading() as rows:
-            return [json.loads(body) | {HASH: digest} for _, body, digest in rows.after(0)]
+        return self.journal.entries()
 
     def reserve(
         self,
@@ -188,15 +255,20 @@ class Ledger:
         idempotency_key: str | None,
         plan: Mapping[str, Any],
         caps: Mapping[Side, Price],
+        split: Split | None = None,
+        lease_seconds: float = LEASE_SECONDS,
     ) -> "Reservation | StoredRelease":
         """Reserve the price of a release, durably, before its data is opened.
 
         Args:
-          dataset: Must be the ledger's.
+          dataset: A data set of this ledger; every scope above it must afford the release, too.
           unit: Must be the ledger's.
           idempotency_key: The same key and plan returns the stored release; None for a release of its own.
           plan: Public facts, as values of canonical JSON.
-          caps: What each side may pay; the scope reserves the larger, per component.
+          caps: What each side may pay; the scopes reserve the larger, per component.
+          split: How people come to their sides, if that is by their id under this ledger's key: the data set then keeps
+            the totals of the sides apart over all releases of the same split.
+          lease_seconds: For how long after its last act nobody else may take the release over.
 
         Returns:
           A reservation, or the release that this key made before.
@@ -206,13 +278,22 @@ class Ledger:
           Checked by: tests/accountant/test_ledger.py::test_a_second_release_beyond_the_budget_is_refused
 
         Raises:
-          BudgetExceeded: It doesn't fit; nothing was recorded.
+          BudgetExceeded: A scope can't afford it, or its days are over; nothing was recorded.
           IdempotencyConflict: The key was used with another plan, or its run didn't finish.
           LedgerError: Another data set or unit, or the ledger can't be written.
         """
         from accountant.ledger.reservation import reserve
 
-        return reserve(self, dataset=dataset, unit=unit, idempotency_key=idempotency_key, plan=plan, caps=caps)
+        return reserve(
+            self,
+            dataset=dataset,
+            unit=unit,
+            idempotency_key=idempotency_key,
+            plan=plan,
+            caps=caps,
+            split=split,
+            lease_seconds=lease_seconds,
+        )
 
     def release_stale(self, release_id: str) -> Price:
         """Return, explicitly, a reservation whose process died before it touched the data.
@@ -221,136 +302,66 @@ class Ledger:
           What was given back.
 
         Raises:
-          LedgerError: The release touched the data or has ended: what it holds stays charged.
+          LedgerError: The release touched the data or has ended: what it holds stays charged; or its lease runs and
+            its process may be alive.
         """
-        from accountant.ledger.reservation import return_untouched
+        from accountant.ledger.custody import return_untouched
 
         return return_untouched(self, release_id)
 
+    def take_over(self, release_id: str, *, lease_seconds: float = LEASE_SECONDS) -> "Reservation":
+        """Go on with a release whose process is gone, under the next fencing token.
+
+        Everything charged stays charged. From here on the old process is refused before it can charge, so before it
+        can draw.
+
+        Raises:
+          LedgerError: The release has ended, or its lease runs and its process may be alive.
+        """
+        from accountant.ledger.custody import take_over
+
+        return take_over(self, release_id, lease_seconds=lease_seconds)
+
+    def reconcile(self, release_id: str) -> Price:
+        """End a run that died after it touched the data, with what its steps charged.
+
+        Each step was on disk before its noise was drawn, so what was never charged was never drawn: that rest of the
+        filter goes back to the scopes. From here on the old process is refused before it can charge.
+
+        Returns:
+          What was given back.
+
+        Raises:
+          LedgerError: The release didn't touch the data or has ended, or its lease runs and its process may be alive.
+        """
+        from accountant.ledger.custody import reconcile
+
+        return reconcile(self, release_id)
+
     def signing_key(self) -> "Ed25519PrivateKey":
-        """The Ed25519 key that signs certificates and the witness."""
-        return self._signing_key
-
-    @cached_property
-    def _signing_key(self) -> "Ed25519PrivateKey":
-        return load_signing_key(self.path / KEYS, public_key=self._public_key)
-
-    @property
-    def _public_key(self) -> str:
-        return str(self._scope.declared["public_key"])
+        """The Ed25519 key that signs certificates, checkpoints and the witness."""
+        return self.journal.signing_key
 
     def public_key_pem(self) -> bytes:
         """The public key that verifies this ledger's certificates, as PEM."""
         from cryptography.hazmat.primitives import serialization
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(self._public_key))
+        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(self.journal.public_key))
         return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
 
-    def split_key(self) -> bytes:
-        """The 32 secret bytes under which people of this scope fall into training or holdout."""
-        return load_split_key(self.path / KEYS)
+    def split_key(self, dataset: str | None = None) -> bytes:
+        """The 32 secret bytes under which people of a data set fall into training or holdout.
 
-    def refresh(self) -> int:
-        """Read and verify what was added since; returns the sequence number that the witness stood at before."""
-        with self._store.reading() as rows:
-            return self._catch_up(rows)
+        Each data set has its own: the root's is the ledger's, those below are derived from it and their names.
 
-    def _catch_up(self, rows: Rows) -> int:
-        # The witness is read before the rows: it is only ever written after them, so it can't be ahead of them.
-        slots = self._witness.read()
-        known, scope = self._scope.seq, self._scope
-        fresh = rows.after(max(0, known - 1))
-        if known and (not fresh or fresh[0][2] != scope.head):
-            raise tampered(f"entry {known}", "it was there before and is gone or another")
-        for row in fresh[1:] if known else fresh:
-            scope.read(row)
-        self._witness.check(slots, scope.hashes, public_key=self._public_key)
-        return max(witness.seq for witness in slots)
-
-    def _known(self, release_id: str) -> VerifiedRelease:
-        release = self._scope.releases.get(release_id)
-        if release is None:
-            raise LedgerError(
-                f"The ledger {self.path} has no release {release_id!r}.",
-                "Releases are known by the id that their reservation was given.",
-                "List them with `dpsynth ledger show`.",
-            )
-        return release
-
-    def append(self, kind: str, build: Callable[[Scope], Mapping[str, Any] | None]) -> VerifiedRelease | None:
-        """Add one entry durably: ``build`` gives its own fields from the current scope, or None to add nothing.
-
-        For the ledger's own modules. An exception of ``build`` leaves nothing behind.
+        Raises:
+          LedgerError: There is no such data set, or the key can't be read.
         """
-        reach(f"{kind}.before")
-        with self._store.writing() as rows:
-            self._catch_up(rows)
-            fields = build(self._scope)
-            if fields is None:
-                return None
-            entry, digest = self._sealed(kind, fields)
-            self._scope.check(entry, digest)
-            rows.append((entry["seq"], dumps(entry).decode(), digest))
-            reach("transaction.before")
-        reach("transaction.after")
-        self._bear_witness()
-        reach(f"{kind}.after")
-        return self._scope.releases[fields["release"]]
+        key = load_split_key(self.path / KEYS)
+        scope = self.scope(dataset)
+        return key if scope.parent is None else scope_key(key, scope.name)
 
-    def _sealed(self, kind: str, fields: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
-        scope = self._scope
-        release = scope.releases.get(fields["release"])
-        entry = {
-            "version": VERSION,
-            "seq": scope.seq + 1,
-            "kind": kind,
-            "date": today(),
-            "prev": scope.head,
-            "release_prev": release.head if release else GENESIS,
-            **fields,
-        }
-        return entry, sha256_hex(entry)
-
-    def _bear_witness(self) -> None:
-        """Bring the witness to the head, under the writer's lock so that it never goes back."""
-        key = self.signing_key()
-        with self._store.writing() as rows:
-            self._catch_up(rows)
-            self._witness.advance(self._scope.seq, self._scope.head, key)
-
-
-def _require_id(dataset: str) -> None:
-    if not (0 < len(dataset) <= 200 and dataset.isprintable()):
-        raise ParameterError(
-            "A data set's id must be 1 to 200 printable characters.",
-            "Data sets are known by a declared id, never by their content.",
-            "Give it a short name, such as 'census-2024'.",
-        )
-
-
-def _build(folder: Path, *, dataset: str, budget: Budget, unit: PrivacyUnit) -> None:
-    folder.mkdir(mode=0o700)
-    (folder / RELEASES).mkdir(mode=0o700)
-    public_key = create_keys(folder / KEYS)
-    entry = {
-        "version": VERSION,
-        "seq": 1,
-        "kind": "create",
-        "date": today(),
-        "prev": GENESIS,
-        "dataset": dataset,
-        "unit": unit_to_json(unit),
-        "budget": budget.to_json(),
-        "public_key": public_key,
-    }
-    digest = sha256_hex(entry)
-    store = SqliteStore.create(folder / DATABASE, busy_seconds=BUSY_SECONDS)
-    try:
-        with store.writing() as rows:
-            rows.append((1, dumps(entry).decode(), digest))
-    finally:
-        store.close()
-    key = load_signing_key(folder / KEYS, public_key=public_key)
-    WitnessFile(folder / WITNESS).create(Witness(seq=1, head=digest).signed(key))
-    flush_folder(folder)
+    def split_key_id(self, dataset: str | None = None) -> str:
+        """A public name of :meth:`split_key`, for a :class:`accountant.sides.Split`."""
+        return public_name(self.split_key(dataset))

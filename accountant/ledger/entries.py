@@ -7,16 +7,21 @@ entry), so that they verify alone. As entries become public, they hold no time f
 
 import datetime
 from collections.abc import Mapping
+from fractions import Fraction
 from typing import Any
 
 from accountant.adjacency import Adjacency, PrivacyUnit
 from accountant.compose import price
 from accountant.events import event_from_json
 from accountant.price import Coordinate, Price
+from accountant.sides import Split
 from accountant.spend import Side, Step
 
-VERSION = 1
-"""Of the entries' form and of the rules that priced them."""
+VERSION = 2
+"""Of the entries' form and of the rules that priced them; 1 knew no scopes, leases, splits or checkpoints."""
+
+VERSIONS = (1, 2)
+"""What this accountant reads; within a ledger the version never falls."""
 
 GENESIS = "0" * 64
 """The ``prev`` of the first entry, and the ``release_prev`` of a release's first."""
@@ -66,3 +71,21 @@ def step_from_json(body: Mapping[str, Any]) -> Step:
     """Inverse of :func:`step_to_json`, without the price."""
     sides = tuple(Side(side) for side in body["sides"])
     return Step(label=body["label"], event=event_from_json(body["event"]), sides=sides)
+
+
+def split_to_json(split: Split | None) -> dict[str, Any] | None:
+    """A split as JSON values; None where the sides aren't those of any other release."""
+    if split is None:
+        return None
+    share = split.holdout_share
+    return {"key": split.key_id, "share": [share.numerator, share.denominator], "column": split.id_column}
+
+
+def split_from_json(body: Mapping[str, Any] | None) -> Split | None:
+    """Inverse of :func:`split_to_json`."""
+    if body is None:
+        return None
+    split = Split(key_id=body["key"], holdout_share=Fraction(*body["share"]), id_column=body["column"])
+    if split_to_json(split) != body:
+        raise ValueError("a split isn't in its one form")
+    return split

@@ -1,5 +1,6 @@
 """The keys of a ledger: an Ed25519 pair that signs, and a secret that decides the training/holdout split."""
 
+import hmac
 import os
 from pathlib import Path
 
@@ -59,6 +60,16 @@ def load_split_key(folder: Path) -> bytes:
     if len(key) != SPLIT_KEY_BYTES:
         raise tampered(str(folder / "split.key"), "the split key is damaged")
     return key
+
+
+def scope_key(key: bytes, name: str) -> bytes:
+    """The split key of a data set below the root: its own, so that no two data sets share their coins."""
+    return hmac.digest(key, b"dpsynth ledger split key of the scope\n" + name.encode(), "sha256")
+
+
+def public_name(key: bytes) -> str:
+    """A name of a secret key that tells nothing about it."""
+    return hmac.digest(key, b"dpsynth ledger name of the split key", "sha256").hex()[:32]
 
 
 def _read(path: Path) -> bytes:

@@ -6,20 +6,25 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from accountant.adjacency import PrivacyUnit
 from accountant.canonical import sha256_hex
-from accountant.compose import larger_side
 from accountant.errors import IdempotencyConflict, LedgerError, ParameterError, Refusal
 from accountant.filters import admit
-from accountant.ledger.book import Ledger
-from accountant.ledger.entries import sides_to_json, step_to_json, unit_to_json
-from accountant.ledger.replay import State, VerifiedRelease
-from accountant.ledger.room import require_room
-from accountant.ledger.scope import Scope
+from accountant.ledger.entries import VERSION, sides_to_json, split_to_json, step_to_json, today, unit_to_json
+from accountant.ledger.fold import Fold
+from accountant.ledger.leases import new_lease, now
+from accountant.ledger.replay import OPEN_STATES, State, VerifiedRelease, owed, reserved_as
+from accountant.ledger.room import require_room, require_unexpired
+from accountant.ledger.scope import Level, Scope
+from accountant.ledger.store import Rows
 from accountant.price import Price
+from accountant.sides import Split
 from accountant.spend import Side, Step
+
+if TYPE_CHECKING:
+    from accountant.ledger.book import Ledger
 
 _CODE = re.compile(r"[a-z0-9][a-z0-9-]{0,63}")
 _FILE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
@@ -44,10 +49,15 @@ class StoredRelease:
 
 
 class Reservation:
-    """What one release may spend: a Spend on disk. Made by :meth:`Ledger.reserve`."""
+    """What one release may spend: a Spend on disk. Made by :meth:`Ledger.reserve` or :meth:`Ledger.take_over`.
 
-    def __init__(self, ledger: Ledger, release_id: str) -> None:
-        self._ledger, self._id = ledger, release_id
+    It holds a fencing token. Once the release was taken over or reconciled, everything it asks for is refused before
+    it is recorded, so nothing is drawn.
+    """
+
+    def __init__(self, ledger: "Ledger", release_id: str, *, token: int, lease_seconds: float) -> None:
+        self._ledger, self._id, self._token = ledger, release_id, token
+        self._lease_seconds, self._kept = lease_seconds, now()
 
     @property
     def release_id(self) -> str:
@@ -64,13 +74,28 @@ class Reservation:
         """The release as the ledger has it now."""
         return self._ledger.release(self._id)
 
+    @property
+    def token(self) -> int:
+        """Its fencing token."""
+        return self._token
+
     def entries(self) -> list[dict[str, Any]]:
         """This release's entries so far, each with its ``hash``; public."""
         return self._ledger.entries(self._id)
 
     def touch(self) -> None:
-        """Record that the data is about to be opened: from here on nothing is refunded."""
-        self._append("touch", (State.RESERVED,), lambda _: {})
+        """Record that the data is about to be opened: from here on nothing is refunded.
+
+        Raises:
+          BudgetExceeded: The budget of a scope has ended since the reservation.
+          LedgerError: The release isn't reserved, or was taken over.
+        """
+
+        def fields(fold: Fold, release: VerifiedRelease) -> dict[str, Any]:
+            require_unexpired(list(fold.line(release.dataset)), max(today(), fold.date), self._ledger.path)
+            return {}
+
+        self._append("touch", (State.RESERVED,), fields)
 
     def charge(self, steps: Sequence[Step]) -> None:
         """Record the steps on disk before their noise is drawn.
@@ -81,10 +106,10 @@ class Reservation:
 
         Raises:
           BudgetExceeded: A side's cap can't afford them; nothing was recorded.
-          LedgerError: The data isn't recorded as touched, the release has ended, or the disk refused.
+          LedgerError: The data isn't recorded as touched, the release has ended or was taken over, or the disk refused.
         """
         if steps:
-            self._append("charge", (State.TOUCHED,), lambda release: _charged(release, steps))
+            self._append("charge", (State.TOUCHED,), lambda _, release: _charged(release, steps))
 
     def commit(self, *, outcome: str, artefacts: Mapping[str, str]) -> None:
         """End the release; what it didn't spend returns to the scope.
@@ -98,8 +123,8 @@ class Reservation:
             _require(_FILE, name, "An artefact's name")
             _require(_DIGEST, digest, "An artefact's hash")
 
-        def fields(release: VerifiedRelease) -> dict[str, Any]:
-            settled = larger_side(release.totals).to_json()
+        def fields(_: Fold, release: VerifiedRelease) -> dict[str, Any]:
+            settled = owed(release.totals, release.unit, VERSION).to_json()
             return {"outcome": outcome, "artefacts": dict(artefacts), "charged": settled}
 
         self._append("commit", (State.TOUCHED,), fields)
@@ -111,18 +136,45 @@ class Reservation:
           reason_code: A short public code, such as ``interrupted``.
         """
         _require(_CODE, reason_code, "A reason code")
-        self._append("abort", (State.RESERVED, State.TOUCHED), lambda release: _aborted(release, reason_code))
+        self._append("abort", OPEN_STATES, lambda _, release: aborted(release, reason_code))
+
+    def keep(self) -> None:
+        """Renew the lease. Every act renews it too; a computation longer than the lease may do it in between.
+
+        Raises:
+          LedgerError: The release has ended or was taken over.
+        """
+
+        def build(fold: Fold, rows: Rows) -> None:
+            self._require(fold.releases[self._id], "renewal of its lease", OPEN_STATES)
+            rows.put_lease(self._id, new_lease(self._lease_seconds))
+
+        self._ledger.journal.append("lease", build)
+        self._kept = now()
+
+    def _require(self, release: VerifiedRelease, what: str, states: tuple[State, ...]) -> None:
+        if release.token != self._token:
+            raise LedgerError(
+                f"Release {self._id} can't take a {what} from this process: its fencing token is {self._token}, and "
+                f"the ledger's is {release.token}.",
+                "The release was taken over or reconciled by somebody else; nothing was recorded.",
+                "Stop this run, and draw nothing more in its name.",
+            )
+        if release.state not in states:
+            raise _wrong_state(release, what, states)
 
     def _append(
-        self, kind: str, states: tuple[State, ...], fields: Callable[[VerifiedRelease], dict[str, Any]]
+        self, kind: str, states: tuple[State, ...], fields: Callable[[Fold, VerifiedRelease], dict[str, Any]]
     ) -> None:
-        def build(scope: Scope) -> dict[str, Any]:
-            release = scope.releases[self._id]
-            if release.state not in states:
-                raise _wrong_state(release, kind, states)
-            return {"release": self._id, **fields(release)}
+        def build(fold: Fold, _: Rows) -> dict[str, Any]:
+            release = fold.releases[self._id]
+            self._require(release, kind, states)
+            return {"release": self._id, **fields(fold, release)}
 
-        self._ledger.append(kind, build)
+        due = now() > self._kept + self._lease_seconds / 4
+        self._ledger.journal.append(kind, build, lease=new_lease(self._lease_seconds) if due else None)
+        if due:
+            self._kept = now()
 
 
 def _charged(release: VerifiedRelease, steps: Sequence[Step]) -> dict[str, Any]:
@@ -136,7 +188,8 @@ def _charged(release: VerifiedRelease, steps: Sequence[Step]) -> dict[str, Any]:
     return {"steps": [step_to_json(s, release.coordinate) for s in steps], "totals": sides_to_json(after)}
 
 
-def _aborted(release: VerifiedRelease, reason_code: str) -> dict[str, Any]:
+def aborted(release: VerifiedRelease, reason_code: str) -> dict[str, Any]:
+    """An abort's own fields: it keeps everything after the touch, nothing before it."""
     kept = release.price if release.state is State.TOUCHED else Price()
     return {"reason": reason_code, "charged": kept.to_json()}
 
@@ -159,13 +212,15 @@ def _require(pattern: re.Pattern[str], value: str, what: str) -> None:
 
 
 def reserve(
-    ledger: Ledger,
+    ledger: "Ledger",
     *,
     dataset: str,
     unit: PrivacyUnit,
     idempotency_key: str | None,
     plan: Mapping[str, Any],
     caps: Mapping[Side, Price],
+    split: Split | None,
+    lease_seconds: float,
 ) -> Reservation | StoredRelease:
     """See :meth:`Ledger.reserve`.
 
@@ -178,14 +233,15 @@ def reserve(
     key_hash = None if idempotency_key is None else sha256_hex({"idempotency_key": idempotency_key})
     found: list[VerifiedRelease] = []
 
-    def build(scope: Scope) -> dict[str, Any] | None:
-        _require_scope(scope, dataset, unit)
-        found.extend(_earlier(scope, key_hash, plan_hash))
+    def build(fold: Fold, _: Rows) -> dict[str, Any] | None:
+        scope = _require_scope(fold, dataset, unit)
+        _require_split(split, scope, ledger)
+        found.extend(_earlier(fold, key_hash, plan_hash))
         if found:
             return None
-        price = larger_side(caps)
-        require_room(scope, price, ledger.path)
-        return {
+        line = list(fold.line(dataset))
+        require_unexpired(line, max(today(), fold.date), ledger.path)
+        fields = {
             "release": release_id,
             "dataset": dataset,
             "unit": unit_to_json(unit),
@@ -193,21 +249,24 @@ def reserve(
             "plan": plan,
             "plan_hash": plan_hash,
             "key_hash": key_hash,
+            "split": split_to_json(split),
             "caps": sides_to_json(caps),
-            "price": price.to_json(),
-            "before": (scope.spent() + scope.reserved()).to_json(),
+            "price": owed(caps, unit, VERSION).to_json(),
+            "before": scope.held.to_json(),
         }
+        require_room(line, reserved_as(fields), ledger.path)
+        return fields
 
     try:
-        ledger.append("reserve", build)
+        ledger.journal.append("reserve", build, lease=new_lease(lease_seconds))
     except Refusal:
         with suppress(Refusal):  # it may be on disk, and only the witness failed
-            return_untouched(ledger, release_id)
+            ledger.release_stale(release_id)
         raise
-    return _stored(ledger, found[0]) if found else Reservation(ledger, release_id)
+    return _stored(ledger, found[0]) if found else Reservation(ledger, release_id, token=1, lease_seconds=lease_seconds)
 
 
-def _stored(ledger: Ledger, release: VerifiedRelease) -> StoredRelease:
+def _stored(ledger: "Ledger", release: VerifiedRelease) -> StoredRelease:
     return StoredRelease(
         release_id=release.release_id,
         outcome=release.outcome or "",
@@ -216,10 +275,13 @@ def _stored(ledger: Ledger, release: VerifiedRelease) -> StoredRelease:
     )
 
 
-def _require_scope(scope: Scope, dataset: str, unit: PrivacyUnit) -> None:
-    if dataset != scope.declared["dataset"]:
+def _require_scope(fold: Fold, dataset: str, unit: PrivacyUnit) -> Scope:
+    scope = fold.scopes.get(dataset)
+    if scope is None or scope.level is not Level.DATASET:
+        known = [s.name for s in fold.scopes.values() if s.level is Level.DATASET]
+        of = f"of the data set {known[0]!r}" if len(known) == 1 else f"of {len(known)} data sets"
         raise LedgerError(
-            f"The ledger is of the data set {scope.declared['dataset']!r}, not {dataset!r}.",
+            f"The ledger is {of}, not {dataset!r}.",
             "Each scope counts what was learned from one declared data set.",
             "Name that data set's ledger, or create one for this data set.",
         )
@@ -229,13 +291,25 @@ def _require_scope(scope: Scope, dataset: str, unit: PrivacyUnit) -> None:
             "Prices of different units or adjacencies don't add up.",
             "Declare the ledger's unit in the schema, or create another ledger.",
         )
+    return scope
 
 
-def _earlier(scope: Scope, key_hash: str | None, plan_hash: str) -> list[VerifiedRelease]:
+def _require_split(split: Split | None, scope: Scope, ledger: "Ledger") -> None:
+    if split is None or split.id_column is None:
+        return
+    if split.id_column != scope.unit.column or split.key_id != ledger.split_key_id(scope.name):
+        raise ParameterError(
+            f"A split by the column {split.id_column!r} was declared for the {scope.describe()}.",
+            "Only a coin of the privacy unit's id under the data set's own key puts people on the same side each time.",
+            "Use the ledger's split key and the unit's column, or leave the split out: everybody pays the larger side.",
+        )
+
+
+def _earlier(fold: Fold, key_hash: str | None, plan_hash: str) -> list[VerifiedRelease]:
     """The finished release of this key, if any; an earlier run that never touched the data doesn't count."""
     if key_hash is None:
         return []
-    runs = [r for r in scope.releases.values() if r.key_hash == key_hash and not _undone(r)]
+    runs = [r for r in fold.releases.values() if r.key_hash == key_hash and not _undone(r)]
     for run in runs:
         if run.plan_hash != plan_hash:
             raise IdempotencyConflict(
@@ -258,22 +332,3 @@ def _earlier(scope: Scope, key_hash: str | None, plan_hash: str) -> list[Verifie
 
 def _undone(release: VerifiedRelease) -> bool:
     return release.state is State.ABORTED and release.charged == Price()
-
-
-def return_untouched(ledger: Ledger, release_id: str) -> Price:
-    """See :meth:`Ledger.release_stale`."""
-    ledger.release(release_id)
-
-    def build(scope: Scope) -> dict[str, Any]:
-        release = scope.releases[release_id]
-        if release.state is not State.RESERVED:
-            raise LedgerError(
-                f"Release {release_id} can't be returned: it is {release.state}.",
-                "Only a reservation that never touched the data can be given back.",
-                "Leave it: what it holds stays charged.",
-            )
-        return {"release": release_id, **_aborted(release, "stale")}
-
-    held = ledger.release(release_id).price
-    ledger.append("abort", build)
-    return held

@@ -1,36 +1,61 @@
 """Whether a reservation fits its scope, and a refusal that says what would."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from accountant.budget import Budget
 from accountant.errors import BudgetExceeded, ParameterError
+from accountant.ledger.replay import VerifiedRelease
 from accountant.ledger.scope import Scope
-from accountant.price import DELTA_UNIT, Price
+from accountant.price import AMOUNT_UNIT, DELTA_UNIT, Price
 from accountant.report import epsilon_of
 
 
-def require_room(scope: Scope, price: Price, path: Path) -> None:
-    """Refuse a price above what the scope has left.
+def require_room(line: Sequence[Scope], release: VerifiedRelease, path: Path) -> None:
+    """Refuse a reservation that a scope can't afford.
+
+    Args:
+      line: The data set's scope and everything above it, from the inside out.
+      release: The release as it would be reserved.
+      path: The ledger's folder.
 
     Raises:
-      BudgetExceeded: It doesn't fit; the message says how much is left and what would fit.
+      BudgetExceeded: It doesn't fit; the message says which scope, how much is left and what would fit.
     """
-    left = scope.remaining()
-    if price.fits(left):
+    short = next((scope for scope in line if not scope.affords(release)), None)
+    if short is None:
         return
+    left = short.remaining
     raise BudgetExceeded(
-        f"The ledger {path} (data set {scope.declared['dataset']!r}) can't reserve "
-        f"{_in_words(price, scope.budget, _up)}.",
-        f"Of its budget of epsilon {scope.budget.epsilon:g} at delta {scope.budget.delta:g}, spent and reserved "
-        f"releases leave {_in_words(left, scope.budget, _down)}.",
-        _what_fits(price, left, scope.budget),
+        f"The ledger {path} ({short.describe()}) can't reserve {_in_words(release.price, short.budget, _up)}.",
+        f"Of its budget of epsilon {short.budget.epsilon:g} at delta {short.budget.delta:g}, spent and reserved "
+        f"releases leave {_in_words(left, short.budget, _down)}.",
+        _what_fits(release.price, line, short),
     )
 
 
+def require_unexpired(line: Sequence[Scope], date: str, path: Path) -> None:
+    """Refuse to reserve or to open data under a budget whose days are over.
+
+    Raises:
+      BudgetExceeded: A scope's budget has ended; the message says which, and what is left of it.
+    """
+    for scope in line:
+        if scope.ended(date):
+            raise BudgetExceeded(
+                f"The ledger {path} ({scope.describe()}) takes no new release: its budget ended on {scope.expires}.",
+                f"Unspent are {_in_words(scope.remaining, scope.budget, _down)} of epsilon {scope.budget.epsilon:g} at "
+                f"delta {scope.budget.delta:g}; what was spent counts for life.",
+                "Let the scope's owner renew it, which is an entry with a reason.",
+            )
+
+
 def _in_words(price: Price, budget: Budget, rounded: Callable[[float], float]) -> str:
-    return f"{_epsilon(price.amount, budget, rounded)} with an additive delta of {price.delta / DELTA_UNIT:.3g}"
+    amount = f"{budget.coordinate.symbol} {rounded(price.amount / AMOUNT_UNIT):.6g}"
+    return (
+        f"{_epsilon(price.amount, budget, rounded)} ({amount}) with an additive delta of {price.delta / DELTA_UNIT:.3g}"
+    )
 
 
 def _epsilon(amount: int, budget: Budget, rounded: Callable[[float], float]) -> str:
@@ -60,9 +85,15 @@ def _grid(value: float) -> float:
     return 10.0 ** (math.floor(math.log10(value)) - 3)
 
 
-def _what_fits(price: Price, left: Price, budget: Budget) -> str:
+def _what_fits(price: Price, line: Sequence[Scope], short: Scope) -> str:
+    """What every scope of the line could still take, in words of the scope that refused."""
+    left = Price(min(s.remaining.amount for s in line), min(s.remaining.delta for s in line))
     if left.amount == 0 or left.delta == 0:
-        return "Nothing more fits: end here, or let the data's owner open another budget."
+        return "Nothing more fits: end here, or let the scope's owner open or renew a budget."
     if price.amount <= left.amount:
         return "Declare a smaller additive delta, or use fewer outside claims."
-    return f"A release at {_epsilon(left.amount, budget, _down)} and delta {budget.delta:g} fits: lower this one's."
+    amount = f"{short.budget.coordinate.symbol} {_down(left.amount / AMOUNT_UNIT):.6g}"
+    return (
+        f"A release at {_epsilon(left.amount, short.budget, _down)} and delta {short.budget.delta:g} ({amount}) fits: "
+        "lower this one's."
+    )

@@ -1,139 +1,253 @@
-"""The fold of a whole ledger: every entry checked in order, and what the scope has spent."""
+"""Scopes: an organisation, its teams, their projects, their data sets; each has a budget for life."""
 
-import json
+import datetime
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
 from typing import Any
 
-from accountant.adjacency import PrivacyUnit
+from accountant.adjacency import Adjacency, PrivacyUnit
 from accountant.budget import Budget
-from accountant.canonical import dumps, sha256_hex
-from accountant.compose import total
-from accountant.errors import LedgerTampered, Refusal
-from accountant.ledger.entries import GENESIS, VERSION, Entry, unit_from_json
-from accountant.ledger.replay import State, VerifiedRelease, advance, tampered
+from accountant.compose import larger_side, total
+from accountant.errors import LedgerError
+from accountant.ledger.entries import Entry, unit_from_json
+from accountant.ledger.replay import OPEN_STATES, VerifiedRelease
 from accountant.price import Price
+from accountant.sides import SidedCharge, Split, scope_total
+from accountant.spend import BOTH_SIDES, Side
 
-OPEN_STATES = (State.RESERVED, State.TOUCHED)
+Groups = Mapping[Split | None, Mapping[Side, Price]]
+"""Totals by side of the releases of each split; under None everybody paid both sides."""
 
 
+class Level(StrEnum):
+    """What a scope is, from the widest to the narrowest; a scope lies in one of a wider level."""
+
+    ORGANISATION = "organisation"
+    TEAM = "team"
+    PROJECT = "project"
+    DATASET = "dataset"
+
+    @property
+    def words(self) -> str:
+        """The level as messages write it."""
+        return _WORDS[self]
+
+    def within(self, other: "Level") -> bool:
+        """Whether a scope of this level may lie in one of ``other``."""
+        order = list(Level)
+        return order.index(self) > order.index(other)
+
+
+_WORDS = {
+    Level.ORGANISATION: "organisation",
+    Level.TEAM: "team",
+    Level.PROJECT: "project",
+    Level.DATASET: "data set",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scope:
-    """The state of one ledger, grown entry by entry; nothing in it comes from anywhere but the entries."""
+    """One scope and what was ever spent in it.
 
-    def __init__(self) -> None:
-        self.genesis: Entry | None = None
-        self.hashes: list[str] = []
-        self.releases: dict[str, VerifiedRelease] = {}
-        self._budget: Budget | None = None
-        self._unit: PrivacyUnit | None = None
-        self._cap = Price()
+    Attributes:
+      name: Unique in its ledger; of a data set its declared id.
+      level: What it is.
+      parent: Name of the scope that it lies in; None for the root.
+      unit: Who is protected.
+      budget: The most that may be spent for life.
+      cap: The budget in the coordinate, rounded down.
+      expires: Last day (UTC) on which a release may be reserved and touched; None for no end.
+      renewals: How often it was renewed.
+      finished: What finished releases cost.
+      taken: The same with what unfinished releases hold.
+    """
 
-    @property
-    def seq(self) -> int:
-        """Sequence number of the last entry; 0 where there is none."""
-        return len(self.hashes)
-
-    @property
-    def head(self) -> str:
-        """Hash of the last entry."""
-        return self.hashes[-1] if self.hashes else GENESIS
-
-    @property
-    def declared(self) -> Entry:
-        """The first entry, which declares the scope."""
-        if self.genesis is None:
-            raise tampered("entry 1", "it is missing")
-        return self.genesis
-
-    @property
-    def budget(self) -> Budget:
-        """The scope's budget."""
-        return self._budget or Budget.from_json(self.declared["budget"])
+    name: str
+    level: Level
+    parent: str | None
+    unit: PrivacyUnit
+    budget: Budget
+    cap: Price
+    expires: str | None = None
+    renewals: int = 0
+    finished: Groups = field(default_factory=dict, repr=False)
+    taken: Groups = field(default_factory=dict, repr=False)
 
     @property
-    def unit(self) -> PrivacyUnit:
-        """The scope's privacy unit."""
-        return self._unit or unit_from_json(self.declared["unit"])
-
-    @property
-    def cap(self) -> Price:
-        """The most that the scope may spend."""
-        return self._cap
-
     def spent(self) -> Price:
-        """What finished releases cost."""
-        return total(r.charged for r in tuple(self.releases.values()) if r.state not in OPEN_STATES)
+        """What finished releases cost the people who paid most."""
+        return _dearest(self.finished)
 
+    @property
+    def held(self) -> Price:
+        """What is spent or reserved."""
+        return _dearest(self.taken)
+
+    @property
     def reserved(self) -> Price:
-        """What unfinished releases hold, in full."""
-        return total(r.charged for r in tuple(self.releases.values()) if r.state in OPEN_STATES)
+        """What unfinished releases hold, in full, whatever they charged so far."""
+        return self.held.less(self.spent)
 
+    @property
     def remaining(self) -> Price:
         """What is neither spent nor reserved."""
-        return self._cap.less(self.spent() + self.reserved())
+        return self.cap.less(self.held)
 
-    def check(self, entry: Entry, digest: str) -> VerifiedRelease | None:
-        """The release after ``entry`` (None for the first entry), without taking it in.
+    def describe(self) -> str:
+        """The scope in words."""
+        return f"{self.level.words} {self.name!r}"
 
-        Raises:
-          LedgerTampered: The entry isn't a lawful successor of the last one.
+    def ended(self, date: str) -> bool:
+        """Whether its budget has run out of days on ``date``."""
+        return self.expires is not None and date > self.expires
+
+    def bears(self, release: VerifiedRelease) -> SidedCharge:
+        """What a release costs here: by side only in a data set, whose one key splits people by their id.
+
+        Anywhere else everybody is charged the dearer side: a scope above has several keys.
         """
-        where = f"entry {self.seq + 1}"
-        if entry.get("version") != VERSION:
-            raise tampered(where, f"its version is {entry.get('version')!r}, and this accountant reads {VERSION}")
-        if (entry.get("seq"), entry.get("prev")) != (self.seq + 1, self.head):
-            raise tampered(where, "the chain is broken")
-        try:
-            if self.hashes:
-                return self._check_release(entry, digest, where)
-            self._check_first(entry)
-        except LedgerTampered:
-            raise
-        except (KeyError, TypeError, ValueError, AttributeError, Refusal) as error:
-            raise tampered(where, f"it can't be read ({type(error).__name__})") from error
+        apart = (
+            self.level is Level.DATASET
+            and release.split is not None
+            and release.split.id_column is not None
+            and self.unit.adjacency is Adjacency.ADD_REMOVE
+        )
+        if apart:
+            return SidedCharge(paid=release.borne, split=release.split)
+        return SidedCharge(paid=dict.fromkeys(BOTH_SIDES, release.charged), split=None)
+
+    def affords(self, release: VerifiedRelease) -> bool:
+        """Whether a new reservation fits what is left."""
+        return _dearest(_add(self.taken, self.bears(release), 1)).fits(self.cap)
+
+    def after(self, before: VerifiedRelease | None, release: VerifiedRelease) -> "Scope":
+        """The scope once a release of it has gone from ``before`` to ``release``."""
+        if before is not None and (before.borne, before.charged, before.state) == (
+            release.borne, release.charged, release.state,
+        ):  # fmt: skip
+            return self
+        taken, finished = self.taken, self.finished
+        if before is not None:
+            taken = _add(taken, self.bears(before), -1)
+        taken = _add(taken, self.bears(release), 1)
+        if release.state not in OPEN_STATES:
+            finished = _add(finished, self.bears(release), 1)
+        return replace(self, taken=taken, finished=finished)
+
+    def recounted(self, releases: list[VerifiedRelease]) -> tuple[Price, Price]:
+        """What is spent, and what is spent or reserved, added up anew from all its releases."""
+        done = [self.bears(r) for r in releases if r.state not in OPEN_STATES]
+        return scope_total(done), scope_total(self.bears(r) for r in releases)
+
+
+def _dearest(groups: Groups) -> Price:
+    return total(larger_side(sides) for sides in groups.values())
+
+
+def _add(groups: Groups, charge: SidedCharge, sign: int) -> dict[Split | None, Mapping[Side, Price]]:
+    """The groups with ``charge`` added or taken away, exactly: below zero raises ParameterError."""
+    before = groups.get(charge.split, {})
+    sides = {}
+    for side in BOTH_SIDES:
+        had, paid = before.get(side, _NOTHING), charge.paid.get(side, _NOTHING)
+        sides[side] = Price(had.amount + sign * paid.amount, had.delta + sign * paid.delta)
+    return {**groups, charge.split: sides}
+
+
+_NOTHING = Price()
+
+
+def declared(entry: Entry) -> Scope:
+    """The scope that a ``create`` or a ``scope`` entry declares."""
+    first = entry["kind"] == "create"
+    budget = Budget.from_json(entry["budget"])
+    name, parent = entry["dataset" if first else "scope"], None if first else entry["parent"]
+    if not isinstance(name, str) or not (first or isinstance(parent, str)):
+        raise TypeError("a scope's name isn't text")
+    return Scope(
+        name=name,
+        level=Level(entry.get("level", "dataset") if first else entry["level"]),
+        parent=parent,
+        unit=unit_from_json(entry["unit"]),
+        budget=budget,
+        cap=budget.cap,
+        expires=_day(entry.get("expires") if first else entry["expires"]),
+    )
+
+
+def _day(value: Any) -> str | None:
+    if value is None:
         return None
+    if datetime.date.fromisoformat(value).isoformat() != value:
+        raise ValueError("a day isn't in its one form")
+    return str(value)
 
-    def _check_first(self, entry: Entry) -> None:
-        if entry["kind"] != "create" or not isinstance(entry["dataset"], str):
-            raise tampered("entry 1", "it doesn't declare a scope")
-        bytes.fromhex(entry["public_key"])
-        unit_from_json(entry["unit"])
-        Budget.from_json(entry["budget"])
 
-    def _check_release(self, entry: Entry, digest: str, where: str) -> VerifiedRelease:
-        release = advance(self.releases.get(entry["release"]), entry, digest)
-        if entry["kind"] == "reserve":
-            declared = (release.dataset, release.unit, release.coordinate)
-            if declared != (self.declared["dataset"], self.unit, self.budget.coordinate):
-                raise tampered(where, "a release belongs to another scope")
-            if release.before != self.spent() + self.reserved():
-                raise tampered(where, "what was spent before isn't what the entries add up to")
-            if not (release.before + release.price).fits(self._cap):
-                raise tampered(where, "more was reserved than the budget allows")
-        return release
+def require_child(parent: Scope, child: Scope) -> None:
+    """Refuse a scope that can't lie in ``parent``.
 
-    def add(self, entry: Entry, digest: str) -> None:
-        """Take in the next entry."""
-        release = self.check(entry, digest)
-        if release is None:
-            self.genesis = entry
-            self._budget, self._unit = Budget.from_json(entry["budget"]), unit_from_json(entry["unit"])
-            self._cap = self._budget.cap
-        else:
-            self.releases[release.release_id] = release
-        self.hashes.append(digest)
+    Raises:
+      LedgerError: Its level isn't narrower, or what it adds up isn't what its parent adds up.
+    """
+    if not child.level.within(parent.level):
+        raise LedgerError(
+            f"A {child.level.words} can't lie in the {parent.describe()}.",
+            "Scopes go from organisation to team to project to data set.",
+            "Name a parent of a wider level.",
+        )
+    if child.budget.coordinate is not parent.budget.coordinate:
+        raise LedgerError(
+            f"The {child.describe()} adds up in {child.budget.coordinate}, its {parent.describe()} in "
+            f"{parent.budget.coordinate}.",
+            "A charge must fit every scope above it, so all of one line add up in one coordinate.",
+            f"State the same epsilon and delta with the coordinate {parent.budget.coordinate}: a budget is converted "
+            "by stating it anew.",
+        )
+    if child.unit.adjacency is not parent.unit.adjacency:
+        raise LedgerError(
+            f"The {child.describe()} is stated under {child.unit.adjacency}, its {parent.describe()} under "
+            f"{parent.unit.adjacency}.",
+            "Prices of different adjacencies don't add up.",
+            f"Declare the unit under {parent.unit.adjacency}: replacing is removing and adding, so double the "
+            "sensitivity of what was stated under add-remove; there is no way back.",
+        )
+    if child.unit != parent.unit:
+        raise LedgerError(
+            f"The {child.describe()} protects {child.unit.describe()}, its {parent.describe()} "
+            f"{parent.unit.describe()}.",
+            "Prices of different privacy units don't add up.",
+            "Declare one id column along the whole line with the largest number of rows that any of its data sets "
+            "lets through: it protects everybody whom a smaller one does.",
+        )
 
-    def read(self, row: tuple[Any, Any, Any]) -> None:
-        """Take in the next row of a store: sequence number, canonical JSON, hash."""
-        where = f"entry {self.seq + 1}"
-        try:
-            entry = json.loads(row[1])
-        except (TypeError, ValueError) as error:
-            raise tampered(where, "it isn't JSON") from error
-        if not isinstance(entry, dict) or row[0] != self.seq + 1:
-            raise tampered(where, "it is missing or out of order")
-        try:
-            same = dumps(entry).decode() == row[1] and sha256_hex(entry) == row[2]
-        except Refusal as error:
-            raise tampered(where, "it isn't canonical JSON") from error
-        if not same:
-            raise tampered(where, "it doesn't have its hash")
-        self.add(entry, row[2])
+
+def require_renewal(scope: Scope, renewed: Scope) -> None:
+    """Refuse a renewal that would forget what was spent or change what is added up.
+
+    Raises:
+      LedgerError: Another coordinate, or a budget below what is spent and reserved.
+    """
+    if renewed.budget.coordinate is not scope.budget.coordinate:
+        raise LedgerError(
+            f"The {scope.describe()} can't be renewed in the coordinate {renewed.budget.coordinate}.",
+            f"Everything spent so far is recorded in {scope.budget.coordinate}.",
+            "State the same epsilon and delta in that coordinate.",
+        )
+    if not scope.held.fits(renewed.cap):
+        raise LedgerError(
+            f"The {scope.describe()} can't be renewed with a budget of epsilon {renewed.budget.epsilon:g} at delta "
+            f"{renewed.budget.delta:g}.",
+            "Totals are for life, and more than that is spent or reserved already.",
+            "Give a budget that also covers what was spent.",
+        )
+
+
+def renewed_by(scope: Scope, entry: Entry) -> Scope:
+    """The scope after a ``renew`` entry."""
+    budget = Budget.from_json(entry["budget"])
+    renewals = scope.renewals + 1
+    if not isinstance(entry["reason"], str):
+        raise TypeError("a reason isn't text")
+    return replace(scope, budget=budget, cap=budget.cap, expires=_day(entry["expires"]), renewals=renewals)

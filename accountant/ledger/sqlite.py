@@ -11,12 +11,12 @@ from urllib.parse import quote
 
 from accountant.errors import LedgerError, Refusal
 from accountant.ledger.replay import tampered
-from accountant.ledger.store import Row
+from accountant.ledger.store import Lease, Row
 
 APPLICATION_ID = 0x44504C47  # "DPLG"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 POLL_SECONDS = 0.001
-_SCHEMA = (
+_FIRST = (
     "CREATE TABLE entries (seq INTEGER PRIMARY KEY, body TEXT NOT NULL, hash TEXT NOT NULL)",
     "CREATE TRIGGER entries_no_update BEFORE UPDATE ON entries BEGIN SELECT RAISE(ABORT, 'append-only'); END",
     "CREATE TRIGGER entries_no_delete BEFORE DELETE ON entries BEGIN SELECT RAISE(ABORT, 'append-only'); END",
@@ -24,6 +24,18 @@ _SCHEMA = (
     "WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM entries) "
     "BEGIN SELECT RAISE(ABORT, 'append-only'); END",
 )
+_BESIDE = (
+    "CREATE TABLE checkpoints (seq INTEGER PRIMARY KEY, signature TEXT NOT NULL)",
+    "CREATE TRIGGER checkpoints_no_update BEFORE UPDATE ON checkpoints BEGIN SELECT RAISE(ABORT, 'append-only'); END",
+    "CREATE TRIGGER checkpoints_no_delete BEFORE DELETE ON checkpoints BEGIN SELECT RAISE(ABORT, 'append-only'); END",
+    "CREATE TRIGGER checkpoints_next BEFORE INSERT ON checkpoints "
+    "WHEN NEW.seq IS NOT (SELECT max(seq) FROM entries) BEGIN SELECT RAISE(ABORT, 'append-only'); END",
+    "CREATE TABLE leases (release TEXT PRIMARY KEY, holder TEXT NOT NULL, until REAL NOT NULL) WITHOUT ROWID",
+)
+_MIGRATIONS = {1: _BESIDE}
+"""Schema version: the statements that make the next one of it."""
+_SHAPES = {1: set(_FIRST), SCHEMA_VERSION: {*_FIRST, *_BESIDE}}
+"""Schema version: every statement that made it."""
 _inherited: list[sqlite3.Connection] = []  # after a fork: the parent's connections, kept so that nothing closes them
 
 
@@ -37,6 +49,24 @@ class _Rows:
 
     def append(self, row: Row) -> None:
         self._connection.execute("INSERT INTO entries VALUES (?, ?, ?)", row)
+
+    def checkpoints(self) -> list[tuple[int, str]]:
+        if _version(self._connection) < SCHEMA_VERSION:
+            return []
+        return self._connection.execute("SELECT seq, signature FROM checkpoints ORDER BY seq").fetchall()
+
+    def add_checkpoint(self, seq: int, signature: str) -> None:
+        self._connection.execute("INSERT INTO checkpoints VALUES (?, ?)", (seq, signature))
+
+    def lease(self, release_id: str) -> Lease | None:
+        if _version(self._connection) < SCHEMA_VERSION:
+            return None
+        query = "SELECT holder, until FROM leases WHERE release = ?"
+        found: Lease | None = self._connection.execute(query, [release_id]).fetchone()
+        return found
+
+    def put_lease(self, release_id: str, lease: Lease) -> None:
+        self._connection.execute("INSERT OR REPLACE INTO leases VALUES (?, ?, ?)", (release_id, *lease))
 
 
 class SqliteStore:
@@ -58,7 +88,7 @@ class SqliteStore:
                 connection.execute("PRAGMA journal_mode=WAL")
                 connection.execute(f"PRAGMA application_id={APPLICATION_ID}")
                 connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-                for statement in _SCHEMA:
+                for statement in _FIRST + _BESIDE:
                     connection.execute(statement)
             finally:
                 connection.close()
@@ -71,6 +101,7 @@ class SqliteStore:
             connection = self._connected()
             self._begin(connection)
             try:
+                _migrate(connection)
                 yield _Rows(connection)
                 connection.execute("COMMIT")
             finally:
@@ -147,6 +178,19 @@ class SqliteStore:
         return connection
 
 
+def _version(connection: sqlite3.Connection) -> int:
+    found: int = connection.execute("PRAGMA user_version").fetchone()[0]
+    return found
+
+
+def _migrate(connection: sqlite3.Connection) -> None:
+    """Bring an older schema up to date, within the writer's transaction."""
+    for version in range(_version(connection), SCHEMA_VERSION):
+        for statement in _MIGRATIONS[version]:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={version + 1}")
+
+
 def _can_write(path: Path) -> bool:
     return os.access(path, os.W_OK) and os.access(path.parent, os.W_OK)
 
@@ -157,12 +201,20 @@ def _has_log(path: Path) -> bool:
 
 
 def _require_shape(connection: sqlite3.Connection, path: Path) -> None:
+    connection.execute("BEGIN")  # one view, whoever migrates meanwhile
     identity = connection.execute("PRAGMA application_id").fetchone()[0]
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
     statements = {row[0] for row in connection.execute("SELECT sql FROM sqlite_master")}
-    if statements.isdisjoint(_SCHEMA) and identity != APPLICATION_ID:
+    version = _version(connection)
+    connection.execute("COMMIT")
+    if statements.isdisjoint(_FIRST) and identity != APPLICATION_ID:
         raise _not_a_ledger(path)
-    if (identity, version, statements) != (APPLICATION_ID, SCHEMA_VERSION, set(_SCHEMA)):
+    if identity == APPLICATION_ID and version > SCHEMA_VERSION:
+        raise LedgerError(
+            f"The ledger {path.parent} has the schema {version}, and this accountant knows up to {SCHEMA_VERSION}.",
+            "It was written by a newer version.",
+            "Use that version, or a newer one.",
+        )
+    if identity != APPLICATION_ID or statements != _SHAPES.get(version, set()):
         raise tampered(str(path), "its tables, triggers or version aren't a ledger's")
 
 

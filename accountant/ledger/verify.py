@@ -9,8 +9,9 @@ from accountant.adjacency import PrivacyUnit
 from accountant.budget import Budget
 from accountant.canonical import sha256_hex
 from accountant.errors import LedgerTampered, Refusal
-from accountant.ledger.entries import HASH, VERSION
+from accountant.ledger.entries import HASH
 from accountant.ledger.replay import VerifiedRelease, advance, tampered
+from accountant.ledger.scope import Scope
 from accountant.price import Price
 
 
@@ -28,6 +29,8 @@ class VerifiedLedger:
       spent: What finished releases cost.
       reserved: What unfinished releases hold.
       remaining: The rest.
+      scopes: Every scope with its totals, the root first; the figures above are the root's.
+      checkpoints: How many signed checkpoints stand beside the chain.
     """
 
     dataset: str
@@ -39,10 +42,12 @@ class VerifiedLedger:
     spent: Price
     reserved: Price
     remaining: Price
+    scopes: tuple[Scope, ...]
+    checkpoints: int
 
 
 def verify(path: Path | str) -> VerifiedLedger:
-    """Verify a ledger whole: chain, hashes, states, prices, sums, caps, budget, witness, signing key.
+    """Verify a ledger whole: chain, hashes, states, prices, sums, caps, budgets, checkpoints, witness, signing key.
 
     Raises:
       LedgerTampered: Something doesn't agree; the message says what and where.
@@ -51,17 +56,20 @@ def verify(path: Path | str) -> VerifiedLedger:
     from accountant.ledger.book import Ledger
 
     with Ledger.open(path) as ledger:
-        ledger.signing_key()
+        checkpoints = ledger.journal.verify()
+        fold = ledger.journal.fold
         return VerifiedLedger(
             dataset=ledger.dataset,
             unit=ledger.unit,
-            budget=ledger.budget,
-            seq=ledger.seq,
-            head=ledger.head,
-            releases=ledger.releases(),
-            spent=ledger.spent(),
-            reserved=ledger.reserved(),
-            remaining=ledger.remaining(),
+            budget=fold.root.budget,
+            seq=fold.seq,
+            head=fold.head,
+            releases=tuple(fold.releases.values()),
+            spent=fold.root.spent,
+            reserved=fold.root.reserved,
+            remaining=fold.root.remaining,
+            scopes=tuple(fold.scopes.values()),
+            checkpoints=checkpoints,
         )
 
 
@@ -93,6 +101,4 @@ def _next(release: VerifiedRelease | None, entry: Mapping[str, Any], where: str)
     digest = sha256_hex(body)
     if digest != entry[HASH]:
         raise tampered(where, "it doesn't have its hash")
-    if body["version"] != VERSION:
-        raise tampered(where, f"its version is {body['version']!r}, and this accountant reads {VERSION}")
     return advance(release, body, digest)

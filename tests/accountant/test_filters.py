@@ -106,9 +106,7 @@ def test_a_step_without_a_price_anywhere_is_recorded_nowhere() -> None:
 @given(steps=st.lists(STEPS, max_size=6), coordinate=st.sampled_from([GDP, ZCDP]))
 def test_what_is_remembered_is_the_exact_price(steps: list[Step], coordinate: Coordinate) -> None:
     for _ in range(2):
-        after = admit(
-            steps, spent={}, caps=both(2**60, 2**60), coordinate=coordinate, adjacency=Adjacency.ADD_REMOVE
-        )
+        after = admit(steps, spent={}, caps=both(2**60, 2**60), coordinate=coordinate, adjacency=Adjacency.ADD_REMOVE)
         assert after == compose.totals(steps, coordinate)
 
 

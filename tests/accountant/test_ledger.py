@@ -363,7 +363,7 @@ def test_a_read_only_ledger_can_be_verified_but_not_charged(tmp_path: Path, monk
 def test_a_full_disk_is_refused_and_records_nothing(tmp_path: Path) -> None:
     ledger = new_ledger(tmp_path)
     reservation = touched(ledger)
-    connection = ledger._store._connection
+    connection = ledger.journal.store._connection
     assert connection is not None
     pages = connection.execute("PRAGMA page_count").fetchone()[0]
     connection.execute(f"PRAGMA max_page_count={pages}")

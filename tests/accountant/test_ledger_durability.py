@@ -18,7 +18,7 @@ def test_a_transaction_waits_for_the_disk(tmp_path: Path) -> None:
     """Asked of the very connection that charged: the setting belongs to a connection, not to the file."""
     ledger = new_ledger(tmp_path)
     touched(ledger).charge([step()])
-    connection = ledger._store._connected()
+    connection = ledger.journal.store._connected()
     found = {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("synchronous", "journal_mode")}
     assert found == {"synchronous": FULL, "journal_mode": "wal"}
 
@@ -73,5 +73,5 @@ def test_a_late_writer_never_takes_the_witness_back(tmp_path: Path) -> None:
     touched(ledger).charge([step()])
     before = (ledger.path / "witness.json").read_bytes()
     for seq in (1, ledger.seq):
-        ledger._witness.advance(seq, "0" * 64, ledger.signing_key())
+        ledger.journal.witness.advance(seq, "0" * 64, ledger.signing_key())
     assert (ledger.path / "witness.json").read_bytes() == before

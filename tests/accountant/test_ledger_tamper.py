@@ -5,6 +5,7 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -242,6 +243,67 @@ def test_a_dropped_trigger_is_found(ledger: Path) -> None:
         verify(ledger)
 
 
+CHECKPOINT = "the checkpoint of entry 2"
+
+
+@pytest.mark.parametrize(
+    ("statement", "match"),
+    [
+        ("DELETE FROM checkpoints WHERE seq = 2", f"{CHECKPOINT}: it is missing"),
+        ("UPDATE checkpoints SET signature = 'ab' WHERE seq = 2", f"{CHECKPOINT}: it was signed for another chain"),
+        (
+            "UPDATE checkpoints SET signature = (SELECT signature FROM checkpoints WHERE seq = 1) WHERE seq = 2",
+            f"{CHECKPOINT}: it was signed for another chain",
+        ),
+        ("INSERT INTO checkpoints VALUES (4, 'ab')", "the checkpoint of entry 4: no entry there has one"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit_is_found(ledger: Path, statement: str, match: str) -> None:
+    connection = sqlite3.connect(ledger / "ledger.sqlite", isolation_level=None)
+    triggers = connection.execute("SELECT name, sql FROM sqlite_master WHERE type = 'trigger'").fetchall()
+    for name, _ in triggers:
+        connection.execute(f"DROP TRIGGER {name}")
+    connection.execute(statement)
+    for _, again in triggers:
+        connection.execute(again)
+    connection.close()
+    with pytest.raises(LedgerTampered, match=match):
+        verify(ledger)
+
+
+def test_the_checkpoints_themselves_are_append_only(ledger: Path) -> None:
+    connection = sqlite3.connect(ledger / "ledger.sqlite")
+    for statement in (
+        "UPDATE checkpoints SET signature = 'x'",
+        "DELETE FROM checkpoints",
+        "INSERT INTO checkpoints VALUES (99, 'x')",
+    ):
+        with pytest.raises(sqlite3.IntegrityError, match="append-only"):
+            connection.execute(statement)
+    connection.close()
+
+
+def test_a_long_run_of_charges_has_checkpoints_in_between(ledger: Path) -> None:
+    with Ledger.open(ledger) as opened:
+        run = touched(opened)
+        while opened.seq < 130:
+            run.charge([step(sigma=1e4)])
+        kinds = {e["seq"]: e["kind"] for e in opened.all_entries()}
+        with opened.journal.store.reading() as rows:
+            signed = [seq for seq, _ in rows.checkpoints()]
+    assert signed == [seq for seq, kind in kinds.items() if kind != "charge" or seq % 64 == 0]
+    assert {64, 128} <= set(signed)
+    assert verify(ledger).checkpoints == len(signed)
+
+
+def test_a_running_total_that_is_wrong_is_found(ledger: Path) -> None:
+    with Ledger.open(ledger) as opened:
+        scopes = opened.journal.fold.scopes
+        scopes["people"] = replace(scopes["people"], finished={})
+        with pytest.raises(LedgerTampered, match="running total isn't the sum"):
+            opened.journal.verify()
+
+
 @pytest.fixture(scope="module")
 def public(original: Path) -> list[dict[str, Any]]:
     with Ledger.open(original) as opened:
@@ -344,6 +406,18 @@ def untouched(entries: list[dict[str, Any]]) -> None:
     del entries[1]
 
 
+def late(entries: list[dict[str, Any]]) -> None:
+    """A charge in the name of a process that was taken over before."""
+    body = {name: entries[1][name] for name in ("version", "seq", "date", "release", "prev")}
+    entries.insert(2, body | {"kind": "takeover", "token": 2})
+    for position, entry in enumerate(entries):
+        entry["seq"] = 10 + position
+
+
+def another_token(entries: list[dict[str, Any]]) -> None:
+    entries[2]["token"] = 2
+
+
 @pytest.mark.parametrize(
     ("change", "match"),
     [
@@ -355,6 +429,8 @@ def untouched(entries: list[dict[str, Any]]) -> None:
         (refund, "settled price isn't"),
         (free_abort, "refunds what it must not"),
         (untouched, "a charge can't follow the state reserved"),
+        (late, "written under another fencing token"),
+        (another_token, "written under another fencing token"),
     ],
 )
 def test_a_consistent_chain_of_false_claims_is_found(

@@ -1,10 +1,11 @@
 """Every named mutant, by room. ``benchmarks/line_mutants.py`` applies them one by one."""
 
-from tests.mutants import accountant, data, engine, gate, mechanisms, noise, planning, publication
+from tests.mutants import accountant, data, engine, gate, ledger, mechanisms, noise, planning, publication
 
 MUTANTS = (
     *noise.MUTANTS,
     *accountant.MUTANTS,
+    *ledger.MUTANTS,
     *planning.MUTANTS,
     *gate.MUTANTS,
     *data.MUTANTS,
