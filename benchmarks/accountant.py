@@ -2,7 +2,7 @@
 
 from benchmarks.accountant_golden import aim_plan, filter_time, golden, import_time, query_time
 from benchmarks.accountant_oracles import composition, conversions, laws, samplers
-from benchmarks.accountant_tests import named_mutants, tests
+from benchmarks.accountant_tests import generic_mutants, named_mutants, tests
 from benchmarks.harness import Section
 
 SECTIONS: tuple[Section, ...] = (
@@ -17,4 +17,5 @@ SECTIONS: tuple[Section, ...] = (
     ("samplers", samplers),
     ("tests", tests),
     ("mutants", named_mutants),
+    ("mutation", generic_mutants),
 )

@@ -41,3 +41,19 @@ def named_mutants() -> Iterator[Figure]:
     killed, total, survived = found["killed"], found["total"], found["survived"]
     what = f"named mutants of {', '.join(ROOMS)} killed by the suite"
     yield holds(what, not survived and total >= 50, f"{killed} of {total}", f"{total}, at least 50", **found)
+
+
+def generic_mutants() -> Iterator[Figure]:
+    """A fixed sample of every small change to accountant, noise and gate: no survivor is without its explanation."""
+    from benchmarks.mutation.run import measure
+
+    found = measure()
+    unexplained, stale = found["unexplained"], found["stale"]
+    killed = found["killed"] + found["timed_out"]
+    yield holds(
+        f"generic mutants of {', '.join(ROOMS)}, a sample of {found['total']} of {found['of']}",
+        not (unexplained or stale or found["not_run"]) and killed >= 1,
+        f"{killed} killed, {found['explained']} explained, {len(unexplained)} unexplained, {found['not_run']} not run",
+        "all run, every survivor explained, no explanation out of date",
+        **{name: value for name, value in found.items() if name != "mutants"},
+    )

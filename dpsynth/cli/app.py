@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from dpsynth.cli import attacking, declaring, ledgers, releasing, verifying
+from dpsynth.cli import attacking, budgets, declaring, ledgers, releasing, verifying
 
 __all__ = ["app"]
 
@@ -71,6 +71,7 @@ app.command("init", rich_help_panel=_START)(declaring.init)
 app.command("check", rich_help_panel=_START)(declaring.check)
 app.command("schema", rich_help_panel=_START)(declaring.schema)
 app.command("plan", rich_help_panel=_RELEASE)(releasing.plan)
+app.command("budget", rich_help_panel=_RELEASE)(budgets.budget)
 app.add_typer(ledgers.app, name="ledger", rich_help_panel=_RELEASE)
 app.command("release", rich_help_panel=_RELEASE)(releasing.release)
 app.command("publish", rich_help_panel=_RELEASE)(releasing.publish)

@@ -50,9 +50,15 @@ class Output:
             sys.stdout.write(plain(line) + "\n")
 
     def table(
-        self, title: str, header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[int] = ()
+        self,
+        title: str,
+        header: Sequence[str],
+        rows: Iterable[Sequence[str]],
+        *,
+        numbers: Sequence[int] = (),
+        whole: Sequence[int] = (0,),
     ) -> None:
-        """A table for a person; the columns in ``numbers`` are right-aligned."""
+        """A table for a person; the columns in ``numbers`` are right-aligned, those in ``whole`` never break."""
         if self.as_json:
             return
         from rich.box import SIMPLE_HEAD
@@ -60,9 +66,11 @@ class Output:
         from rich.table import Table
         from rich.text import Text
 
-        grid = Table(title=Text(plain(title)), title_justify="left", title_style="bold", box=SIMPLE_HEAD)
+        grid = Table(
+            title=Text(plain(title)), title_justify="left", title_style="bold", box=SIMPLE_HEAD, padding=(0, 1, 0, 0)
+        )
         for i, name in enumerate(header):
-            grid.add_column(name, justify="right" if i in numbers else "left", overflow="fold", no_wrap=i == 0)
+            grid.add_column(name, justify="right" if i in numbers else "left", overflow="fold", no_wrap=i in whole)
         for row in rows:
             grid.add_row(*(Text(plain(cell)) for cell in row))
         Console(highlight=False).print(grid)

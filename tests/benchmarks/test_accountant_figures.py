@@ -33,7 +33,7 @@ def test_an_answer_around_ours_is_no_objection(answer: dict[str, Any], tight: bo
     ("answer", "tight", "why"),
     [
         (said(lower=1.0001, upper=1.1), False, "below the lower bound"),
-        (said(upper=0.9999), False, "above the upper bound"),
+        (said(upper=0.998), False, "above the upper bound"),
         (said(lower=0.5, upper=0.998), True, "above the upper bound"),
         (said(lower=0.5, upper=1.002), True, "from"),
         (said(estimate=0.998), False, "from"),
