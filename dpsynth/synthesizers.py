@@ -1,7 +1,5 @@
 """Synthesizers: a mechanism that measures, then estimation. One frozen config each, and the registry."""
 
-import itertools
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -30,9 +28,6 @@ from dpsynth.sources.base import MarginalSource
 
 LARGEST_MARGINAL_CELLS = 20_000_000
 """Cells of one table that the engine will hold (160 MB as 64-bit counts)."""
-
-LARGEST_CANDIDATES_CELLS = 60_000_000
-"""Cells of all candidates of an adaptive mechanism together (480 MB as 64-bit counts, twice that with the model's)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,28 +109,12 @@ def check_size(domain: Domain, synthesizer: Synthesizer) -> None:
     cells = 1
     for size in largest:
         cells *= size
-    _check_candidates(domain, synthesizer)
     if cells > LARGEST_MARGINAL_CELLS:
         raise ParameterError(
             f"The synthesizer {synthesizer.name} would need a table of {cells:,} cells.",
             f"At most {LARGEST_MARGINAL_CELLS:,} cells fit; the largest columns declare "
             f"{', '.join(f'{s:,}' for s in largest)} codes.",
             "Declare fewer categories or bins for the widest columns.",
-        )
-
-
-def _check_candidates(domain: Domain, synthesizer: Synthesizer) -> None:
-    """Refuse a domain whose candidates together, which an adaptive mechanism keeps as exact tables, are too many."""
-    limit = getattr(synthesizer.config, "candidate_cells", None)
-    if limit is None:
-        return
-    kept = (math.prod(sizes) for k in (2, 3) for sizes in itertools.combinations(domain.sizes, k))
-    cells = sum(c for c in kept if c <= limit)
-    if cells > LARGEST_CANDIDATES_CELLS:
-        raise ParameterError(
-            f"The synthesizer {synthesizer.name} would keep {cells:,} cells of candidate marginals.",
-            f"At most {LARGEST_CANDIDATES_CELLS:,} fit in memory; {len(domain.names)} columns have many of them.",
-            "Use mst, omit columns, or declare fewer categories or bins.",
         )
 
 

@@ -24,11 +24,19 @@ from dpsynth.errors import ParameterError
 from dpsynth.estimation import Fit, estimate_total, fit_tree
 from dpsynth.estimation.feasible import TreeSizes
 from dpsynth.measurement import Measurement
-from dpsynth.mechanisms.scoring import Candidates, expected_counts, l1_error, scoring_sample, select_candidate
+from dpsynth.mechanisms.scoring import (
+    CANDIDATES_CELLS,
+    Candidates,
+    expected_counts,
+    l1_error,
+    scoring_sample,
+    select_candidate,
+)
 from dpsynth.mechanisms.shares import by_cells, sigmas, split
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.measure import measure_gaussian, measure_marginals
 from dpsynth.sources.base import Codes, MarginalSource
+from dpsynth.workload import Workload
 
 FIT_CALLS, FIT_TOLERANCE = 100, 1e-3
 MOST_ROUNDS_PER_ATTRIBUTE = 16
@@ -52,6 +60,7 @@ class AdaptiveConfig:
       saturation: A cell's penalty never exceeds this multiple of its expected count.
       model_cells: Largest model, in cells of its junction tree.
       candidate_cells: Largest candidate, in cells.
+      workload: Which marginals matter; None for all of up to three attributes alike.
     """
 
     one_way_share: float = 0.05
@@ -65,6 +74,7 @@ class AdaptiveConfig:
     saturation: float = 4.0
     model_cells: int = 1_000_000
     candidate_cells: int = 200_000
+    workload: Workload | None = None
 
     def __post_init__(self) -> None:
         shares = (self.one_way_share, self.tree_share, self.round_share)
@@ -187,7 +197,8 @@ class _Adaptive:
         config, found = self.config, list(measured)
         pairs = [m.clique for m in found if len(m.clique) == 2]
         offered = dict.fromkeys([*pairs, *_candidates(self.domain, config)])
-        candidates = Candidates(self.source, {q: WEIGHTS[len(q)] for q in offered})
+        workload = config.workload or Workload()
+        candidates = Candidates(self.source, {q: WEIGHTS[len(q)] * max(1, workload.weight(q)) for q in offered})
         sizes = TreeSizes(self.domain, [m.clique for m in found])
         share = max(1, amount // (config.rounds_per_attribute * len(self.domain.names)))
         left, fit = amount, self._fit(found, total, None)
@@ -294,6 +305,11 @@ def _spanning_tree(domain: Domain, pairs: Sequence[Clique], gains: Sequence[floa
 
 
 def _candidates(domain: Domain, config: AdaptiveConfig) -> list[Clique]:
-    sets = (q for k in WEIGHTS for q in itertools.combinations(domain.names, k))
-    small = [q for q in sets if domain.cells(q) <= config.candidate_cells]
-    return small or [min(itertools.combinations(domain.names, 2), key=domain.cells)]
+    workload = config.workload or Workload()
+    found = workload.candidates(
+        domain,
+        sizes=[k for k in WEIGHTS if k <= len(domain.names)],
+        cells_each=config.candidate_cells,
+        cells_together=CANDIDATES_CELLS,
+    )
+    return found or [min(itertools.combinations(domain.names, 2), key=domain.cells)]

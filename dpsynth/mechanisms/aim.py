@@ -18,7 +18,7 @@ from dpsynth.errors import ParameterError
 from dpsynth.estimation import Fit, estimate_total, fit_tree
 from dpsynth.estimation.feasible import TreeSizes
 from dpsynth.measurement import Measurement
-from dpsynth.mechanisms.scoring import Candidates, expected_counts, scoring_sample, select_candidate
+from dpsynth.mechanisms.scoring import CANDIDATES_CELLS, Candidates, expected_counts, scoring_sample, select_candidate
 from dpsynth.mechanisms.shares import sigmas, split
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.measure import measure_marginals
@@ -28,8 +28,6 @@ from dpsynth.workload import Workload
 SELECTION_SHARE = 0.1
 ROUNDS_PER_ATTRIBUTE = 16
 FIT_CALLS, FIT_TOLERANCE = 200, 1e-3
-CANDIDATES_CELLS = 60_000_000
-"""Cells of all candidates together (480 MB as 64-bit counts, twice that with the model's); light ones are left out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

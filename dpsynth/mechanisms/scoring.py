@@ -20,6 +20,9 @@ from dpsynth.sources.base import Codes, MarginalSource
 SCORING_ROWS = 50_000
 """Rows sampled from the model to score candidates; more gain nothing."""
 
+CANDIDATES_CELLS = 60_000_000
+"""Cells of all candidates together (240 MB of exact counts); the lightest and largest are left out."""
+
 MOST_COUNT = 2**31 - 1
 
 
