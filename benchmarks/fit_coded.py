@@ -49,6 +49,7 @@ def main() -> None:
         _write_measurements(given.measurements, fitted.measurements)
     made = sample_codes(fitted.model, codes.shape[1], rng=generator(draw_seed(random)))
     pq.write_table(pa.table(dict(zip(domain.names, made, strict=True))), given.out)
+    print(fitted.report.synthesizer)
 
 
 def _write_measurements(path: Path, measured: tuple[Measurement, ...]) -> None:
