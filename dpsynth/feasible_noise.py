@@ -8,7 +8,7 @@ from accountant.adjacency import PrivacyUnit
 from accountant.price import Coordinate
 from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
-from dpsynth.mechanisms import AdaptiveConfig, AimConfig, IndependentConfig, MstConfig, TreeConfig
+from dpsynth.mechanisms import AdaptiveConfig, AimConfig, IndependentConfig, MstConfig, MwemConfig, TreeConfig
 from dpsynth.mechanisms.aim import ROUNDS_PER_ATTRIBUTE, SELECTION_SHARE
 from dpsynth.mechanisms.shares import by_cells, sigmas, split
 from dpsynth.mechanisms.tree import LEAST_SHARE, MOST_PER_ATTRIBUTE, candidate_weights
@@ -88,6 +88,12 @@ def _of_aim(config: AimConfig, domain: Domain, amount: int) -> list[int]:
     return [max(1, int(amount / (ROUNDS_PER_ATTRIBUTE * len(domain.names)) * (1.0 - SELECTION_SHARE)))]
 
 
+def _of_mwem(config: MwemConfig, domain: Domain, amount: int) -> list[int]:
+    rounds = config.rounds_per_attribute * len(domain.names)
+    rest = (1.0 - config.one_way_share) * (1.0 - config.selection_share)
+    return [_of_columns(domain, int(amount * config.one_way_share)), max(1, int(amount * rest / rounds))]
+
+
 def _of_tree(config: TreeConfig, domain: Domain, amount: int) -> list[int]:
     """The errors of all candidates move together; as many marginals as can be chosen, each with its least share."""
     candidates, rest = len(candidate_weights(domain, config)), 1.0 - config.one_way_share - config.error_share
@@ -103,5 +109,6 @@ _SMALLEST_SHARES: dict[type, Callable[[Any, Domain, int], list[int]]] = {
     AimConfig: _of_aim,
     IndependentConfig: _of_independent,
     MstConfig: _of_mst,
+    MwemConfig: _of_mwem,
     TreeConfig: _of_tree,
 }

@@ -16,18 +16,26 @@ from dpsynth.mechanisms import (
     AimConfig,
     IndependentConfig,
     MstConfig,
+    MwemConfig,
     TreeConfig,
     measure_adaptive,
     measure_aim,
     measure_independent,
     measure_mst,
+    measure_mwem,
     measure_tree,
 )
+from dpsynth.mechanisms.mwem import estimate_mwem
 from dpsynth.noise.base import RandomSource
 from dpsynth.sources.base import MarginalSource
 
 LARGEST_MARGINAL_CELLS = 20_000_000
 """Cells of one table that the engine will hold (160 MB as 64-bit counts)."""
+
+
+def _graphical(domain: Domain, measurements: Sequence[Measurement], config: Any) -> Model:
+    """A graphical model, whatever the settings of what measured."""
+    return estimate_tree(domain, measurements)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +48,7 @@ class Synthesizer:
       measure: The mechanism: ``measure(source, config, amount=, coordinate=, spend=, random=, sides=)``.
       ways: Attributes in its largest marginal.
       adaptive: Whether later steps depend on earlier outputs.
+      estimate: The estimate of the released model: ``estimate(domain, measurements, config)``.
     """
 
     name: str
@@ -47,6 +56,7 @@ class Synthesizer:
     measure: Callable[..., list[Measurement]]
     ways: int
     adaptive: bool
+    estimate: Callable[[Domain, Sequence[Measurement], Any], Model] = _graphical
 
     def settings(self) -> dict[str, str]:
         """The config as text, for plans and certificates; floats keep every digit."""
@@ -76,6 +86,9 @@ REGISTRY: dict[str, Synthesizer] = {
         ),
         Synthesizer(name="mst", config=MstConfig(), measure=measure_mst, ways=2, adaptive=True),
         Synthesizer(name="tree", config=TreeConfig(), measure=measure_tree, ways=2, adaptive=True),
+        Synthesizer(
+            name="mwem", config=MwemConfig(), measure=measure_mwem, ways=2, adaptive=True, estimate=estimate_mwem
+        ),
         Synthesizer(name="aim", config=AimConfig(), measure=measure_aim, ways=2, adaptive=True),
         Synthesizer(name="adaptive", config=AdaptiveConfig(), measure=measure_adaptive, ways=2, adaptive=True),
     )
@@ -155,7 +168,7 @@ def fit_model(
     measurements = synthesizer.measure(
         source, synthesizer.config, amount=amount, coordinate=coordinate, spend=noted, random=random, sides=sides
     )
-    model = estimate_tree(source.domain, measurements)
+    model = synthesizer.estimate(source.domain, measurements, synthesizer.config)
     report = report_fit(
         source.domain,
         measurements,

@@ -4,6 +4,7 @@ from dpsynth.mechanisms.adaptive import AdaptiveConfig, measure_adaptive
 from dpsynth.mechanisms.aim import AimConfig, measure_aim
 from dpsynth.mechanisms.independent import IndependentConfig, measure_independent
 from dpsynth.mechanisms.mst import MstConfig, measure_mst
+from dpsynth.mechanisms.mwem import MwemConfig, measure_mwem
 from dpsynth.mechanisms.tree import TreeConfig, measure_tree
 
 __all__ = [
@@ -11,10 +12,12 @@ __all__ = [
     "AimConfig",
     "IndependentConfig",
     "MstConfig",
+    "MwemConfig",
     "TreeConfig",
     "measure_adaptive",
     "measure_aim",
     "measure_independent",
     "measure_mst",
+    "measure_mwem",
     "measure_tree",
 ]

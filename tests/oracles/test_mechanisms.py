@@ -15,15 +15,19 @@ from dpsynth.domain import Domain
 from dpsynth.mechanisms import (
     IndependentConfig,
     MstConfig,
+    MwemConfig,
     TreeConfig,
     measure_independent,
     measure_mst,
+    measure_mwem,
     measure_tree,
     mst,
+    mwem,
     shares,
 )
 from dpsynth.mechanisms.errors import measure_errors
 from dpsynth.mechanisms.mst import select_tree
+from dpsynth.sampling import generator, sample_codes
 from dpsynth.sources.memory import MemorySource
 from tests.oracles.enumerator import price_holds
 from tests.oracles.neighbours import PAIRS, row_source
@@ -132,4 +136,17 @@ def test_tree():
     mu, real = price_holds(mechanism, LINE_PAIRS[:1], floor=2e-4, adaptive=True)
     assert measured == {(("a", "b"),), (("a",), ("b",))}
     assert 15.99 < mu**2 <= 16.0
+    assert real > 0.5
+
+
+def test_mwem(monkeypatch):
+    """All of the mechanism but the seed of a post-processing sample, which the enumeration couldn't walk through."""
+    monkeypatch.setattr(mwem, "scoring_sample", lambda model, _: sample_codes(model, 50, rng=generator(0)))
+    config = MwemConfig(rounds_per_attribute=1, one_way_share=0.4, selection_share=0.1)
+
+    def mechanism(records, spend, random):
+        return values(measure_mwem(line_source(records), config, **arguments(24.0, spend, random)))
+
+    mu, real = price_holds(mechanism, LINE_PAIRS[:1], floor=1e-3)
+    assert 23.99 < mu**2 <= 24.0
     assert real > 0.5

@@ -17,7 +17,7 @@ from dpsynth.synthesizers import find_synthesizer, fit_model
 
 DOMAIN = Domain.of({"a": 2, "b": 3, "c": 2})
 WEIGHTS = {("a",): 1, ("a", "b"): 2, ("b", "c"): 2, ("c",): 1, ("a", "b", "c"): 3}
-HEAVIEST = {"adaptive": 10, "aim": 3}
+HEAVIEST = {"adaptive": 10, "aim": 3, "mwem": 1}
 
 
 @pytest.mark.parametrize("name", sorted(HEAVIEST))
