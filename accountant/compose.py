@@ -5,7 +5,7 @@ from typing import Any
 
 from accountant.adjacency import Adjacency
 from accountant.errors import ParameterError, UnsupportedEvent
-from accountant.events import Composed, Event, Repeat
+from accountant.events import Composed, Event, FixedPlan, Repeat
 from accountant.price import Coordinate, Price
 from accountant.rules.gdp import GDP_RULES
 from accountant.rules.zcdp import ZCDP_RULES
@@ -65,6 +65,7 @@ _STRUCTURES: dict[type[Event], Callable[[Any, Coordinate], Price]] = {Repeat: _r
 _PARTS: dict[type[Event], Callable[[Any], tuple[Event, ...]]] = {
     Repeat: lambda event: (event.event,),
     Composed: lambda event: event.events,
+    FixedPlan: lambda event: event.events,
 }
 
 

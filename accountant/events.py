@@ -244,6 +244,34 @@ class Composed(Event):
     events: tuple[Event, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FixedPlan(Event):
+    """A fixed plan entered as a pair that dominates its whole curve: mu-GDP up to an additive delta.
+
+    For plans without a price in a scope's coordinate (sampled Gaussians, say), composed with whatever belongs to them.
+    Nothing in the plan may depend on an output. ``accountant.pld.fixed_plan`` finds the pair, and every pricing checks
+    it again.
+
+    Attributes:
+      events: What is done, in full.
+      mu: The curve of mu-GDP plus ``delta`` lies above the plan's own, in both directions, at every epsilon.
+      delta: Additive delta; covers the plan's claims and samplers' slack, too.
+    """
+
+    events: tuple[Event, ...]
+    mu: float
+    delta: float
+
+    def __post_init__(self) -> None:
+        _positive(mu=self.mu)
+        if not 0.0 < self.delta < 1.0:
+            raise ParameterError(
+                f"A fixed plan has delta = {self.delta}.",
+                "Its additive delta is above 0 and below 1.",
+                "Give a small share of the scope's delta.",
+            )
+
+
 EVENT_TYPES: dict[str, type[Event]] = {
     t.__name__: t
     for t in (
@@ -260,6 +288,7 @@ EVENT_TYPES: dict[str, type[Event]] = {
         PartitionSelection,
         Repeat,
         Composed,
+        FixedPlan,
     )
 }
 

@@ -15,7 +15,7 @@ which only adds), and a bound on all roundings of the FFT (Higham 2002, Theorem 
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -31,6 +31,9 @@ _TOP, _BOTTOM = 1e-30, 1e-18
 """Where a curve is cut: the rest above is an additive delta, the rest below is moved up."""
 _MOST_POINTS = 2**21
 _UNIT = 2.0**-53
+_FAR = 42.0
+"""A loss weighs e^-42 or less where it is this far above a question, in units of one over the tilt."""
+_LARGEST = 20.0
 _WINDOW = 42.0
 """Outside the FFT's window a tilted law has at most e^-42 on each side."""
 
@@ -123,14 +126,6 @@ def _lower_hull(x: Floats, y: Floats) -> Floats:
     return hull
 
 
-def log_moment(losses: Losses, theta: float) -> float:
-    """log of the mean of e^(theta loss) of one copy."""
-    with np.errstate(divide="ignore"):
-        exponents = np.log(losses.mass) + theta * losses.values
-    largest = float(exponents.max())
-    return largest + math.log(float(np.exp(exponents - largest).sum()))
-
-
 def find_tilt(parts: Sequence[Losses], low_enough: Callable[[float, float], bool]) -> float:
     """The least tilt at which ``low_enough(exponent, mean)`` stops to hold; never an answer itself.
 
@@ -142,6 +137,11 @@ def find_tilt(parts: Sequence[Losses], low_enough: Callable[[float, float], bool
         middle = (low + high) / 2.0
         low, high = (middle, high) if low_enough(*_exponent(blocks, math.exp(middle))) else (low, middle)
     return math.exp(low)
+
+
+def exponent_above(least: float) -> Callable[[float, float], bool]:
+    """For :func:`find_tilt`: the tilt at which Chernoff's bound on the curve falls to e^``least``."""
+    return lambda exponent, _: exponent > least
 
 
 def _blocks(part: Losses) -> tuple[int, Floats, Floats]:
@@ -177,7 +177,7 @@ class Tilted:
       log_scale: log of the mean of e^(theta sum).
       losses: Values of the window, ascending.
       mass: Tilted mass at each, not negative.
-      error: Bound on the l1 error of ``mass``.
+      error: Bound on the l1 error of ``mass``, and on what losses far above a question still add.
       lost: Bound on the original mass above the window.
       top: The largest loss there is.
     """
@@ -195,61 +195,91 @@ class Tilted:
         if epsilon >= self.top:
             return 0.0
         start = int(np.searchsorted(self.losses, epsilon, side="right"))
-        over = self.losses[start:] - epsilon
-        inside = float(np.dot(self.mass[start:], -np.expm1(-over) * np.exp(-self.theta * over)))
-        log_factor = self.log_scale - self.theta * epsilon
-        if log_factor > 600.0:
+        stop = int(np.searchsorted(self.losses, epsilon + _FAR / self.theta))
+        over = self.losses[start:stop] - epsilon
+        inside = float(np.dot(self.mass[start:stop], -np.expm1(-over) * np.exp(-self.theta * over)))
+        if self._log_factor(epsilon) > 600.0:
             return 1.0
-        return (math.exp(log_factor) * (inside + self.error) + self.lost) * (1.0 + 1e-9)
+        return (math.exp(self._log_factor(epsilon)) * (inside + self.error) + self.lost) * (1.0 + 1e-9)
+
+    def curve(self, epsilons: Floats) -> Floats:
+        """:meth:`delta` at many points at once, a little (1e-10 of the mass above each) larger; at most 1."""
+        with np.errstate(over="ignore", invalid="ignore"):
+            mass = self.mass * np.exp(np.minimum(self.log_scale - self.theta * self.losses, 600.0))
+            upper = np.append(np.cumsum(mass[::-1])[::-1], 0.0)
+            lower = np.append(np.cumsum((mass * np.exp(-self.losses))[::-1])[::-1], 0.0)
+            at = np.searchsorted(self.losses, epsilons, side="right")
+            value = upper[at] * (1.0 + 1e-10) - np.exp(epsilons) * lower[at]
+            value += np.exp(np.minimum(self.log_scale - self.theta * epsilons, 600.0)) * self.error + self.lost
+        return np.where(np.isfinite(value), np.clip(value, 0.0, 1.0), 1.0)
+
+    def blur(self, epsilon: float) -> float:
+        """The part of :meth:`delta` that bounds errors."""
+        return math.exp(min(600.0, self._log_factor(epsilon))) * self.error + self.lost
+
+    def _log_factor(self, epsilon: float) -> float:
+        return self.log_scale - self.theta * epsilon
 
     def epsilon(self, delta: float) -> float:
-        """An epsilon >= 0 whose :meth:`delta` is at most ``delta``, the least within 1e-9; infinite above 20."""
-        low, high = 0.0, 20.0
-        if self.delta(low) <= delta:
-            return low
-        if self.delta(high) > delta:
+        """An epsilon >= 0 whose :meth:`delta` is at most ``delta``; infinite above 20."""
+        if self.delta(0.0) <= delta:
+            return 0.0
+        if self.delta(_LARGEST) > delta:
             return math.inf
-        at_low, at_high = math.log(self.delta(low)), math.log(max(self.delta(high), 1e-300))
-        target = math.log(delta)
-        for turn in range(80):
-            share = (at_low - target) / (at_low - at_high) if turn % 3 else 0.5
-            middle = low + (high - low) * min(max(share, 0.02), 0.98)
-            value = math.log(max(self.delta(middle), 1e-300))
-            if value <= target:
-                high, at_high = middle, value
-            else:
-                low, at_low = middle, value
-            if high - low <= 1e-9 * max(1.0, high):
-                break
-        return high
+        guess, step = self._guess(delta), 1e-9
+        while guess + step < _LARGEST:
+            if self.delta(guess + step) <= delta:
+                return guess + step
+            step *= 8.0
+        return _LARGEST
+
+    def _guess(self, delta: float) -> float:
+        """Where the curve, without errors, meets ``delta``: by sums from the top down."""
+        start = int(np.searchsorted(self.losses, 0.0))
+        losses, mass = self.losses[start:], self.mass[start:]
+        scaled = mass * np.exp(np.minimum(self.log_scale - self.theta * losses - math.log(delta), 600.0))
+        upper = np.cumsum(scaled[::-1])[::-1]
+        lower = np.cumsum((scaled * np.exp(-losses))[::-1])[::-1]
+        cell = int(np.argmax(upper - np.exp(losses) * lower <= 1.0))
+        if lower[cell] <= 0.0 or upper[cell] <= 1.0:
+            return float(losses[max(cell - 1, 0)])
+        return max(0.0, math.log((upper[cell] - 1.0) / lower[cell]))
 
 
 def tilted_sum(parts: Sequence[Losses], theta: float) -> Tilted:
     """The law of the sum of all copies of all ``parts`` (one grid), tilted by ``theta``."""
-    grid = parts[0].grid
-    logs = [log_moment(part, theta) for part in parts]
+    with np.errstate(divide="ignore"):
+        masses = [np.log(part.mass) for part in parts]
+    logs = [_log_moment(part, mass, theta) for part, mass in zip(parts, masses, strict=True)]
     log_scale = math.fsum(part.count * log for part, log in zip(parts, logs, strict=True))
-    weights = [_weights(part, theta, log) for part, log in zip(parts, logs, strict=True)]
-    first, last, lost = _window(parts, weights, theta, log_scale)
+    each = zip(parts, masses, logs, strict=True)
+    weights = [np.exp(mass + (theta * part.values - log)) for part, mass, log in each]
+    first, last, lost = _window(parts, masses, weights, theta, log_scale)
     length = _fast_length(last - first + 1)
+    product, error = _convolved(parts, weights, length)
+    offset = (first - sum(part.count * part.first for part in parts)) % length
+    window = (first + np.arange(length, dtype=np.float64)) * parts[0].grid
+    top = sum(part.count * (part.first + int(np.flatnonzero(part.mass)[-1])) for part in parts) * parts[0].grid
+    return Tilted(theta, log_scale, window, np.maximum(np.roll(product, -offset), 0.0), error, lost, top)
+
+
+def _log_moment(part: Losses, log_mass: Floats, theta: float) -> float:
+    """log of the mean of e^(theta loss) of one copy."""
+    exponents = log_mass + theta * part.values
+    largest = float(exponents.max())
+    return largest + math.log(float(np.exp(exponents - largest).sum()))
+
+
+def _convolved(parts: Sequence[Losses], weights: Sequence[Floats], length: int) -> tuple[Floats, float]:
+    """The circular convolution of all copies, and a bound on the l1 norm of its error."""
     product, least, spread = np.ones(length // 2 + 1, dtype=np.complex128), math.inf, 0.0
     unit = 8.0 * _UNIT * math.log2(length)
     for part, weight in zip(parts, weights, strict=True):
         folded = np.pad(weight, (0, -len(weight) % length)).reshape(-1, length).sum(axis=0)
         norm = float(np.linalg.norm(folded))
-        least, spread = min(least, norm), spread + part.count * (unit * norm + 4.0 * _UNIT * norm)
-        product *= _power(np.fft.rfft(folded), part.count)
-    mass = np.fft.irfft(product, length)
-    error = math.sqrt(length) * (spread + unit * least) * 1.01
-    offset = (first - sum(part.count * part.first for part in parts)) % length
-    window = (first + np.arange(length, dtype=np.float64)) * grid
-    top = sum(part.count * (part.first + int(np.flatnonzero(part.mass)[-1])) for part in parts) * grid
-    return Tilted(theta, log_scale, window, np.maximum(np.roll(mass, -offset), 0.0), error, lost, top)
-
-
-def _weights(part: Losses, theta: float, log: float) -> Floats:
-    weights: Floats = part.mass * np.exp(theta * part.values - log)
-    return weights
+        least, spread = min(least, norm), spread + part.count * (unit + 4.0 * _UNIT) * norm
+        product = product * _power(np.fft.rfft(folded), part.count)
+    return np.fft.irfft(product, length), math.sqrt(length) * (spread + unit * least) * 1.01 + math.exp(-_FAR)
 
 
 def _power(base: NDArray[np.complex128], count: int) -> NDArray[np.complex128]:
@@ -264,39 +294,41 @@ def _power(base: NDArray[np.complex128], count: int) -> NDArray[np.complex128]:
 
 
 def _window(
-    parts: Sequence[Losses], weights: Sequence[Floats], theta: float, log_scale: float
+    parts: Sequence[Losses], masses: Sequence[Floats], weights: Sequence[Floats], theta: float, log_scale: float
 ) -> tuple[int, int, float]:
     """First and last grid point that matter, and a bound on the original mass above the last."""
     grid = parts[0].grid
     first = sum(part.count * part.first for part in parts)
     last = sum(part.count * (part.first + len(part.mass) - 1) for part in parts)
-    mean = variance = 0.0
+    variance = 0.0
     for part, weight in zip(parts, weights, strict=True):
         centre = float(np.dot(weight, part.values))
-        mean += part.count * centre
         variance += part.count * float(np.dot(weight, (part.values - centre) ** 2))
-    spread = max(math.sqrt(variance), grid)
-    best, lost = last, 0.0
-    for sign in (1, -1):
-        for rate in (9.0, 5.0, 3.0, 1.5, 0.7, 0.3):
-            s = sign * rate / spread
-            log = math.fsum(
-                part.count * _log_mean(weight, s * part.values) for part, weight in zip(parts, weights, strict=True)
-            )
-            bound = (log + _WINDOW) / s / grid
-            if sign > 0 and math.ceil(bound) < best:
-                best = math.ceil(bound)
-                # sum of p over losses >= b is at most e^(log_scale - theta b) times the tilted mass there, theta >= 0
-                lost = math.exp(min(0.0, log_scale - theta * best * grid - _WINDOW)) * 1.01
-            elif sign < 0:
-                first = max(first, math.floor(bound))
-    return first, max(best, first), lost
+
+    def bound(s: float) -> float:
+        each = zip(parts, masses, strict=True)
+        log = math.fsum(part.count * _log_moment(part, mass, theta + s) for part, mass in each) - log_scale
+        return (log + _WINDOW) / s / grid
+
+    rates = [rate / max(math.sqrt(variance), grid) for rate in (9.0, 5.0, 3.0, 1.5, 0.7, 0.3)]
+    above = _until_worse(bound(rate) for rate in rates)
+    below = -_until_worse(-bound(-rate) for rate in rates)
+    first = max(first, math.floor(below))
+    if above >= last:
+        return first, last, 0.0
+    last = max(math.ceil(above), first)
+    # the mass of losses above b is at most e^(log_scale - theta b) times the tilted mass there, as theta >= 0
+    return first, last, math.exp(min(0.0, log_scale - theta * last * grid - _WINDOW)) * 1.01
 
 
-def _log_mean(weight: Floats, exponents: Floats) -> float:
-    largest = float(exponents.max())
-    total = float(np.dot(weight, np.exp(exponents - largest)))
-    return largest + math.log(total) if total > 0.0 else -math.inf
+def _until_worse(bounds: Iterable[float]) -> float:
+    """The smallest bound up to the first that is larger: they fall, then rise, and each is valid."""
+    best = math.inf
+    for each in bounds:
+        if each > best:
+            break
+        best = each
+    return best
 
 
 def _fast_length(least: int) -> int:

@@ -11,17 +11,24 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+import numpy as np
+from scipy.special import ndtr
+
 from accountant.compose import leaves
 from accountant.errors import ParameterError, UnsupportedEvent
-from accountant.events import Event
-from accountant.losses import Losses, discretise, find_tilt, fitting_grid, tilted_sum
-from accountant.rules.pld import PLD_RULES, Pair, Single, gaussian_curve, zcdp_curve
+from accountant.events import Event, FixedPlan
+from accountant.losses import Losses, discretise, exponent_above, find_tilt, fitting_grid, tilted_sum
+from accountant.rules.pld import PLD_RULES, Floats, Pair, Single, gaussian_curve, zcdp_curve
 from accountant.rules.slack import LARGEST_EPSILON
 
 CALIBRATE_GRID = 1e-3
 """Grid of losses for searches; pessimistic, a little loose."""
 CERTIFY_GRID = 1e-4
 """Grid of losses for statements."""
+
+_VERTICES = 2000
+_DULL = 1e-4
+"""Share of delta that may be lost to the errors' bound before a question is asked again."""
 
 Parts = tuple[Losses, ...]
 
@@ -65,8 +72,17 @@ class Profile:
 
 
 def _epsilon(parts: Parts, delta: float) -> float:
-    theta = find_tilt(parts, lambda exponent, _: exponent > math.log(delta))
-    return tilted_sum(parts, theta).epsilon(delta)
+    """Every tilt's answer is valid; where one isn't sharp (few, large losses) a smaller tilt is."""
+    theta = find_tilt(parts, exponent_above(math.log(delta)))
+    best = math.inf
+    for _ in range(8):
+        tilted = tilted_sum(parts, theta)
+        best = min(best, tilted.epsilon(delta))
+        sharp = tilted.blur(best) < _DULL * delta and tilted.delta(best) > (1.0 - _DULL) * delta
+        if sharp or best in (0.0, math.inf):
+            break
+        theta /= 4.0
+    return best
 
 
 def _require(holds: bool, given: str, why: str) -> None:
@@ -94,6 +110,86 @@ def profile(events: Iterable[Event], *, grid: float = CERTIFY_GRID) -> Profile:
     directions = (remove,) if all(pair.forward is pair.backward for pair, _ in pairs) else (remove, add)
     beyond = max(math.fsum(part.lost * part.count for part in parts) for parts in directions)
     return Profile(directions if pairs else (), float(additive) * (1.0 + 2.0**-50) + beyond * (1.0 + 1e-12))
+
+
+def dominates(events: Iterable[Event], *, mu: float, delta: float, grid: float = CERTIFY_GRID) -> bool:
+    """Whether the curve of ``mu``-GDP plus ``delta`` is above the plan's, in both directions, at every epsilon.
+
+    Only epsilon >= 0 has to be looked at: below, a curve is 1 - e^epsilon + e^epsilon times the other direction's at
+    -epsilon, on both sides of the comparison.
+    """
+    points = _vertices(profile(events, grid=grid), delta)
+    return points is not None and _above(points, mu, delta)
+
+
+def dominating_gdp(events: Iterable[Event], delta: float, *, grid: float = CERTIFY_GRID) -> float:
+    """The smallest mu (relative 1e-6) such that mu-GDP plus ``delta`` dominates the plan; 0 where delta alone does.
+
+    Args:
+      events: A fixed plan, under one adjacency.
+      delta: Additive delta that the plan may use; larger than the additive deltas of its events.
+      grid: Distance of the losses' grid points.
+
+    Raises:
+      UnsupportedEvent: No mu does: the additive deltas of the events use up ``delta``, or its epsilon is above 20.
+    """
+    points = _vertices(profile(events, grid=grid), delta)
+    if points is None:
+        raise UnsupportedEvent(
+            f"A fixed plan has no mu at the additive delta {delta:.3g}.",
+            "Its events' own additive deltas use it up, or its epsilon there is above 20.",
+            "Give it a larger delta, or use more noise.",
+        )
+    if not points[1].size or points[1][0] <= delta:
+        return 0.0
+    low, high = 0.0, 1.0
+    while not _above(points, high, delta):
+        low, high = high, 2.0 * high
+    while high - low > 1e-7 * high:
+        middle = (low + high) / 2.0
+        low, high = (low, middle) if _above(points, middle, delta) else (middle, high)
+    return high * (1.0 + 5e-7)
+
+
+def fixed_plan(events: Sequence[Event], delta: float, *, grid: float = CERTIFY_GRID) -> FixedPlan:
+    """``events`` as one event with a price in every coordinate, at the additive delta given.
+
+    Every pricing of it checks the pair on the certifying grid, where what was found on a coarser one holds, too.
+
+    Raises:
+      UnsupportedEvent: No mu dominates the plan at ``delta``, or adjacencies are mixed.
+    """
+    mu = max(dominating_gdp(events, delta, grid=grid), 1e-6)
+    return FixedPlan(events=tuple(events), mu=mu, delta=delta, adjacency=events[0].adjacency)
+
+
+def _vertices(plan: Profile, delta: float) -> tuple[Floats, Floats] | None:
+    """Points (epsilon, delta) of a broken line in e^epsilon above the plan's curve, down to ``delta``; None if endless.
+
+    Each is the best of several tilts, the larger of both directions. A curve is convex, so it's below its chords.
+    """
+    end = plan.epsilon(delta)
+    if end == math.inf:
+        return None
+    epsilons = np.linspace(0.0, end, _VERTICES)
+    targets = [math.log(0.3) * (1.0 - share) + math.log(delta) * share for share in (0.0, 0.2, 0.5, 1.0)]
+    worst = np.zeros_like(epsilons)
+    for parts in plan.directions:
+        tilts = [find_tilt(parts, exponent_above(target)) for target in targets]
+        worst = np.maximum(worst, np.min([tilted_sum(parts, tilt).curve(epsilons) for tilt in tilts], axis=0))
+    return epsilons, worst + plan.additive
+
+
+def _above(points: tuple[Floats, Floats], mu: float, delta: float) -> bool:
+    """Whether the Gaussian's curve plus ``delta`` is above the broken line, between its vertices, too.
+
+    Between two points a convex curve is at most (distance) x (difference of slopes) / 4 below its chord.
+    """
+    epsilons, deltas = points
+    margin = gaussian_curve(mu)(epsilons) * (1.0 - 1e-9 / min(mu, 1.0) * 1e-2) + delta - deltas
+    slopes = ndtr(-mu / 2.0 - epsilons / mu)
+    sag = np.diff(np.exp(epsilons)) * -np.diff(slopes) / 4.0
+    return bool(np.all(np.minimum(margin[1:], margin[:-1]) >= sag * (1.0 + 1e-9)))
 
 
 def _rule(event: Event) -> Single:

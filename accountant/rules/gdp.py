@@ -19,6 +19,7 @@ from accountant.events import (
     DiscreteGaussian,
     DiscreteLaplace,
     Event,
+    FixedPlan,
     FixedSizeSampledGaussian,
     Gaussian,
     Laplace,
@@ -28,6 +29,7 @@ from accountant.events import (
 )
 from accountant.price import Price
 from accountant.rules.mu import bounded_range_mu, discrete_gaussian_mu, pure_mu
+from accountant.rules.plans import require_dominated
 from accountant.rules.selection import released_alone, selection_mu_square
 from accountant.rules.slack import sampler_slack
 
@@ -84,6 +86,11 @@ def _zcdp(event: ZCDP) -> Price:
     )
 
 
+def _plan(event: FixedPlan) -> Price:
+    require_dominated(event)
+    return Price.of(Fraction(event.mu) ** 2, Fraction(event.delta))
+
+
 GDP_RULES: dict[type[Event], Callable[[Any], Price]] = {
     Gaussian: _gaussian,
     DiscreteGaussian: _discrete_gaussian,
@@ -96,5 +103,6 @@ GDP_RULES: dict[type[Event], Callable[[Any], Price]] = {
     FixedSizeSampledGaussian: _sampled,
     ZCDP: _zcdp,
     PartitionSelection: _selection,
+    FixedPlan: _plan,
 }
 """One rule for each event that isn't itself a composition."""

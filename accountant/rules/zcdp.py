@@ -17,6 +17,7 @@ from accountant.events import (
     DiscreteGaussian,
     DiscreteLaplace,
     Event,
+    FixedPlan,
     FixedSizeSampledGaussian,
     Gaussian,
     Laplace,
@@ -25,6 +26,7 @@ from accountant.events import (
     PureDP,
 )
 from accountant.price import Price
+from accountant.rules.plans import require_dominated
 from accountant.rules.selection import released_alone, selection_mu_square
 from accountant.rules.slack import sampler_slack
 
@@ -77,6 +79,12 @@ def _sampled(event: PoissonSampledGaussian | FixedSizeSampledGaussian) -> Price:
     )
 
 
+def _plan(event: FixedPlan) -> Price:
+    """mu-GDP is (mu^2 / 2)-zCDP (Dong, Roth, Su 2022, Corollary B.6); the additive delta stays outside."""
+    require_dominated(event)
+    return Price.of(Fraction(event.mu) ** 2 / 2, Fraction(event.delta))
+
+
 ZCDP_RULES: dict[type[Event], Callable[[Any], Price]] = {
     Gaussian: _gaussian,
     DiscreteGaussian: _discrete_gaussian,
@@ -89,5 +97,6 @@ ZCDP_RULES: dict[type[Event], Callable[[Any], Price]] = {
     FixedSizeSampledGaussian: _sampled,
     ZCDP: _zcdp,
     PartitionSelection: _selection,
+    FixedPlan: _plan,
 }
 """One rule for each event that isn't itself a composition."""
