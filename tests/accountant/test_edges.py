@@ -1,0 +1,261 @@
+"""Edges: defaults, the first values refused and the last allowed, and roundings that a person reads."""
+
+import math
+from collections.abc import Callable
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import accountant.ledger
+from accountant.adjacency import Adjacency, PrivacyUnit
+from accountant.budget import CLAIM_SHARE, Budget, amount_within
+from accountant.calibrate import bounded_range_eta, discrete_gaussian_sigma
+from accountant.compose import price
+from accountant.convert import delta_from_mu, epsilon_from_mu, epsilon_from_rho, mu_from_budget, rho_from_budget
+from accountant.errors import BudgetExceeded, ParameterError, Refusal
+from accountant.events import (
+    ApproxDP,
+    BoundedRange,
+    DiscreteGaussian,
+    DiscreteLaplace,
+    Event,
+    Gaussian,
+    Laplace,
+    PureDP,
+    Repeat,
+)
+from accountant.ledger.replay import _same
+from accountant.ledger.room import _down, _up, _what_fits
+from accountant.price import AMOUNT_UNIT, DELTA_UNIT, Coordinate, Price
+from accountant.report import advantage_ceiling, epsilon_of, plain_reading, posterior, tpr_ceiling
+from accountant.spend import Side, Step
+
+BOTH = tuple(Coordinate)
+
+
+def test_defaults_are_one_record_and_one_draw() -> None:
+    assert DiscreteGaussian(sigma=2.0) == DiscreteGaussian(sigma=2.0, sensitivity=1.0, draws=1)
+    assert Laplace(scale=2.0) == Laplace(scale=2.0, sensitivity=1.0)
+    assert DiscreteLaplace(scale=2.0) == DiscreteLaplace(scale=2.0, sensitivity=1.0, draws=1)
+    assert Step(label="a", event=PureDP(epsilon=1.0)).sides == (Side.TRAINING,)
+    assert PrivacyUnit() == PrivacyUnit(column=None, max_rows=1, adjacency=Adjacency.ADD_REMOVE)
+    assert Price() == Price(0, 0)
+    assert Price.of(0.5) == Price(AMOUNT_UNIT // 2, 0)
+
+
+MAKERS: list[Callable[[float], Event]] = [
+    lambda x: Gaussian(noise_multiplier=x),
+    lambda x: DiscreteGaussian(sigma=x),
+    lambda x: DiscreteGaussian(sigma=1.0, sensitivity=x),
+    lambda x: Laplace(scale=x),
+    lambda x: Laplace(scale=1.0, sensitivity=x),
+    lambda x: DiscreteLaplace(scale=x),
+    lambda x: DiscreteLaplace(scale=1.0, sensitivity=x),
+    lambda x: BoundedRange(eta=x),
+    lambda x: PureDP(epsilon=x),
+    lambda x: ApproxDP(epsilon=x, delta=0.0),
+]
+
+
+@pytest.mark.parametrize("make", MAKERS)
+def test_every_scale_is_above_zero_and_finite(make: Callable[[float], Event]) -> None:
+    make(5e-324)
+    for bad in (0.0, -0.5, math.inf, math.nan):
+        with pytest.raises(ParameterError):
+            make(bad)
+
+
+def test_counts_of_draws_and_of_repetitions_are_at_least_one() -> None:
+    DiscreteGaussian(sigma=1.0, draws=1)
+    Repeat(event=PureDP(epsilon=1.0), count=1)
+    for make in (
+        lambda: DiscreteGaussian(sigma=1.0, draws=0),
+        lambda: DiscreteLaplace(scale=1.0, draws=0),
+        lambda: Repeat(event=PureDP(epsilon=1.0), count=0),
+    ):
+        with pytest.raises(ParameterError):
+            make()
+
+
+@pytest.mark.parametrize("delta", [0.0, 0.75, math.nextafter(1.0, 0.0)])
+def test_a_claims_delta_is_at_least_zero_and_below_one(delta: float) -> None:
+    assert ApproxDP(epsilon=1.0, delta=delta).delta == delta
+    for bad in (-5e-324, 1.0, math.nan):
+        with pytest.raises(ParameterError):
+            ApproxDP(epsilon=1.0, delta=bad)
+
+
+@pytest.mark.parametrize(("column", "rows", "good"), [(None, 1, True), (None, 2, False), ("id", 2, True)])
+def test_a_unit_without_an_id_is_one_row(column: str | None, rows: int, good: bool) -> None:
+    if good:
+        assert PrivacyUnit(column=column, max_rows=rows).max_rows == rows
+        return
+    with pytest.raises(ParameterError):
+        PrivacyUnit(column=column, max_rows=rows)
+
+
+@pytest.mark.parametrize("column", [None, "id"])
+@pytest.mark.parametrize("rows", [0, -1])
+def test_a_unit_has_a_row(column: str | None, rows: int) -> None:
+    with pytest.raises(ParameterError):
+        PrivacyUnit(column=column, max_rows=rows)
+
+
+def test_a_budgets_ends() -> None:
+    for good in ({"epsilon": 20.0}, {"epsilon": 5e-324}, {"delta": 0.5}, {"claim_share": 0.0}, {"claim_share": 0.999}):
+        Budget(**({"epsilon": 1.0, "delta": 1e-6} | good))  # type: ignore[arg-type]
+    for bad in (
+        *({"epsilon": x} for x in (0.0, -1.0, math.nextafter(20.0, 21.0), math.nan)),
+        *({"delta": x} for x in (0.0, 1.0, 1.5, math.nan)),
+        *({"claim_share": x} for x in (-5e-324, 1.0, math.nan)),
+    ):
+        with pytest.raises(ParameterError, match=next(iter(bad))):
+            Budget(**({"epsilon": 1.0, "delta": 1e-6} | bad))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("coordinate", BOTH)
+def test_the_cap_of_a_budget_is_that_of_its_two_shares(coordinate: Coordinate) -> None:
+    budget = Budget(epsilon=1.0, delta=1e-6, coordinate=coordinate, claim_share=0.25)
+    assert budget.conversion_delta == pytest.approx(0.75e-6, rel=1e-14)
+    assert budget.conversion_delta <= Fraction(1e-6) * Fraction(3, 4)
+    assert budget.cap.delta == math.floor(Fraction(1e-6) / 4 * DELTA_UNIT)
+    assert budget.cap.amount == amount_within(1.0, budget.conversion_delta, coordinate)
+    plain = Fraction(mu_from_budget(1.0, budget.conversion_delta)) ** 2
+    if coordinate is Coordinate.ZCDP:
+        plain = Fraction(rho_from_budget(1.0, budget.conversion_delta))
+    assert budget.cap.amount == math.floor(plain * AMOUNT_UNIT)
+    assert Fraction(CLAIM_SHARE) == Fraction(1, 1024)
+
+
+@pytest.mark.parametrize("coordinate", BOTH)
+@pytest.mark.parametrize("amount", [1, 10**6, AMOUNT_UNIT, 50 * AMOUNT_UNIT])
+def test_calibration_uses_up_what_it_may(coordinate: Coordinate, amount: int) -> None:
+    """The noise costs at most the amount, and a billionth less of it costs more."""
+    sigma = discrete_gaussian_sigma(amount=amount, coordinate=coordinate)
+    assert sigma == discrete_gaussian_sigma(amount=amount, coordinate=coordinate, sensitivity=1.0)
+    assert price(DiscreteGaussian(sigma=sigma), coordinate).amount <= amount
+    assert price(DiscreteGaussian(sigma=sigma * (1 - 1e-9)), coordinate).amount >= amount
+    eta = bounded_range_eta(amount=amount, coordinate=coordinate)
+    assert price(BoundedRange(eta=eta), coordinate).amount <= amount
+    assert price(BoundedRange(eta=eta * (1 + 1e-9)), coordinate).amount >= amount
+
+
+@pytest.mark.parametrize("amount", [0, -1])
+def test_no_noise_costs_nothing(amount: int) -> None:
+    with pytest.raises(ParameterError, match="at least one unit"):
+        discrete_gaussian_sigma(amount=amount, coordinate=Coordinate.GDP)
+    with pytest.raises(ParameterError, match="at least one unit"):
+        bounded_range_eta(amount=amount, coordinate=Coordinate.GDP)
+
+
+def test_conversions_of_nothing_and_of_next_to_nothing() -> None:
+    assert delta_from_mu(0.0, 1.0) == 0.0
+    assert delta_from_mu(1e-3, 20.0) == math.ulp(0.0)
+    assert delta_from_mu(80.0, 0.0) == 1.0
+    assert epsilon_from_mu(0.0, 1e-6) == 0.0
+    assert epsilon_from_mu(1e-9, 0.5) == 0.0
+    assert epsilon_from_rho(0.0, 1e-6) == 0.0
+    assert epsilon_from_rho(1e-9, 0.9) == 0.0
+    with pytest.raises(ParameterError, match="smaller than the accountant resolves"):
+        mu_from_budget(0.0, 1e-300)
+
+
+@pytest.mark.parametrize("bad", [-1.0, math.nan, math.inf])
+def test_conversions_refuse_what_is_no_number(bad: float) -> None:
+    for convert in (delta_from_mu, epsilon_from_mu, epsilon_from_rho, mu_from_budget, rho_from_budget):
+        with pytest.raises(ParameterError):
+            convert(bad, 0.5)
+        with pytest.raises(ParameterError):
+            convert(0.5, bad)
+
+
+@pytest.mark.parametrize("coordinate", BOTH)
+def test_additive_deltas_are_taken_from_the_delta_that_is_asked_at(coordinate: Coordinate) -> None:
+    amount = AMOUNT_UNIT // 100
+    half = Price(amount, DELTA_UNIT // 10**6)
+    assert epsilon_of(half, 2e-6, coordinate) == pytest.approx(epsilon_of(Price(amount), 1e-6, coordinate), rel=1e-9)
+    for delta in (1e-6 * (1 - 1e-9), 0.0):
+        with pytest.raises(ParameterError, match="use all of it"):
+            epsilon_of(Price(amount, math.ceil(Fraction(1e-6) * DELTA_UNIT)), delta, coordinate)
+    assert epsilon_of(Price(), 1e-6, coordinate) == 0.0
+    with pytest.raises(ParameterError, match="above 20"):
+        epsilon_of(Price(100 * AMOUNT_UNIT), 1e-6, coordinate)
+
+
+def test_the_plain_reading_is_recomputed() -> None:
+    e = math.exp(0.5)
+    assert posterior(0.01, 0.5) == pytest.approx(0.01 * e / (0.01 * e + 0.99), rel=1e-14)
+    assert tpr_ceiling(0.001, 0.5, 1e-3) == pytest.approx(e * 0.001 + 1e-3, rel=1e-14)
+    assert tpr_ceiling(0.99, 0.5, 1e-3) == 1.0
+    assert advantage_ceiling(0.5, 1e-3) == pytest.approx((e - 1 + 2e-3) / (e + 1), rel=1e-14)
+    reading = plain_reading(epsilon=0.5, delta=1e-3)
+    assert reading.prior == 0.01
+    assert reading.posterior == posterior(0.01, 0.5)
+    assert reading.advantage == advantage_ceiling(0.5, 1e-3)
+    assert reading.tpr_at == tuple((f, tpr_ceiling(f, 0.5, 1e-3)) for f in (0.0001, 0.001, 0.01, 0.1))
+    assert "believed with 1% that" in reading.sentence()
+
+
+def test_prices_are_whole_and_not_below_zero() -> None:
+    assert Price(0, 0).less(Price(1, 1)) == Price(0, 0)
+    assert Price(5, 7).less(Price(2, 3)) == Price(3, 4)
+    assert Price(5, 1).larger(Price(2, 3)) == Price(5, 3)
+    assert Price(5, 7).fits(Price(5, 7))
+    assert not Price(6, 7).fits(Price(5, 7))
+    assert not Price(5, 8).fits(Price(5, 7))
+    for bad in ((-1, 0), (0, -1), (1.0, 0), (0, 1.0), (True, 0)):
+        with pytest.raises(ParameterError):
+            Price(*bad)  # type: ignore[arg-type]
+    for infinite in ((math.inf, 0.0), (0.0, math.inf), (math.nan, 0.0)):
+        with pytest.raises(ParameterError):
+            Price.of(*infinite)
+    assert Price.of(Fraction(1, 3), Fraction(1, 3)) == Price(-(-AMOUNT_UNIT // 3), -(-DELTA_UNIT // 3))
+
+
+@given(st.floats(1e-9, 19.9))
+def test_figures_in_refusals_are_four_digits_on_the_safe_side(value: float) -> None:
+    down, up = _down(value), _up(value)
+    assert value * (1 - 1.01e-3) <= down <= value
+    assert value * (1 - 2e-9) <= up <= value * (1 + 1.01e-3)
+    for shown in (down, up):
+        assert float(f"{shown:.4g}") == pytest.approx(shown, rel=1e-12)
+
+
+def test_figures_that_have_four_digits_already_stay() -> None:
+    assert _up(0.1234) == pytest.approx(0.1234, rel=1e-12)
+    assert _down(0.12349) == pytest.approx(0.1234, rel=1e-12)
+    assert _up(0.12341) == pytest.approx(0.1235, rel=1e-12)
+    assert _down(0.0) == _up(0.0) == 0.0
+
+
+def test_what_would_fit_is_said() -> None:
+    budget = Budget(epsilon=1.0, delta=1e-6)
+    cap = budget.cap
+    for nothing in (Price(0, 5), Price(5, 0), Price(0, 0)):
+        assert _what_fits(cap, nothing, budget).startswith("Nothing more fits")
+    assert "smaller additive delta" in _what_fits(Price(5, 9), Price(5, 8), budget)
+    assert "lower this one's" in _what_fits(Price(6, 9), Price(5, 8), budget)
+
+
+@pytest.mark.parametrize(("amount", "tolerated"), [(0, 1), (2**36 - 1, 1), (2**36, 2), (3 * 2**36, 4)])
+def test_a_recorded_price_may_differ_in_its_last_bits_only(amount: int, tolerated: int) -> None:
+    computed = Price(amount, 7)
+    for off in {tolerated, -min(tolerated, amount)}:
+        assert _same(Price(amount + off, 7), computed)
+    assert not _same(Price(amount + tolerated + 1, 7), computed)
+    assert not _same(Price(amount, 8), computed)
+    assert not _same(Price(amount, 6), computed)
+
+
+def test_the_ledgers_package_has_no_other_names() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Leger'"):
+        accountant.ledger.Leger  # type: ignore[attr-defined]  # noqa: B018
+
+
+def test_a_refusal_keeps_its_three_sentences_apart() -> None:
+    refusal = BudgetExceeded("It doesn't fit.", "It is spent.", "Spend less.")
+    assert isinstance(refusal, Refusal)
+    assert (refusal.what, refusal.why, refusal.next_step) == ("It doesn't fit.", "It is spent.", "Spend less.")
+    assert str(refusal) == "It doesn't fit. It is spent. Spend less."
