@@ -3,6 +3,8 @@
 import math
 from collections.abc import Callable
 from fractions import Fraction
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -230,13 +232,22 @@ def test_figures_that_have_four_digits_already_stay() -> None:
     assert _down(0.0) == _up(0.0) == 0.0
 
 
-def test_what_would_fit_is_said() -> None:
+def fits(price: Price, *left: Price) -> str:
     budget = Budget(epsilon=1.0, delta=1e-6)
-    cap = budget.cap
+    line: list[Any] = [SimpleNamespace(budget=budget, remaining=each) for each in left]
+    return _what_fits(price, line, line[0])
+
+
+def test_what_would_fit_is_said_for_the_whole_line_of_scopes() -> None:
     for nothing in (Price(0, 5), Price(5, 0), Price(0, 0)):
-        assert _what_fits(cap, nothing, budget).startswith("Nothing more fits")
-    assert "smaller additive delta" in _what_fits(Price(5, 9), Price(5, 8), budget)
-    assert "lower this one's" in _what_fits(Price(6, 9), Price(5, 8), budget)
+        assert fits(Price(9, 9), nothing, Price(9, 9)).startswith("Nothing more fits")
+        assert fits(Price(9, 9), Price(9, 9), nothing).startswith("Nothing more fits")
+    assert "smaller additive delta" in fits(Price(5, 9), Price(5, 8), Price(6, 9))
+    assert "smaller additive delta" in fits(Price(5, 9), Price(7, 9), Price(5, 8))
+    assert "lower this one's" in fits(Price(6, 9), Price(7, 8), Price(5, 9))
+    half, quarter = Price(AMOUNT_UNIT // 100, 8), Price(AMOUNT_UNIT // 400, 8)
+    assert fits(Price(AMOUNT_UNIT, 1), half, quarter) == fits(Price(AMOUNT_UNIT, 1), quarter, half)
+    assert "(mu^2 0.002499) fits" in fits(Price(AMOUNT_UNIT, 1), half, quarter)
 
 
 @pytest.mark.parametrize(("amount", "tolerated"), [(0, 1), (2**36 - 1, 1), (2**36, 2), (3 * 2**36, 4)])
