@@ -1,5 +1,6 @@
 """Commands that read a ledger's records: history, what is pending, exports, an entry for a public registry."""
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
@@ -66,7 +67,8 @@ def history(
 def pending(folder: LedgerFolder, as_json: AsJson = False) -> None:
     """Show the releases that hold budget without having ended, and what can be done about each.
 
-    A run that is still going is pending, too: look before you give anything back.
+    A run that is still going is pending, too: look before you give anything back. Its lease says for how long the
+    ledger takes it for alive.
 
     Example: `dpsynth ledger pending people-ledger`
     """
@@ -82,9 +84,17 @@ def pending(folder: LedgerFolder, as_json: AsJson = False) -> None:
         return
     output.table(
         f"Pending in {folder}",
-        ("release", "since", "state", f"holds {symbol}", "share", "charged"),
+        ("release", "since", "state", f"holds {symbol}", "share", "charged", "lease"),
         [
-            (h["release_id"], h["since"], h["state"], f"{h['held']:.6f}", f"{h['share']:.1%}", f"{h['charged']:.6f}")
+            (
+                h["release_id"],
+                h["since"],
+                h["state"],
+                f"{h['held']:.6f}",
+                f"{h['share']:.1%}",
+                f"{h['charged']:.6f}",
+                _lease_words(h["lease_minutes"]),
+            )
             for h in held
         ],
         numbers=(3, 4, 5),
@@ -194,7 +204,7 @@ def _yaml(entry: Mapping[str, Any]) -> str:
 
 _ADVICE = {
     "reserved": "it never touched the data; if its run is surely dead, `dpsynth ledger return-stale` gives all back.",
-    "touched": "the data was opened; what it holds stays charged, as nobody can know what it drew.",
+    "touched": "the data was opened; if its run is surely dead, `dpsynth ledger reconcile` keeps what it charged only.",
 }
 
 
@@ -210,7 +220,21 @@ def _held(ledger: "Ledger", release: Any) -> dict[str, Any]:
         "held": release.charged.amount / AMOUNT_UNIT,
         "share": release.charged.amount / cap if cap else 0.0,
         "charged": larger_side(release.totals).amount / AMOUNT_UNIT,
+        "dataset": release.dataset,
+        "lease_minutes": _lease_minutes(ledger, release.release_id),
     }
+
+
+def _lease_minutes(ledger: "Ledger", release_id: str) -> int | None:
+    """Whole minutes for which a release is surely somebody's; 0 where that is over, None where it never was."""
+    from accountant.ledger.leases import now
+
+    lease = ledger.lease(release_id)
+    return None if lease is None else max(0, math.ceil((lease[1] - now()) / 60))
+
+
+def _lease_words(minutes: int | None) -> str:
+    return "none" if minutes is None else f"{minutes} min" if minutes else "over"
 
 
 def _told(entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -234,7 +258,7 @@ def _no_words(_: Mapping[str, Any]) -> tuple[int | None, str]:
 
 
 def _create_words(entry: Mapping[str, Any]) -> tuple[int | None, str]:
-    return None, f"{entry['dataset']}, {_budget_words(entry['budget'])}"
+    return None, f"{entry['dataset']}, {_budget_words(entry['budget'])}{_until(entry)}"
 
 
 def _budget_words(budget: Mapping[str, Any]) -> str:
@@ -257,8 +281,22 @@ def _charge_words(entry: Mapping[str, Any]) -> tuple[int | None, str]:
     return max(sides.values()), what if tuple(sides) == ("training",) else f"{what} ({' and '.join(sides)})"
 
 
+def _scope_words(entry: Mapping[str, Any]) -> tuple[int | None, str]:
+    return None, f"{entry['scope']} in {entry['parent']}, {_budget_words(entry['budget'])}{_until(entry)}"
+
+
+def _renew_words(entry: Mapping[str, Any]) -> tuple[int | None, str]:
+    return None, f"{entry['scope']}, {_budget_words(entry['budget'])}{_until(entry)}: {entry['reason']}"
+
+
+def _until(entry: Mapping[str, Any]) -> str:
+    return f", until {entry['expires']}" if entry.get("expires") else ""
+
+
 _WORDS: dict[str, Callable[[Mapping[str, Any]], tuple[int | None, str]]] = {
     "create": _create_words,
+    "scope": _scope_words,
+    "renew": _renew_words,
     "reserve": _reserve_words,
     "touch": lambda _: (None, "the data was opened"),
     "charge": _charge_words,

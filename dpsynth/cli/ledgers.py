@@ -5,19 +5,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from dpsynth.cli import ledger_records
+from dpsynth.cli import ledger_records, ledger_scopes
 from dpsynth.cli.console import Output
+from dpsynth.cli.ledger_scopes import Expires, LevelName, amount, figure, level_of, scope_facts, scope_table
 from dpsynth.cli.options import AsJson, LedgerFolder, ReleaseId
 
 if TYPE_CHECKING:
     from accountant.ledger import VerifiedLedger, VerifiedRelease
-    from accountant.price import Price
     from dpsynth.schema import Schema
 
 __all__ = ["app", "create_ledger"]
 
 app = typer.Typer(
-    help="Make, read and check ledgers: the budget of one data set.",
+    help="Make, read and check ledgers: the budget of a data set, or of a tree of scopes.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )
@@ -53,29 +53,55 @@ def create(
             show_default="1/1024",
         ),
     ] = None,
+    expires: Expires = None,
+    level: LevelName = "dataset",
+    name: Annotated[
+        str | None,
+        typer.Option(
+            "--name", help="Of the root, where it is wider than a data set.", show_default="the schema's data set"
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Make a ledger: a budget, a key to sign releases with, and an empty chain of entries.
 
-    The budget is for the data set, over every release for as long as it exists. It can't be raised afterwards.
+    The budget is for the data set, over every release for as long as it exists. Only `dpsynth ledger renew` changes it,
+    and the ledger records who gave which reason. For several data sets of the same people, make the root an
+    organisation, a team or a project, and put scopes into it with `dpsynth ledger scope add`.
 
     Example: `dpsynth ledger create people-ledger --schema people.yaml -e 3 -d 1e-5`
+
+    Example: `dpsynth ledger create books -s people.yaml -e 6 -d 1e-5 --level organisation --name statistics`
     """
     from dpsynth.schema import load_schema
 
     declared = load_schema(schema)
-    key = create_ledger(folder, declared, epsilon=epsilon, delta=delta, coordinate=coordinate, claim_share=claim_share)
+    key = create_ledger(
+        folder,
+        declared,
+        epsilon=epsilon,
+        delta=delta,
+        coordinate=coordinate,
+        claim_share=claim_share,
+        expires=expires,
+        level=level,
+        name=name,
+    )
+    root = name or declared.dataset
+    until = "" if expires is None else f", until {expires}"
     lines = [
-        f"Made {folder}: epsilon {epsilon:g} at delta {delta:g} over all releases of {declared.dataset}.",
+        f"Made {folder}: epsilon {epsilon:g} at delta {delta:g} over all releases of {root}{until}.",
         f"Readers verify with the public key, {key}.",
         "Keep the rest of the folder private, on one machine, and back it up whole.",
     ]
+    if level != "dataset":
+        lines.append(f"Next, its data sets: dpsynth ledger scope add {folder} NAME --in {root} -e ... -d ...")
     Output(as_json=as_json).result({"ledger": str(folder), "public_key": str(key)}, lines)
 
 
 @app.command("show")
 def show(folder: LedgerFolder, as_json: AsJson = False) -> None:
-    """Show the budget, what is spent, reserved and left, and every release.
+    """Show every scope with its budget, what is spent, held and left, and every release.
 
     Example: `dpsynth ledger show people-ledger`
     """
@@ -83,8 +109,8 @@ def show(folder: LedgerFolder, as_json: AsJson = False) -> None:
 
     state = verify_ledger(folder)
     budget, output = state.budget, Output(as_json=as_json)
-    parts = {"spent": state.spent, "reserved": state.reserved, "left": state.remaining}
-    amounts = {name: _amount(price, state) for name, price in {"budget": budget.cap, **parts}.items()}
+    scopes = [scope_facts(scope) for scope in state.scopes]
+    releases = [_release(release, state) for release in state.releases]
     output.result(
         {
             "ledger": str(folder),
@@ -92,26 +118,47 @@ def show(folder: LedgerFolder, as_json: AsJson = False) -> None:
             "unit": state.unit.describe(),
             "coordinate": str(budget.coordinate),
             "delta": budget.delta,
-            "amounts": amounts,
-            "releases": [_release(release, state) for release in state.releases],
+            "amounts": scopes[0]["amounts"],
+            "expires": scopes[0]["expires"],
+            "scopes": scopes,
+            "releases": releases,
         }
     )
+    if as_json:
+        return
+    if len(scopes) == 1:
+        _show_one(output, state, scopes[0])
+    else:
+        scope_table(output, f"{state.dataset}: {state.unit.describe()}, epsilon at each scope's delta", scopes)
+    _show_releases(output, releases, several=sum(s["level"] == "dataset" for s in scopes) > 1)
+    waiting = sum(r["state"] in {"reserved", "touched"} for r in releases)
+    if waiting:
+        output.say(f"{waiting} of them hold budget without having ended: dpsynth ledger pending {folder}")
+    output.say(f"Epsilons don't add up; {budget.coordinate.symbol} does. `left` is what one more release may cost.")
+    if len(scopes) > 1:
+        output.say("A release must fit every scope above it. `held` is reserved; `used` is both.")
+
+
+def _show_one(output: Output, state: "VerifiedLedger", scope: dict[str, Any]) -> None:
+    until = "" if scope["expires"] is None else f", until {scope['expires']}"
     output.table(
-        f"{state.dataset}: {state.unit.describe()}",
-        ("", f"epsilon at delta {budget.delta:g}", budget.coordinate.symbol, "share"),
-        [(n, _figure(a["epsilon"]), f"{a['amount']:.6f}", f"{a['share']:.1%}") for n, a in amounts.items()],
+        f"{state.dataset}: {state.unit.describe()}{until}",
+        ("", f"epsilon at delta {state.budget.delta:g}", state.budget.coordinate.symbol, "share"),
+        [(n, figure(a["epsilon"]), f"{a['amount']:.6f}", f"{a['share']:.1%}") for n, a in scope["amounts"].items()],
         numbers=(1, 2, 3),
     )
-    if state.releases:
-        output.table(
-            "Releases",
-            ("release", "date", "state", "outcome", "with", "epsilon", "share"),
-            [_row(_release(release, state)) for release in state.releases],
-            numbers=(5, 6),
-        )
-    else:
+
+
+def _show_releases(output: Output, releases: list[dict[str, Any]], *, several: bool) -> None:
+    if not releases:
         output.say("No releases yet.")
-    output.say(f"Epsilons don't add up; {budget.coordinate.symbol} does. `left` is what one more release may cost.")
+        return
+    output.table(
+        "Releases",
+        ("release", "date", "state", "outcome", "data set" if several else "with", "epsilon", "share"),
+        [_row(release, "dataset" if several else "synthesizer") for release in releases],
+        numbers=(5, 6),
+    )
 
 
 @app.command("verify")
@@ -138,8 +185,19 @@ def verify(
     state = verify_ledger(folder)
     if key is not None:
         _require_key(folder, key)
-    lines = [f"VERIFIED: {folder}, {state.seq} entries, {len(state.releases)} releases.", f"Head: {state.head}"]
-    facts = {"verified": True, "entries": state.seq, "head": state.head, "releases": len(state.releases)}
+    lines = [
+        f"VERIFIED: {folder}, {state.seq} entries, {len(state.releases)} releases, {len(state.scopes)} scopes, "
+        f"{state.checkpoints} signed checkpoints.",
+        f"Head: {state.head}",
+    ]
+    facts = {
+        "verified": True,
+        "entries": state.seq,
+        "head": state.head,
+        "releases": len(state.releases),
+        "scopes": len(state.scopes),
+        "checkpoints": state.checkpoints,
+    }
     Output(as_json=as_json).result(facts, lines)
 
 
@@ -170,6 +228,28 @@ app.command("history")(ledger_records.history)
 app.command("pending")(ledger_records.pending)
 app.command("export")(ledger_records.export)
 app.command("registry-entry")(ledger_records.registry_entry)
+app.command("renew")(ledger_scopes.renew)
+app.add_typer(ledger_scopes.app, name="scope")
+
+
+@app.command("reconcile")
+def reconcile(folder: LedgerFolder, release_id: ReleaseId, as_json: AsJson = False) -> None:
+    """End a run that died after it opened the data, at what its steps charged; the rest goes back.
+
+    Each step was on disk before its noise was drawn, so what was never charged was never drawn. A run that is still
+    alive is refused from here on, before it can draw.
+
+    Example: `dpsynth ledger reconcile people-ledger 4f1c22ab90de7731`
+    """
+    from accountant.ledger import Ledger
+    from accountant.price import AMOUNT_UNIT
+
+    with Ledger.open(folder) as ledger:
+        returned = ledger.reconcile(release_id).amount / AMOUNT_UNIT
+        kept = ledger.release(release_id).charged.amount / AMOUNT_UNIT
+        symbol = ledger.budget.coordinate.symbol
+    lines = [f"Release {release_id} has ended: {symbol} {kept:.6f} stays charged, {returned:.6f} went back."]
+    Output(as_json=as_json).result({"release_id": release_id, "charged": kept, "returned": returned}, lines)
 
 
 def create_ledger(
@@ -180,6 +260,9 @@ def create_ledger(
     delta: float,
     coordinate: str = "gdp",
     claim_share: float | None = None,
+    expires: str | None = None,
+    level: str = "dataset",
+    name: str | None = None,
 ) -> Path:
     """Make a ledger for the data set that a schema declares.
 
@@ -205,7 +288,14 @@ def create_ledger(
         coordinate=Coordinate(coordinate),
         claim_share=CLAIM_SHARE if claim_share is None else claim_share,
     )
-    Ledger.create(folder, dataset=schema.dataset, budget=budget, unit=schema.table.unit).close()
+    Ledger.create(
+        folder,
+        dataset=name or schema.dataset,
+        budget=budget,
+        unit=schema.table.unit,
+        level=level_of(level),
+        expires=expires,
+    ).close()
     return folder / "keys" / "signing.pub"
 
 
@@ -224,23 +314,6 @@ def _require_key(folder: Path, key: Path) -> None:
         )
 
 
-def _amount(price: "Price", state: "VerifiedLedger") -> dict[str, Any]:
-    from accountant.price import AMOUNT_UNIT
-    from accountant.report import epsilon_of
-    from dpsynth.errors import ParameterError
-
-    budget = state.budget
-    try:
-        epsilon = epsilon_of(price, budget.delta, budget.coordinate) if price.amount else 0.0
-    except ParameterError:
-        epsilon = None
-    return {
-        "epsilon": epsilon,
-        "amount": price.amount / AMOUNT_UNIT,
-        "share": price.amount / budget.cap.amount if budget.cap.amount else 0.0,
-    }
-
-
 def _release(release: "VerifiedRelease", state: "VerifiedLedger") -> dict[str, Any]:
     made = release.plan.get("synthesizer")
     return {
@@ -249,21 +322,18 @@ def _release(release: "VerifiedRelease", state: "VerifiedLedger") -> dict[str, A
         "state": str(release.state),
         "outcome": release.outcome or release.reason,
         "synthesizer": made.get("name") if isinstance(made, dict) else None,
-        **_amount(release.charged, state),
+        "dataset": release.dataset,
+        **amount(release.charged, state.budget),
     }
 
 
-def _row(release: dict[str, Any]) -> tuple[str, ...]:
+def _row(release: dict[str, Any], whose: str) -> tuple[str, ...]:
     return (
         release["release_id"],
         release["date"],
         release["state"],
         release["outcome"] or "",
-        release["synthesizer"] or "",
-        _figure(release["epsilon"]),
+        release[whose] or "",
+        figure(release["epsilon"]),
         f"{release['share']:.1%}",
     )
-
-
-def _figure(epsilon: float | None) -> str:
-    return "above 20" if epsilon is None else f"{epsilon:.3f}"

@@ -114,7 +114,9 @@ def test_pending_lists_what_holds_budget_and_what_can_be_done(toy: Toy) -> None:
     assert all(h["held"] > 0 and 0 < h["share"] < 1 and h["charged"] == 0 for h in held)
     told = toy.text("ledger", "pending", toy.ledger)
     assert "return-stale" in told
-    assert "stays charged" in told
+    assert "ledger reconcile" in told
+    assert max(map(len, told.splitlines()[2:6])) <= 80
+    assert all(0 < h["lease_minutes"] <= 60 for h in held)
     toy.run("ledger", "return-stale", toy.ledger, waiting)
     assert [h["release_id"] for h in toy.run("ledger", "pending", toy.ledger)["pending"]] == [opened]
 
@@ -267,3 +269,87 @@ def test_a_hostile_name_stays_text(toy: Toy) -> None:
     Ledger.create(books, dataset=name, budget=Budget(epsilon=1.0, delta=1e-5), unit=PrivacyUnit()).close()
     assert f"'{name}" in toy.text("ledger", "export", books, "-f", "csv")
     assert name in toy.text("ledger", "history", books)
+
+
+def make_tree(toy: Toy) -> None:
+    """An organisation with one team and, in it, the toy's data set and another one."""
+    root = ("--level", "organisation", "--name", "office", "--expires", "2099-12-31")
+    toy.run("ledger", "create", toy.ledger, "-s", toy.schema, "-e", 4, "-d", "1e-5", *root)
+    scope = ("ledger", "scope", "add", toy.ledger)
+    toy.run(*scope, "health", "--in", "office", "--level", "team", "-e", 2, "-d", "1e-5")
+    toy.run(*scope, "toy-people", "--in", "health", "-e", 3, "-d", "1e-5", "--expires", "2098-01-31")
+    toy.run(*scope, "toy-visits", "--in", "health", "-e", 1, "-d", "1e-5")
+
+
+def test_a_tree_of_scopes_is_shown_as_one_and_every_scope_above_pays(toy: Toy) -> None:
+    make_tree(toy)
+    toy.release("out")
+    shown = toy.run("ledger", "show", toy.ledger)
+    scopes = {s["name"]: s for s in shown["scopes"]}
+    assert [s["parent"] for s in shown["scopes"]] == [None, "office", "health", "health"]
+    paid = {name: s["amounts"]["spent"]["amount"] for name, s in scopes.items()}
+    assert paid["office"] == paid["health"] > 0
+    assert 0 < paid["toy-people"] <= paid["health"]
+    assert paid["toy-visits"] == 0
+    assert (scopes["toy-people"]["expires"], scopes["health"]["expires"]) == ("2098-01-31", None)
+    told = toy.text("ledger", "show", toy.ledger)
+    assert max(map(len, told.splitlines())) <= 80
+    assert "     toy-people (data set)" in told
+    assert "2098-01-31" in told
+    assert told.index("office (org)") < told.index("health (team)") < told.index("toy-people (data set)")
+
+
+def test_a_release_that_a_scope_above_cannot_afford_is_refused_by_name(toy: Toy) -> None:
+    make_tree(toy)
+    answer = toy.release("out", epsilon=2.5, code=main.REFUSED)
+    assert answer["error"]["kind"] == "BudgetExceeded"
+    assert "health" in " ".join(answer["error"].values())
+    assert toy.run("ledger", "show", toy.ledger)["releases"] == []
+
+
+def test_a_renewal_is_recorded_with_its_reason_and_forgets_nothing(toy: Toy) -> None:
+    make_tree(toy)
+    toy.release("out")
+    before = toy.run("ledger", "show", toy.ledger)["scopes"][2]
+    renew = ("ledger", "renew", toy.ledger, "toy-people", "-d", "1e-5")
+    answer = toy.run(*renew, "-e", 4, "--reason", "second wave")
+    assert answer["scope"]["epsilon"] == 4
+    assert answer["scope"]["expires"] == "2098-01-31"
+    assert answer["scope"]["amounts"]["spent"]["amount"] == before["amounts"]["spent"]["amount"]
+    assert toy.run(*renew, "-e", 4, "--reason", "no end", "--expires", "never")["scope"]["expires"] is None
+    last = toy.run("ledger", "history", toy.ledger, "--last", 2)["entries"]
+    assert [e["entry"] for e in last] == ["renew", "renew"]
+    assert "second wave" in last[0]["what"]
+    assert toy.run(*renew, "-e", 0.01, "--reason", "too little", code=main.REFUSED)["error"]["kind"] == "LedgerError"
+    assert toy.run(*renew, "-e", 4, code=main.REFUSED)["error"]["kind"] == "UsageError"
+
+
+@pytest.mark.parametrize(
+    ("more", "kind"),
+    [
+        (("x", "--in", "nowhere"), "LedgerError"),
+        (("x", "--in", "toy-people", "--level", "team"), "LedgerError"),
+        (("x", "--in", "office", "--level", "planet"), "ParameterError"),
+        (("x", "--in", "office", "--expires", "tomorrow"), "ParameterError"),
+        (("health", "--in", "office"), "LedgerError"),
+        (("x\u202e", "--in", "office"), "ParameterError"),
+        (("", "--in", "office"), "ParameterError"),
+    ],
+)
+def test_a_scope_that_cannot_be_is_refused_and_nothing_is_added(toy: Toy, more: tuple[str, ...], kind: str) -> None:
+    make_tree(toy)
+    before = toy.run("ledger", "show", toy.ledger)
+    answer = toy.run("ledger", "scope", "add", toy.ledger, *more, "-e", 1, "-d", "1e-5", code=main.REFUSED)
+    assert answer["error"]["kind"] == kind
+    assert toy.run("ledger", "show", toy.ledger) == before
+
+
+def test_a_run_that_died_after_it_opened_the_data_is_reconciled_once(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    toy.make_ledger()
+    opened = reserve(toy, touch=True)
+    answer = toy.run("ledger", "reconcile", toy.ledger, opened)
+    assert answer["charged"] == 0
+    assert answer["returned"] > 0
+    assert toy.run("ledger", "pending", toy.ledger)["pending"] == []
+    toy.run("ledger", "reconcile", toy.ledger, opened, code=main.REFUSED)
+    assert toy.run("ledger", "verify", toy.ledger)["verified"]
