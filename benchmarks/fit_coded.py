@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--measurements", type=Path, help="where to write the noisy marginals, as npz")
     given = parser.parse_args()
     domain = Domain.of(json.loads(given.domain.read_text()))
-    table = pq.read_table(given.table, columns=list(domain.names))
+    table = pq.ParquetFile(given.table).read(columns=list(domain.names))
     codes = np.array([column.to_numpy() for column in table.columns]).astype(np.uint16)
     budget = Budget(epsilon=given.epsilon, delta=given.delta)
     random = SeededRandom(given.seed)

@@ -121,7 +121,7 @@ def scoring_sample(model: TreeModel, random: RandomSource) -> Codes:
     Privacy:
       None; post-processing.
     """
-    return sample_codes(model, SCORING_ROWS, rng=generator(draw_seed(random)))
+    return sample_codes(model, SCORING_ROWS, rng=generator(draw_seed(random)), rounded=False)
 
 
 def expected_counts(sample: Codes, domain: Domain, clique: Clique, total: float) -> NDArray[np.float64]:

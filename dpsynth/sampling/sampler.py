@@ -5,13 +5,18 @@ whole number of rows can; which row of the group gets which value is a fresh ran
 stay conditionally independent (unshuffled they would become comonotone).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from dpsynth.estimation.base import Model
+from dpsynth.domain import Domain
+from dpsynth.estimation.base import Conditional, Model
+from dpsynth.sampling.rounding import round_to_model, tables_to_match
+
+TIMES, FEWEST, MOST = 8, 100_000, 400_000
+"""Rows that stand for the model when a sample is rounded to it: a multiple of its own, within bounds."""
 
 
 def generator(seed: int | None) -> np.random.Generator:
@@ -28,13 +33,15 @@ def smallest_dtype(sizes: tuple[int, ...]) -> np.dtype[Any]:
     return np.min_scalar_type(max(sizes) - 1)
 
 
-def sample_codes(model: Model, rows: int, *, rng: np.random.Generator) -> NDArray[Any]:
+def sample_codes(model: Model, rows: int, *, rng: np.random.Generator, rounded: bool = True) -> NDArray[Any]:
     """Sample coded rows.
 
     Args:
       model: A fitted model.
       rows: Number of rows.
       rng: A generator of post-processing randomness.
+      rounded: Bring the sample's triples (pairs, where triples are too many) close to the model's, see
+        :mod:`dpsynth.sampling.rounding`; else rows are independent but for systematic shares.
 
     Returns:
       Codes, smallest unsigned type, shape (attributes, rows), in random order.
@@ -42,10 +49,19 @@ def sample_codes(model: Model, rows: int, *, rng: np.random.Generator) -> NDArra
     Privacy:
       None; post-processing.
     """
-    domain = model.domain
+    domain, steps = model.domain, list(model.conditionals())
+    codes = _draw_rows(domain, steps, rows, rng)
+    sets = tables_to_match(domain, rows, model_cells=sum(s.table.size for s in steps))
+    if rows and rounded and len(sets):
+        many = _draw_rows(domain, steps, min(max(TIMES * rows, FEWEST), MOST), rng)
+        codes = round_to_model(codes, many, domain, steps, sets, rng).astype(codes.dtype)
+    return codes
+
+
+def _draw_rows(domain: Domain, steps: Sequence[Conditional], rows: int, rng: np.random.Generator) -> NDArray[Any]:
     dtype = smallest_dtype(domain.sizes)
     drawn: dict[int, NDArray[Any]] = {}
-    for step in model.conditionals():
+    for step in steps:
         cells = _draw(step.table, _joint(drawn, step.given, step.given_shape, rows), rng)
         for variable, values in zip(step.new, np.unravel_index(cells, step.new_shape), strict=True):
             drawn[variable] = values.astype(dtype if variable < len(domain.names) else np.int64)
@@ -64,22 +80,9 @@ def _joint(
 
 def _draw(table: NDArray[np.float64], group: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
     """One column index per row, by its group's row of ``table`` (groups, cells)."""
-    rows = len(group)
-    if rows == 0:
-        return np.zeros(0, dtype=np.int64)
-    mass = table.sum(axis=1, keepdims=True)
-    share = np.where(mass > 0, table / np.where(mass > 0, mass, 1.0), 1.0 / table.shape[1])
-    ends = np.cumsum(share, axis=1)
-    ends /= ends[:, -1:]
-    shuffled = rng.permutation(rows)
-    order = shuffled[np.argsort(group[shuffled], kind="stable")]
-    sizes = np.bincount(group, minlength=len(table))
-    starts = np.cumsum(sizes) - sizes
-    sorted_group = group[order]
-    rank = np.arange(rows) - starts[sorted_group]
-    position = (rank + rng.random(len(table))[sorted_group]) / sizes[sorted_group]
-    cells = table.shape[1]
-    flat = np.searchsorted((ends + np.arange(len(table))[:, None]).ravel(), position + sorted_group, side="right")
-    drawn = np.empty(rows, dtype=np.int64)
-    drawn[order] = np.clip(flat - sorted_group * cells, 0, cells - 1)
+    from dpsynth.sampling.kernel import draw
+
+    drawn = np.empty(len(group), dtype=np.int64)
+    table = np.ascontiguousarray(table)
+    draw()(table, group, rng.random(len(table)), rng.permutation(len(group)), drawn)
     return drawn

@@ -7,6 +7,7 @@ SCAN = "dpsynth/mechanisms/kernel.py"
 
 _ORACLE = "tests/oracles/test_adaptive.py::"
 _SPENT = "tests/dpsynth/mechanisms/test_mechanisms.py::test_spends_at_most_and_nearly_the_whole_amount"
+_ROUNDED = "tests/dpsynth/sampling/test_rounding.py::"
 _TOLD = "tests/dpsynth/mechanisms/test_selection_sensitivity.py::"
 _SENSITIVITY = _TOLD + "test_selection_is_told_the_heaviest_weight_times_the_rows_of_a_person"
 
@@ -87,5 +88,27 @@ MUTANTS = (
     Mutant(
         "scoring: model of floats", SCORING, "np.rint(expected.ravel()).astype(np.int64)", "expected.ravel()",
         (_TOLD + "test_one_record_moves_an_error_by_exactly_one",), "truncation after summing moves an error by 2",
+    ),
+    Mutant(
+        "rounding: impossible values are taken", "dpsynth/sampling/kernel.py", "fits = fits and allowed[at]",
+        "fits = fits and at >= 0",
+        (_ROUNDED + "test_an_impossible_value_would_be_taken_without_the_model",), "a structural zero is sampled",
+    ),
+    Mutant(
+        "rounding: only one copy of a table is kept", "dpsynth/sampling/kernel.py",
+        "for c in range(2, places.shape[1], 4):", "for c in range(2, 6, 4):",
+        (_ROUNDED + "test_costs_are_kept_as_if_worked_out_anew",), "later attributes are moved by stale costs",
+    ),
+    Mutant(
+        "sampler: a cell without mass is drawn", "dpsynth/sampling/kernel.py",
+        "while cell < last and (reached <= position or table[g, cell] == 0.0):",
+        "while cell < cells - 1 and reached <= position:",
+        (_ROUNDED + "test_a_draw_never_takes_a_cell_without_mass",), "a structural zero is sampled",
+    ),
+    Mutant(
+        "oracle: structural zeros are left out", "dpsynth/estimation/oracle.py",
+        "np.where(zero.forbidden, 0.0, 1.0)", "np.where(zero.forbidden, 1.0, 1.0)",
+        ("tests/dpsynth/estimation/test_zeros.py::test_marginals_under_zeros_equal_brute_force",),
+        "a forbidden cell has probability",
     ),
 )

@@ -27,10 +27,11 @@ APART = [("a", "b"), ("c",), ("d",)]
 
 @pytest.mark.parametrize("cliques", [STAR, CHAIN, LOOP, APART])
 @pytest.mark.parametrize("ways", [2, 3, 4])
-def test_marginals_of_the_sample_follow_the_model(cliques, ways):
+@pytest.mark.parametrize("rounded", [False, True])
+def test_marginals_of_the_sample_follow_the_model(cliques, ways, rounded):
     model = make_model(cliques, (3, 4, 3, 2))
     rows = 60_000
-    codes = sample_codes(model, rows, rng=generator(7))
+    codes = sample_codes(model, rows, rng=generator(7), rounded=rounded)
     for clique in itertools.combinations(model.domain.names, ways):
         expected = rows * model.marginal(clique).ravel()
         shape = model.domain.shape(clique)
@@ -51,7 +52,7 @@ def test_siblings_are_conditionally_independent_and_not_comonotone():
 
 def test_one_way_counts_are_exact_to_a_row_per_group():
     model = make_model([("a",), ("b",)], (4, 3))
-    codes = sample_codes(model, 1_000, rng=generator(2))
+    codes = sample_codes(model, 1_000, rng=generator(2), rounded=False)
     expected = 1_000 * model.marginal(("a",))
     assert np.abs(np.bincount(codes[0], minlength=4) - expected).max() <= 1.0 + 1e-9
 
