@@ -21,6 +21,8 @@ _LARGE_MU = 25.0
 _BAND = 1e-3
 """A certified epsilon comes within this relative distance below its target where the plan allows it."""
 _MOST_DOUBLINGS = 60
+_SCALES = tuple(16.0**k for k in range(7))
+"""Multiples of a guess at which a coordinate is asked whether it knows a plan at all."""
 
 Plan = Callable[[float], Event]
 """A fixed plan as a function of one noise scale; more noise must not cost more."""
@@ -142,7 +144,7 @@ def least_noise(plan: Plan, *, epsilon: float, delta: float, start: float = 1.0)
         return epsilon_of_plan(plan(scale), delta, grid=CALIBRATE_GRID)[0]
 
     guess, step = start, 2.0
-    if any(priced(start * factor) < math.inf for factor in (1.0, 16.0, 256.0)):  # a coordinate knows the plan
+    if any(priced(start * factor) < math.inf for factor in _SCALES):  # a coordinate knows the plan
         with suppress(ParameterError):  # and reaches the target, so that its noise is nearly the least
             guess, step = _between(priced, *_around(priced, start, epsilon, 2.0), epsilon), 1.1
     enough = _between(coarse, *_around(coarse, guess, epsilon, step), epsilon)

