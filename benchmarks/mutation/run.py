@@ -10,8 +10,9 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from benchmarks.harness import CACHE, RESULTS, ROOT, commit, machine
@@ -34,32 +35,58 @@ class Room:
     """Files, and the tests that have to notice what is wrong with them.
 
     Attributes:
-      folder: The files below it, but for those of a room that is inside it.
-      tests: Patterns of the test files.
+      name: Of the room.
+      files: Patterns of its files.
+      tests: Patterns of its test files.
       others: Patterns of those among them that are another room's.
     """
 
-    folder: str
+    name: str
+    files: tuple[str, ...]
     tests: tuple[str, ...]
     others: tuple[str, ...] = ()
 
     @property
     def targets(self) -> list[str]:
         """The test files."""
-        found, left = ({p for pattern in each for p in ROOT.glob(pattern)} for each in (self.tests, self.others))
-        return sorted(p.relative_to(ROOT).as_posix() for p in found - left)
+        return sorted(_found(self.tests) - _found(self.others))
 
+
+def _found(patterns: Sequence[str]) -> set[str]:
+    return {path.relative_to(ROOT).as_posix() for pattern in patterns for path in ROOT.glob(pattern)}
+
+
+_CURVES = tuple(f"tests/accountant/test_{name}*.py" for name in ("pld", "fixed_plan", "renyi", "recursion"))
+_LEDGER = ("tests/accountant/test_ledger*.py",)
 
 ROOMS = (
-    Room(folder="dpsynth/noise", tests=("tests/dpsynth/noise/test_*.py", "tests/statistical/test_samplers.py")),
-    Room(folder="dpsynth/gate", tests=("tests/dpsynth/gate/test_*.py",)),
     Room(
-        folder="accountant/ledger",
-        tests=("tests/accountant/test_ledger*.py", "tests/accountant/test_spend_contract.py"),
+        name="noise",
+        files=("dpsynth/noise/*.py",),
+        tests=("tests/dpsynth/noise/test_*.py", "tests/statistical/test_samplers.py"),
     ),
-    Room(folder="accountant", tests=("tests/accountant/test_*.py",), others=("tests/accountant/test_ledger*.py",)),
+    Room(name="gate", files=("dpsynth/gate/*.py",), tests=("tests/dpsynth/gate/test_*.py",)),
+    Room(
+        name="ledger",
+        files=("accountant/ledger/*.py",),
+        tests=(*_LEDGER, "tests/accountant/test_spend_contract.py", "tests/accountant/test_edges.py"),
+    ),
+    Room(
+        name="curves",
+        files=(
+            *(f"accountant/{name}.py" for name in ("losses", "pld", "renyi", "fixed", "recursion")),
+            *(f"accountant/rules/{name}.py" for name in ("pld", "rdp", "plans")),
+        ),
+        tests=(*_CURVES, "tests/oracles/test_recursion.py"),
+    ),
+    Room(
+        name="prices",
+        files=("accountant/*.py", "accountant/rules/*.py"),
+        tests=("tests/accountant/test_*.py",),
+        others=(*_LEDGER, *_CURVES),
+    ),
 )
-"""A file belongs to the first that holds it. A room's own tests have to do: oracles of whole mechanisms take longer
+"""A file belongs to the first that names it. A room's own tests have to do: oracles of whole mechanisms take longer
 than a mutant is given, and what only another room's tests would see is seen too late."""
 
 BASELINE_SECONDS = 1_800.0
@@ -80,6 +107,7 @@ def measure(
     *,
     workers: int = WORKERS,
     only: str = "",
+    room: str = "",
     keys: frozenset[Key] | None = None,
     fresh: bool = False,
 ) -> dict[str, Any]:
@@ -94,6 +122,7 @@ def measure(
       minutes: Most time to take, the baseline included; what is left then is told as ``not_run``.
       workers: Processes that try mutants; one core each.
       only: Mutants of files whose path holds this text.
+      room: Mutants of this room only.
       keys: Mutants with these keys only.
       fresh: Whether to ignore what was found before.
 
@@ -110,46 +139,69 @@ def measure(
     every = all_mutants(ROOT)
     chosen = every if sample is None else sampled(every, sample, seed)
     chosen = [m for m in chosen if only in m.file and (keys is None or m.key in keys)]
+    chosen = [m for m in chosen if room in ("", _room_of(m).name)]
     ends: dict[Key, dict[str, Any]] = {}
     tests = 0
-    for room in ROOMS:
-        inside = [m for m in chosen if _room_of(m) is room]
+    for each in ROOMS:
+        inside = [m for m in chosen if _room_of(m) is each]
         if inside and time.time() < until:
             with tempfile.TemporaryDirectory(prefix="mutation-") as place:
-                cache = CACHE / "mutation" / _digest(room)
+                cache = CACHE / "mutation" / _digest(each)
                 cache.mkdir(parents=True, exist_ok=True)
-                seen = _baseline(room, cache, Path(place) / "baseline", fresh=fresh)
+                seen = _baseline(each, cache, Path(place) / "baseline", workers=workers, fresh=fresh)
                 tests += len(seen.tests)
-                ends |= _tried(room, inside, seen, cache, Path(place), until=until, workers=workers, fresh=fresh)
+                ends |= _tried(each, inside, seen, cache, Path(place), until=until, workers=workers, fresh=fresh)
     return _summary(every, chosen, ends) | {"tests": tests, "seconds": round(time.monotonic() - began, 1)}
 
 
 def _room_of(mutant: Mutant) -> Room:
-    return next(room for room in ROOMS if mutant.file.startswith(room.folder + "/"))
+    named = (room for room in ROOMS if any(PurePosixPath(mutant.file).match(pattern) for pattern in room.files))
+    return next(named, ROOMS[-1])
 
 
 def _digest(room: Room) -> str:
     """A hash of the room's files, its tests and what they share: what was found holds for them alone."""
     helpers = {path for target in room.targets for path in (ROOT / target).parent.glob("*.py")}
     helpers = {path for path in helpers if not path.name.startswith("test_")}
-    paths = {*(ROOT / room.folder).rglob("*.py"), *(ROOT / target for target in room.targets), *helpers}
+    paths = {*helpers, *(ROOT / name for name in (*_found(room.files), *room.targets))}
     found = hashlib.sha256()
     for path in sorted([*paths, ROOT / "tests" / "conftest.py", ROOT / "constraints.txt"]):
         found.update(path.relative_to(ROOT).as_posix().encode() + b"\0" + path.read_bytes() + b"\0")
     return found.hexdigest()[:16]
 
 
-def _baseline(room: Room, cache: Path, place: Path, *, fresh: bool) -> CoverageMap:
+def _baseline(room: Room, cache: Path, place: Path, *, workers: int, fresh: bool) -> CoverageMap:
+    """What each test of the room executes: measured by ``workers`` processes, each with its share of the files."""
     kept = cache / "baseline.json"
     if fresh or not kept.exists():
-        job = {"root": str(ROOT), "copies": [str(place)], "targets": room.targets, "out": str(kept)}
-        _workshop(job, place.with_suffix(".json"), seconds=BASELINE_SECONDS)
+        shares = [share for n in range(workers) if (share := room.targets[n::workers])]
+        with ThreadPoolExecutor(workers) as pool:
+            parts = list(pool.map(lambda n: _measured(shares[n], place.with_name(f"baseline{n}")), range(len(shares))))
+        kept.write_text(json.dumps(_merged(parts)))
     body = json.loads(kept.read_text())
     seen = CoverageMap(root=ROOT, tests=body["tests"], lines=body["lines"])
     if seen.failed:
         kept.unlink()
         raise RuntimeError(f"These tests fail without a mutant: {', '.join(seen.failed[:5])} ({len(seen.failed)}).")
     return seen
+
+
+def _measured(targets: Sequence[str], place: Path) -> dict[str, Any]:
+    out = place.with_suffix(".out.json")
+    job = {"root": str(ROOT), "copies": [str(place)], "targets": targets, "out": str(out)}
+    _workshop(job, place.with_suffix(".json"), seconds=BASELINE_SECONDS)
+    body: dict[str, Any] = json.loads(out.read_text())
+    return body
+
+
+def _merged(parts: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    lines: dict[str, dict[str, list[str]]] = {}
+    for part in parts:
+        for file, found in part["lines"].items():
+            for number, tests in found.items():
+                known = lines.setdefault(file, {}).setdefault(number, [])
+                known += [test for test in tests if test not in known]
+    return {"tests": [test for part in parts for test in part["tests"]], "lines": lines}
 
 
 def _tried(
@@ -258,6 +310,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=MINUTES, help="most time to take")
     parser.add_argument("--workers", type=int, default=WORKERS, choices=(1, 2))
     parser.add_argument("--only", default="", help="files whose path holds this text")
+    parser.add_argument("--room", default="", choices=[room.name for room in ROOMS])
     parser.add_argument("--again", type=Path, help="only what survived in this JSON, or is explained in this YAML")
     parser.add_argument("--fresh", action="store_true", help="ignore what was found before")
     parser.add_argument("--out", type=Path, help="where to write the result, if not to benchmarks/results")
@@ -271,10 +324,11 @@ def main() -> int:
         asked.minutes,
         workers=asked.workers,
         only=asked.only,
+        room=asked.room,
         keys=keys,
         fresh=asked.fresh,
     )
-    whole = not (asked.only or asked.again)
+    whole = not (asked.only or asked.room or asked.again)
     out = asked.out or (RESULTS / "mutation.json" if whole else None)
     if out:
         write(found, out)
