@@ -11,27 +11,33 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import accountant.ledger
+from accountant import faults
 from accountant.adjacency import Adjacency, PrivacyUnit
 from accountant.budget import CLAIM_SHARE, Budget, amount_within
 from accountant.calibrate import bounded_range_eta, discrete_gaussian_sigma
 from accountant.compose import price
 from accountant.convert import delta_from_mu, epsilon_from_mu, epsilon_from_rho, mu_from_budget, rho_from_budget
-from accountant.errors import BudgetExceeded, ParameterError, Refusal
+from accountant.errors import BudgetExceeded, ParameterError, Refusal, UnsupportedEvent
 from accountant.events import (
     ApproxDP,
     BoundedRange,
     DiscreteGaussian,
     DiscreteLaplace,
     Event,
+    FixedPlan,
     Gaussian,
     Laplace,
+    PartitionSelection,
     PureDP,
     Repeat,
 )
+from accountant.groups import for_group
 from accountant.ledger.replay import _same
 from accountant.ledger.room import _down, _up, _what_fits
 from accountant.price import AMOUNT_UNIT, DELTA_UNIT, Coordinate, Price
 from accountant.report import advantage_ceiling, epsilon_of, plain_reading, posterior, tpr_ceiling
+from accountant.rules.slack import sampler_slack
+from accountant.selection import best_of_a_random_number
 from accountant.spend import Side, Step
 
 BOTH = tuple(Coordinate)
@@ -270,3 +276,45 @@ def test_a_refusal_keeps_its_three_sentences_apart() -> None:
     assert isinstance(refusal, Refusal)
     assert (refusal.what, refusal.why, refusal.next_step) == ("It doesn't fit.", "It is spent.", "Spend less.")
     assert str(refusal) == "It doesn't fit. It is spent. Spend less."
+
+
+def test_a_fault_point_calls_the_tests_hook_with_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    reached: list[str] = []
+    faults.reach("nobody listens")
+    monkeypatch.setattr(faults, "hook", reached.append)
+    faults.reach("draw.before")
+    assert reached == ["draw.before"]
+
+
+def test_the_slack_of_a_draw_is_one_plus_e_to_the_twenty_rounded_up_to_a_whole_number() -> None:
+    unit = Fraction(1, 2**127)
+    assert sampler_slack(1) == math.ceil(1 + math.exp(20.0)) * unit
+    assert sampler_slack(1000) == 1000 * sampler_slack(1)
+
+
+def test_defaults_and_ends_of_plans_and_partitions() -> None:
+    assert PartitionSelection(sigma=1.0, threshold=9).labels_per_unit == 1
+    for delta in (5e-324, 0.75):
+        assert FixedPlan(events=(PureDP(epsilon=1.0),), mu=1.0, delta=delta).delta == delta
+    for bad in (0.0, 1.0, math.nan):
+        with pytest.raises(ParameterError):
+            FixedPlan(events=(PureDP(epsilon=1.0),), mu=1.0, delta=bad)
+    for threshold, labels in ((0, 1), (9, 0), (2.5, 1), (9, 1.5)):
+        with pytest.raises(ParameterError):
+            PartitionSelection(sigma=1.0, threshold=threshold, labels_per_unit=labels)  # type: ignore[arg-type]
+
+
+def test_the_shape_of_a_number_of_tries_is_above_minus_one() -> None:
+    once = PureDP(epsilon=0.5)
+    assert best_of_a_random_number(once, shape=math.nextafter(-1.0, 0.0)).epsilon > 0.5
+    for bad in (-1.0, -2.0, math.inf, math.nan):
+        with pytest.raises(ParameterError):
+            best_of_a_random_number(once, shape=bad)
+
+
+def test_a_group_for_whom_a_claim_says_nothing_is_refused_without_an_overflow() -> None:
+    with pytest.raises(UnsupportedEvent, match="units of 2 rows"):
+        for_group(ApproxDP(epsilon=800.0, delta=1e-9), 2)
+    grown = for_group(ApproxDP(epsilon=700.0, delta=5e-324), 2)
+    assert isinstance(grown, ApproxDP)
+    assert 0.0 < grown.delta < 1.0
