@@ -16,6 +16,8 @@ from dpsynth.sources.cover import Joint, joint_cover
 
 PASS_CELLS = 2**24
 """Cells of all joints of one pass (128 MB as 64-bit counts); more cliques take more passes."""
+REMEMBERED_CELLS = 2**25
+"""Cells of remembered marginals (256 MB as 64-bit counts)."""
 BLOCK_ROWS = 262_144
 
 Block = tuple[Codes, NDArray[np.int64] | None]
@@ -24,6 +26,8 @@ Block = tuple[Codes, NDArray[np.int64] | None]
 
 class StreamingSource:
     """Coded records that are read anew, in blocks, for every call; its memory depends on the domain, not on the rows.
+
+    Marginals that were counted are remembered, up to ``REMEMBERED_CELLS``, so that asking again takes no pass.
 
     Args:
       domain: The public domain.
@@ -34,7 +38,7 @@ class StreamingSource:
       threads: Joints counted at the same time.
     """
 
-    __slots__ = ("_domain", "_max_rows", "_open", "_threads")
+    __slots__ = ("_domain", "_held", "_known", "_max_rows", "_open", "_threads")
 
     def __init__(
         self,
@@ -45,6 +49,8 @@ class StreamingSource:
         threads: int = THREADS,
     ) -> None:
         self._domain, self._open, self._max_rows, self._threads = domain, open_blocks, max_rows, threads
+        self._known: dict[Clique, NDArray[np.int64]] = {}
+        self._held = 0
 
     def __repr__(self) -> str:
         return f"StreamingSource({len(self._domain.names)} attributes, max_rows={self._max_rows})"
@@ -61,9 +67,22 @@ class StreamingSource:
 
     def counts(self, cliques: Sequence[Clique]) -> Iterator[tuple[Clique, NDArray[np.int64]]]:
         """Exact counts of each clique, int64, in the order asked; one pass for every ``PASS_CELLS`` cells. Private."""
-        joints = joint_cover(self._domain, cliques)
+        known = self._known.keys() & set(cliques)
+        new = [q for q in cliques if q not in known]
+        joints = joint_cover(self._domain, new)
         counted = (found for batch in _passes(joints) for found in self._pass(batch))
-        yield from in_order(cliques, joints, counted)
+        waiting = in_order(new, joints, counted)
+        for clique in cliques:
+            if clique in known:
+                yield clique, self._known[clique].copy()
+            else:
+                yield self._remember(*next(waiting))
+
+    def _remember(self, clique: Clique, table: NDArray[np.int64]) -> tuple[Clique, NDArray[np.int64]]:
+        if clique not in self._known and self._held + table.size <= REMEMBERED_CELLS:
+            self._known[clique] = table.copy()
+            self._held += table.size
+        return clique, table
 
     def _pass(self, joints: Sequence[Joint]) -> Iterator[dict[Clique, NDArray[np.int64]]]:
         tables = [np.zeros(joint.cells, dtype=np.int64) for joint in joints]

@@ -87,6 +87,30 @@ def test_many_cells_take_several_passes(monkeypatch):
     assert len(passes) == 6
 
 
+def test_a_marginal_that_was_counted_takes_no_other_pass(monkeypatch):
+    domain = Domain(names=("a", "b"), sizes=(3, 4))
+    codes = np.random.default_rng(0).integers(0, 3, (2, 90)).astype(np.uint8)
+    passes = []
+
+    def blocks():
+        passes.append(1)
+        yield codes, None
+
+    source = StreamingSource(domain, blocks)
+    ((_, first),) = source.counts([("a",)])
+    first += 99
+    asked = [("a",), ("a", "b"), ("a",)]
+    for clique, table in source.counts(asked):
+        np.testing.assert_array_equal(table, naive(domain, codes, clique))
+    assert len(list(source.counts(asked))) == 3
+    assert len(passes) == 2
+    monkeypatch.setattr(streaming, "REMEMBERED_CELLS", 12)
+    little = StreamingSource(domain, blocks)
+    for _ in range(2):
+        list(little.counts([("a", "b"), ("a",)]))
+    assert len(passes) == 4
+
+
 @pytest.mark.parametrize("units", [None, np.zeros(3, dtype=np.int64)])
 def test_blocks_must_agree_on_who_is_a_unit(units):
     domain = Domain(names=("a",), sizes=(2,))
