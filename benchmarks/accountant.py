@@ -1,5 +1,6 @@
 """The figures of the accountant: its mathematics against golden values and independent libraries, and its ledger."""
 
+from benchmarks.accountant_books import kills, races, tampering, times
 from benchmarks.accountant_golden import aim_plan, filter_time, golden, import_time, query_time
 from benchmarks.accountant_oracles import composition, conversions, laws, samplers
 from benchmarks.accountant_tests import generic_mutants, named_mutants, tests
@@ -15,7 +16,11 @@ SECTIONS: tuple[Section, ...] = (
     ("conversions", conversions),
     ("laws", laws),
     ("samplers", samplers),
+    ("charge", times),
+    ("tampering", tampering),
+    ("kills", kills),
     ("tests", tests),
     ("mutants", named_mutants),
     ("mutation", generic_mutants),
+    ("races", races),
 )

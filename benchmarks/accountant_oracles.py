@@ -3,7 +3,6 @@
 A library that is missing, refuses or breaks makes its figure fall short: nothing is skipped.
 """
 
-import contextlib
 import json
 import math
 import subprocess
@@ -43,8 +42,7 @@ def ask(questions: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict
     Raises:
       RuntimeError: There is no environment, or the script broke.
     """
-    if not PYTHON.exists():
-        raise RuntimeError("there is no .venv-oracles: run `make oracles`")
+    require_oracles()
     done = subprocess.run(
         [str(PYTHON), str(SCRIPT)],
         input=json.dumps(list(questions)),
@@ -59,8 +57,15 @@ def ask(questions: Sequence[dict[str, Any]]) -> tuple[list[dict[str, Any]], dict
     return said["answers"], said["versions"] | {"python": said["python"]}
 
 
+def require_oracles() -> None:
+    """Raise RuntimeError where the oracles' environment isn't there."""
+    if not PYTHON.exists():
+        raise RuntimeError("there is no .venv-oracles: run `make oracles`")
+
+
 def composition() -> Iterator[Figure]:
     """Epsilon of fixed plans, against everybody who can price them."""
+    require_oracles()
     rows = [(row.name, fixed_epsilon(row.events), row.parts, row.oracles, str(row.adjacency)) for row in DP_SGD]
     rows += [(name, fixed_epsilon(events), parts, oracles, "add-remove") for name, events, parts, oracles in _PLANS]
     yield from _compared(rows)
@@ -69,18 +74,10 @@ def composition() -> Iterator[Figure]:
 
 
 def fixed_epsilon(events: Sequence[Event]) -> float:
-    """What a fixed plan may state at ``DELTA``: the smallest of PLD, GDP and zCDP, each where it has a price."""
-    from accountant.compose import price, total
-    from accountant.errors import Refusal
-    from accountant.pld import profile
-    from accountant.price import Coordinate
-    from accountant.report import epsilon_of
+    """What a fixed plan may state at ``DELTA``: the smallest of all accountants' answers."""
+    from accountant.fixed import report_fixed_plan
 
-    found = [profile(events).epsilon(DELTA)]
-    for coordinate in Coordinate:
-        with contextlib.suppress(Refusal):
-            found.append(epsilon_of(total(price(event, coordinate) for event in events), DELTA, coordinate))
-    return min(found)
+    return report_fixed_plan(events, delta=DELTA).epsilon
 
 
 def conversions() -> Iterator[Figure]:
