@@ -8,7 +8,16 @@ from accountant.adjacency import PrivacyUnit
 from accountant.price import Coordinate
 from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
-from dpsynth.mechanisms import AdaptiveConfig, AimConfig, IndependentConfig, MstConfig, MwemConfig, TreeConfig
+from dpsynth.mechanisms import (
+    AdaptiveConfig,
+    AimConfig,
+    IndependentConfig,
+    MixtureConfig,
+    MstConfig,
+    MwemConfig,
+    TreeConfig,
+    mixture,
+)
 from dpsynth.mechanisms.aim import ROUNDS_PER_ATTRIBUTE, SELECTION_SHARE
 from dpsynth.mechanisms.shares import by_cells, sigmas, split
 from dpsynth.mechanisms.tree import LEAST_SHARE, MOST_PER_ATTRIBUTE, candidate_weights
@@ -88,6 +97,16 @@ def _of_aim(config: AimConfig, domain: Domain, amount: int) -> list[int]:
     return [max(1, int(amount / (ROUNDS_PER_ATTRIBUTE * len(domain.names)) * (1.0 - SELECTION_SHARE)))]
 
 
+def _of_mixture(config: MixtureConfig, domain: Domain, amount: int) -> list[int]:
+    small, triples = mixture.ones_and_pairs(domain), len(mixture.candidate_weights(domain, config))
+    pairs = min(split(int(amount * (config.pair_share if triples else 1.0)), by_cells(domain, small)))
+    if not triples:
+        return [pairs]
+    rest = 1.0 - config.pair_share - config.error_share
+    last = int(amount * rest * mixture.LEAST_SHARE / min(config.triples, triples))
+    return [pairs, max(1, int(amount * config.error_share / triples)), max(1, last)]
+
+
 def _of_mwem(config: MwemConfig, domain: Domain, amount: int) -> list[int]:
     rounds = config.rounds_per_attribute * len(domain.names)
     rest = (1.0 - config.one_way_share) * (1.0 - config.selection_share)
@@ -109,6 +128,7 @@ _SMALLEST_SHARES: dict[type, Callable[[Any, Domain, int], list[int]]] = {
     AimConfig: _of_aim,
     IndependentConfig: _of_independent,
     MstConfig: _of_mst,
+    MixtureConfig: _of_mixture,
     MwemConfig: _of_mwem,
     TreeConfig: _of_tree,
 }

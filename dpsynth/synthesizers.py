@@ -15,16 +15,19 @@ from dpsynth.mechanisms import (
     AdaptiveConfig,
     AimConfig,
     IndependentConfig,
+    MixtureConfig,
     MstConfig,
     MwemConfig,
     TreeConfig,
     measure_adaptive,
     measure_aim,
     measure_independent,
+    measure_mixture,
     measure_mst,
     measure_mwem,
     measure_tree,
 )
+from dpsynth.mechanisms.mixture import estimate_mixture
 from dpsynth.mechanisms.mwem import estimate_mwem
 from dpsynth.noise.base import RandomSource
 from dpsynth.sources.base import MarginalSource
@@ -88,6 +91,14 @@ REGISTRY: dict[str, Synthesizer] = {
         Synthesizer(name="tree", config=TreeConfig(), measure=measure_tree, ways=2, adaptive=True),
         Synthesizer(
             name="mwem", config=MwemConfig(), measure=measure_mwem, ways=2, adaptive=True, estimate=estimate_mwem
+        ),
+        Synthesizer(
+            name="mixture",
+            config=MixtureConfig(),
+            measure=measure_mixture,
+            ways=2,
+            adaptive=True,
+            estimate=estimate_mixture,
         ),
         Synthesizer(name="aim", config=AimConfig(), measure=measure_aim, ways=2, adaptive=True),
         Synthesizer(name="adaptive", config=AdaptiveConfig(), measure=measure_adaptive, ways=2, adaptive=True),

@@ -39,4 +39,15 @@ MUTANTS = (
         "mwem: rows of a person ignored in selection", MWEM, "max_rows=source.max_rows", "max_rows=1",
         (_TOLD,), "a person with k rows moves an error by k",
     ),
+    Mutant(
+        "mixture: the rest is the whole", "dpsynth/mechanisms/mixture.py",
+        "1.0 - config.pair_share - config.error_share)", "1.0)",
+        (_SPENT,), "more than the amount is asked for",
+    ),
+    Mutant(
+        "mixture: one loss for two halves", "dpsynth/estimation/mixture_solver.py",
+        "by_w: Single = np.float32(0.5) *", "by_w: Single = np.float32(1.0) *",
+        ("tests/dpsynth/estimation/test_mixture_solver.py::test_loss_and_gradient_are_those_of_the_definition",),
+        "each pair is counted twice in the weights' gradient",
+    ),
 )

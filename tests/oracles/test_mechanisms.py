@@ -12,15 +12,19 @@ import pytest
 from accountant.price import AMOUNT_UNIT, Coordinate
 from accountant.spend import Side
 from dpsynth.domain import Domain
+from dpsynth.measurement import Measurement
 from dpsynth.mechanisms import (
     IndependentConfig,
+    MixtureConfig,
     MstConfig,
     MwemConfig,
     TreeConfig,
     measure_independent,
+    measure_mixture,
     measure_mst,
     measure_mwem,
     measure_tree,
+    mixture,
     mst,
     mwem,
     shares,
@@ -150,3 +154,47 @@ def test_mwem(monkeypatch):
     mu, real = price_holds(mechanism, LINE_PAIRS[:1], floor=1e-3)
     assert 23.99 < mu**2 <= 24.0
     assert real > 0.5
+
+
+def test_mixture():
+    """All of the mechanism on two columns, where it measures every one-way and pair."""
+
+    def mechanism(records, spend, random):
+        return values(measure_mixture(line_source(records), MixtureConfig(), **arguments(9.0, spend, random)))
+
+    mu, real = price_holds(mechanism, LINE_PAIRS[:1], floor=2e-4)
+    assert 8.99 < mu**2 <= 9.0
+    assert real > 0.5
+
+
+THIN = Domain.of({"a": 2, "b": 1, "c": 1})
+
+
+def test_mixture_chooses_from_noisy_errors_alone(monkeypatch):
+    """Three columns of which two say nothing: pairs fixed, so that the errors and the triple are what is enumerated."""
+    fixed = [Measurement(clique=q, values=np.full(THIN.shape(q), 2), sigma=1.0) for q in mixture.ones_and_pairs(THIN)]
+    shipped = mixture.measure_marginals
+
+    def only_triples(source, cliques, **given):
+        return shipped(source, cliques, **given) if len(cliques[0]) == 3 else fixed
+
+    monkeypatch.setattr(mixture, "measure_marginals", only_triples)
+    monkeypatch.setattr(mixture, "fit_mixture", lambda *_, **__: _Even())
+
+    def mechanism(records, spend, random):
+        source = MemorySource(THIN, np.array([records, *[[0] * len(records)] * 2], dtype=np.uint8))
+        config = MixtureConfig(pair_share=0.01, error_share=0.4)
+        return values(measure_mixture(source, config, **arguments(9.0, spend, random))[len(fixed) :])
+
+    mu, real = price_holds(mechanism, LINE_PAIRS, floor=1e-5)
+    assert 8.9 < mu**2 <= 8.91
+    assert real > 0.5
+
+
+class _Even:
+    """A model that is the same in every data set."""
+
+    total = 4.0
+
+    def marginal(self, clique):
+        return np.full(THIN.shape(clique), 0.5)

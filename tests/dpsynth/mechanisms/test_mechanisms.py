@@ -178,3 +178,9 @@ def test_candidates_of_a_wide_table_stay_within_their_limit():
         assert sum(len(q) == 2 for q in offered) == 60 * 59 // 2
         assert any(len(q) == 3 for q in offered)
     check_size(wide, find_synthesizer("adaptive"))
+
+
+def test_more_codes_than_the_mixture_holds_are_refused_before_anything_is_counted():
+    wide = Domain(names=tuple(f"c{i}" for i in range(31)), sizes=(100,) * 31)
+    with pytest.raises(ParameterError, match="9,610,000 cells"):
+        check_size(wide, find_synthesizer("mixture"))
