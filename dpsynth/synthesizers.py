@@ -140,6 +140,13 @@ def check_size(domain: Domain, synthesizer: Synthesizer) -> None:
             f"{', '.join(f'{s:,}' for s in largest)} codes.",
             "Declare fewer categories or bins for the widest columns.",
         )
+    limit, codes = getattr(synthesizer.config, "codes", None), sum(domain.sizes)
+    if limit is not None and codes > limit:
+        raise ParameterError(
+            f"The synthesizer {synthesizer.name} would hold all pairs in one table of {codes**2:,} cells.",
+            f"At most {limit**2:,} fit its settings; the columns declare {codes:,} codes together.",
+            "Use adaptive or tree, omit columns, or declare fewer categories or bins.",
+        )
 
 
 def fit_model(

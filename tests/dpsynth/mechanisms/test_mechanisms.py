@@ -149,7 +149,7 @@ def test_an_oversize_domain_is_refused_with_its_cells():
 
 
 def test_an_unknown_synthesizer_is_refused():
-    with pytest.raises(ParameterError, match="independent, mst"):
+    with pytest.raises(ParameterError, match="independent, mixture, mst"):
         find_synthesizer("pategan")
 
 
