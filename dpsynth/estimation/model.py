@@ -41,6 +41,21 @@ class TreeModel:
                 return reduce_to(belief, home, self.domain.clique(clique))
         return marginal(self.tree, self.beliefs, self.domain.clique(clique))
 
+    def conditional(self, clique: Clique, given: Clique) -> Table:
+        """Probability of a clique's cells given those of another: exact.
+
+        Args:
+          clique: Attributes whose distribution is asked for.
+          given: Attributes that are known; none of them in ``clique``.
+
+        Returns:
+          Shape ``domain.shape(given) + domain.shape(clique)``; zero where the model gives ``given`` no probability.
+        """
+        whole = self.domain.clique((*clique, *given))
+        table = np.transpose(self.marginal(whole), [whole.index(n) for n in (*given, *clique)])
+        below = table.sum(axis=tuple(range(len(given), table.ndim)), keepdims=True)
+        return np.asarray(np.divide(table, below, out=np.zeros_like(table), where=below > 0))
+
     def log_density(self, codes: NDArray[Any]) -> Table:
         """Natural log of the model's probability of each coded row; codes of shape (attributes, rows)."""
         names = self.domain.names

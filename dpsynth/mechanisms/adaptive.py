@@ -32,7 +32,7 @@ from dpsynth.mechanisms.scoring import (
     scoring_sample,
     select_candidate,
 )
-from dpsynth.mechanisms.shares import by_cells, sigmas, split
+from dpsynth.mechanisms.shares import by_cells, graded, sigmas, split
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.measure import measure_gaussian, measure_marginals
 from dpsynth.sources.base import Codes, MarginalSource
@@ -55,7 +55,8 @@ class AdaptiveConfig:
       round_share: For the rounds.
       selection_share: Of each round, for its selection.
       rounds_per_attribute: Planned selections, as a multiple of the number of attributes; fewer where shares grow.
-      picks: Selections of a round, all from one fit; they share at most one attribute with each other.
+      picks_per_attribute: Selections of a round as a multiple of the number of attributes, at least one; all from one
+        fit, and no two share more than one attribute.
       penalty: Noise that a cell must beat, as a multiple of sigma.
       saturation: A cell's penalty never exceeds this multiple of its expected count.
       model_cells: Largest model, in cells of its junction tree.
@@ -69,7 +70,7 @@ class AdaptiveConfig:
     round_share: float = 0.45
     selection_share: float = 0.10
     rounds_per_attribute: int = 3
-    picks: int = 3
+    picks_per_attribute: float = 0.2
     penalty: float = 0.6
     saturation: float = 4.0
     model_cells: int = 1_000_000
@@ -79,8 +80,9 @@ class AdaptiveConfig:
     def __post_init__(self) -> None:
         shares = (self.one_way_share, self.tree_share, self.round_share)
         parts = (*shares, self.error_share, self.selection_share)
-        counts = (self.rounds_per_attribute, self.picks, self.model_cells, self.candidate_cells)
-        good = all(0 < s < 1 for s in parts) and sum(shares) < 1 and min(counts) >= 1 and self.penalty >= 0
+        counts = (self.rounds_per_attribute, self.model_cells, self.candidate_cells)
+        good = all(0 < s < 1 for s in parts) and sum(shares) < 1 and min(counts) >= 1
+        good = good and self.penalty >= 0 and self.picks_per_attribute > 0
         if not good or self.rounds_per_attribute > MOST_ROUNDS_PER_ATTRIBUTE:
             raise ParameterError(
                 f"The settings of adaptive have the shares {parts} and the limits {counts}.",
@@ -200,17 +202,18 @@ class _Adaptive:
         workload = config.workload or Workload()
         candidates = Candidates(self.source, {q: WEIGHTS[len(q)] * max(1, workload.weight(q)) for q in offered})
         sizes = TreeSizes(self.domain, [m.clique for m in found])
+        picks = max(1, round(config.picks_per_attribute * len(self.domain.names)))
         share = max(1, amount // (config.rounds_per_attribute * len(self.domain.names)))
         left, fit = amount, self._fit(found, total, None)
         while left > 0:
             sample = scoring_sample(fit.model, self.random)
             share = share if left >= 2 * share else left
             sigma = self._sigma(split(share, self._parts)[1])
-            limit = config.model_cells * min(1.0, (amount - left + config.picks * share) / amount)
+            limit = config.model_cells * min(1.0, (amount - left + picks * share) / amount)
             open_to = candidates.feasible(sizes, fit.model, limit)
             errors, penalties = self._scores(candidates, open_to, sample, total, sigma)
             chosen: list[int] = []
-            while left > 0 and len(chosen) < config.picks and len(open_to):
+            while left > 0 and len(chosen) < picks and len(open_to):
                 share = share if left >= 2 * share else left
                 selection, measurement = split(share, self._parts)
                 pick = self._select(candidates.weights[open_to], errors, penalties, selection=selection)
@@ -238,10 +241,11 @@ class _Adaptive:
         cliques = list(dict.fromkeys(m.clique for m in measured))
         maximal = [q for q in cliques if not any(set(q) < set(r) for r in cliques)]
         sigma = self._sigma(amount // len(maximal))
-        effective = [
+        raw = [
             (self.domain.cells(q) * max(1.0, np.minimum(1.0, total * fit.model.marginal(q) / sigma).sum())) ** (2 / 3)
             for q in maximal
         ]
+        effective = graded(raw)
         floor = sum(effective) / len(effective)  # at least half of an equal share: what the plan foresees
         return self.measure(maximal, amount, [floor + e for e in effective], "measured again")
 

@@ -1,6 +1,8 @@
 """Splitting a budget: integer amounts in the ledger's coordinate, rounded down so that parts never exceed the whole."""
 
+import math
 from collections.abc import Sequence
+from functools import lru_cache
 
 from accountant.calibrate import discrete_gaussian_sigma
 from accountant.price import Coordinate
@@ -20,4 +22,15 @@ def by_cells(domain: Domain, cliques: Sequence[Clique]) -> list[float]:
 
 def sigmas(amounts: Sequence[int], *, coordinate: Coordinate, sensitivity: float) -> list[float]:
     """The smallest noise that each amount pays for."""
-    return [discrete_gaussian_sigma(amount=a, coordinate=coordinate, sensitivity=sensitivity) for a in amounts]
+    return [_sigma(a, coordinate, float(sensitivity)) for a in amounts]
+
+
+@lru_cache(maxsize=4096)
+def _sigma(amount: int, coordinate: Coordinate, sensitivity: float) -> float:
+    return discrete_gaussian_sigma(amount=amount, coordinate=coordinate, sensitivity=sensitivity)
+
+
+def graded(weights: Sequence[float]) -> list[float]:
+    """Weights moved to the nearest power of sqrt(2): fewer different sigmas, hence fewer exact tables to make, and
+    noise within 9 % of what the weights themselves would get."""
+    return [2.0 ** (round(2.0 * math.log2(w)) / 2.0) for w in weights]

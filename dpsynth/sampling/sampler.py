@@ -15,7 +15,7 @@ from dpsynth.domain import Domain
 from dpsynth.estimation.base import Conditional, Model
 from dpsynth.sampling.rounding import round_to_model, tables_to_match
 
-TIMES, FEWEST, MOST = 8, 100_000, 400_000
+TIMES, FEWEST, MOST = 6, 100_000, 1_000_000
 """Rows that stand for the model when a sample is rounded to it: a multiple of its own, within bounds."""
 
 

@@ -54,6 +54,11 @@ def test_any_marginal_and_density_of_the_model_equal_brute_force(problem):
     for k in range(1, len(domain.names) + 1):
         for clique in itertools.combinations(domain.names, k):
             np.testing.assert_allclose(model.marginal(clique), reduce_to(joint, domain.names, clique), atol=1e-11)
+    for known in domain.names[1:]:
+        table = reduce_to(joint, domain.names, (domain.names[0], known))
+        np.testing.assert_allclose(
+            model.conditional((domain.names[0],), (known,)), (table / table.sum(axis=0)).T, atol=1e-9
+        )
     codes = np.indices(domain.sizes).reshape(len(domain.names), -1)
     np.testing.assert_allclose(np.exp(model.log_density(codes)), joint.ravel(), atol=1e-12)
 
