@@ -77,6 +77,15 @@ def test_a_guess_far_off_ends_at_the_same_noise() -> None:
     assert near == pytest.approx(far, rel=1e-3)
 
 
+@pytest.mark.parametrize("factor", [0.9995, 0.97, 1.05])
+def test_certification_ends_just_within_from_either_side(factor: float) -> None:
+    """Whatever the coarse grid hands over: a little too little noise, far too little, or too much."""
+    near = least_noise(repeated, epsilon=0.1, delta=1e-6, start=200.0)
+    found = calibrate._certified(repeated, near.scale * factor, epsilon=0.1, delta=1e-6)
+    assert 0.1 * (1 - 1e-3) <= found.epsilon <= 0.1
+    assert epsilon_of_plan(repeated(found.scale), 1e-6)[0] == found.epsilon
+
+
 def test_a_plan_of_selections_needs_less_noise_than_any_conversion_of_rho() -> None:
     """At least 4.2 % less, with the selections' price in each accountant's own coordinate."""
 

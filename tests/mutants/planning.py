@@ -2,7 +2,7 @@
 
 from tests.mutants.base import Mutant
 
-PLANNING = "accountant/planning.py"
+PLANNING, CALIBRATE, RENYI = "accountant/planning.py", "accountant/calibrate.py", "accountant/renyi_filter.py"
 FILTERS, ODOMETER, SIDES = "accountant/filters.py", "accountant/odometer.py", "accountant/sides.py"
 GROUPS, SELECTION, RECURSION = "accountant/groups.py", "accountant/selection.py", "accountant/recursion.py"
 
@@ -10,6 +10,8 @@ _FILTERS = "tests/accountant/test_filters.py::"
 _SIDES = "tests/accountant/test_sides.py::"
 _GROUPS = "tests/accountant/test_groups.py::"
 _PLANNING = "tests/accountant/test_planning.py::"
+_CALIBRATE = "tests/accountant/test_calibrate.py::"
+_RENYI = "tests/accountant/test_renyi_filter.py::"
 _SELECTION = "tests/accountant/test_selection.py::"
 _RECURSION = "tests/oracles/test_recursion.py::"
 
@@ -227,5 +229,76 @@ MUTANTS = (
         "plan: two lines for one purpose", PLANNING,
         "if len({(line.purpose, line.side) for line in lines}) < len(lines):", "if False:",
         (_PLANNING + "test_one_purpose_has_one_line",), "one of them is ignored",
+    ),
+    Mutant(
+        "calibration: a little above is near enough", CALIBRATE,
+        "        if found <= epsilon and (best is None or scale < best.scale):",
+        "        if found <= epsilon * (1.0 + _BAND) and (best is None or scale < best.scale):",
+        (_CALIBRATE + "test_certification_ends_just_within_from_either_side",), "above its target",
+    ),
+    Mutant(
+        "calibration: rounds the wrong way", CALIBRATE, "(found / (epsilon * (1.0 - 0.4 * _BAND)))",
+        "(found / (epsilon * (1.0 + 4.0 * _BAND)))",
+        (_CALIBRATE + "test_certification_ends_just_within_from_either_side",), "never ends just within",
+    ),
+    Mutant(
+        "calibration: one step too many", CALIBRATE, "    return Calibrated(scale=good, epsilon=found,",
+        "    return Calibrated(scale=good + 1, epsilon=found,",
+        (_CALIBRATE + "test_the_largest_number_of_steps",), "above its target",
+    ),
+    Mutant(
+        "calibration: the largest bound", CALIBRATE, "    return min([*found, *_in_coordinates(event, delta)])",
+        "    return max([*found, *_in_coordinates(event, delta)])",
+        (_CALIBRATE + "test_the_smallest_of_the_bounds_is_stated",
+         _CALIBRATE + "test_what_no_noise_reaches_is_refused"), "noise for nothing",
+    ),
+    Mutant(
+        "calibration: closed forms unchecked", CALIBRATE,
+        "    while not _fits(event, noise, amount, coordinate):\n        noise, step",
+        "    while False:\n        noise, step",
+        (_CALIBRATE + "test_closed_forms_fit_however_much_is_allowed",), "a price a rounding above its share",
+    ),
+    Mutant(
+        "calibration: eta of the whole mu", CALIBRATE, "x = root / math.sqrt(8.0)", "x = root / math.sqrt(2.0)",
+        (_CALIBRATE + "test_closed_forms_fit_however_much_is_allowed",), "not the largest eta",
+    ),
+    Mutant(
+        "Renyi filter: goes on while an order has room", RENYI, 'if paid[a] > cap), "")',
+        'if all(paid[b] > c for b, c in caps.units.items())), "")',
+        (_RENYI + "test_the_run_stops_at_the_first_order",), "an order that the outcomes chose",
+    ),
+    Mutant(
+        "Renyi filter: checks after spending", RENYI,
+        "            self._require_within(side, units_paid, delta_paid)\n",
+        "            self._require_within(side, *self._spent[side])\n",
+        (_RENYI + "test_the_run_stops_at_the_first_order",), "the last step is free",
+    ),
+    Mutant(
+        "Renyi filter: delta isn't capped", RENYI, 'over = over or ("delta" if delta > caps.delta else "")',
+        'over = over or ""', (_RENYI + "test_additive_deltas_are_capped_and_taken_off",), "delta dropped",
+    ),
+    Mutant(
+        "Renyi filter: delta isn't taken off", RENYI,
+        "rest = Fraction(delta) - Fraction(self.delta, DELTA_UNIT)", "rest = Fraction(delta)",
+        (_RENYI + "test_additive_deltas_are_capped_and_taken_off",), "delta counted for two things",
+    ),
+    Mutant(
+        "Renyi filter: the largest epsilon", RENYI, "found = max(0.0, min(_order", "found = max(0.0, max(_order",
+        (_RENYI + "test_the_claim_is_that_of_the_caps_and_covers_the_run",), "the claim is too large",
+    ),
+    Mutant(
+        "Renyi filter: a side without caps is free", RENYI, 'over = "a step" if any(units) or delta else ""',
+        'over = ""', (_RENYI + "test_the_run_stops_at_the_first_order",), "a missing charge",
+    ),
+    Mutant(
+        "Renyi filter: converts without the order", RENYI, "(math.log(delta) + math.log(alpha)) / (alpha - 1.0)",
+        "(math.log(delta) + 2 * math.log(alpha)) / (alpha - 1.0)",
+        (_RENYI + "test_caps_imply_their_epsilon_and_waste_nothing",), "epsilon too small",
+    ),
+    Mutant(
+        "rounds: a selection of half its sensitivity", "dpsynth/mechanisms/scoring.py",
+        "sensitivity=max(int(w) for w in weights) * max_rows,", "sensitivity=max_rows,",
+        ("tests/oracles/test_rounds.py::test_three_rounds_give_away_no_more_than_each_curve_that_is_charged",),
+        "weighted scores priced as plain ones",
     ),
 )
