@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import logsumexp
 
+from accountant import pld
 from accountant.adjacency import Adjacency
 from accountant.compose import price
 from accountant.convert import delta_from_mu, epsilon_from_mu, epsilon_from_rho
@@ -91,6 +92,14 @@ def test_a_plan_below_its_own_curve_is_refused_at_replay() -> None:
         for coordinate in Coordinate:
             with pytest.raises(UnsupportedEvent, match="below its own curve"):
                 price(FixedPlan(**body), coordinate)  # type: ignore[arg-type]
+
+
+def test_a_gaussian_that_only_meets_the_vertices_is_not_above_their_chord() -> None:
+    vertices = np.array([0.0, 0.5])
+    curve = np.array([delta_from_mu(0.8, float(epsilon)) for epsilon in vertices])
+    assert not pld._above((vertices, curve * (1 - 1e-6)), 0.8, 0.0)
+    assert pld._above((vertices, curve - 0.05), 0.8, 0.0)
+    assert not pld._above((vertices, curve + 1e-6), 0.8, 0.0)
 
 
 def test_what_no_mu_dominates_is_refused() -> None:

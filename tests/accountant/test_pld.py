@@ -12,6 +12,7 @@ from dp_accounting.privacy_accountant import NeighboringRelation
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from accountant import pld
 from accountant.adjacency import Adjacency
 from accountant.convert import delta_from_mu, epsilon_from_mu, epsilon_from_rho, rho_from_budget
 from accountant.errors import ParameterError, UnsupportedEvent
@@ -34,7 +35,7 @@ from accountant.events import (
     Repeat,
 )
 from accountant.losses import discretise, exponent_above, find_tilt, tilted_sum
-from accountant.pld import CALIBRATE_GRID, CERTIFY_GRID, profile
+from accountant.pld import CALIBRATE_GRID, CERTIFY_GRID, Profile, profile
 from accountant.renyi import epsilon_by_renyi
 from accountant.rules.mu import discrete_gaussian_mu
 from accountant.rules.pld import PLD_RULES
@@ -470,6 +471,19 @@ def test_a_finer_grid_is_tighter(events: list[Event], log_delta: float) -> None:
 def test_nothing_costs_nothing() -> None:
     assert profile([]).epsilon(1e-9) == 0.0
     assert profile([]).delta(0.0) == 0.0
+
+
+def test_every_answer_is_the_larger_of_both_directions() -> None:
+    """Sampled Gaussians cost more on removal, so the other order is made up here."""
+    both = profile([PoissonSampledGaussian(noise_multiplier=1.0, sampling_probability=0.1)], grid=GRID).directions
+    assert len(both) == 2
+    assert not np.array_equal(both[0][0].mass, both[1][0].mass)
+    cheap, dear = (profile([PureDP(epsilon=e)], grid=GRID).directions[0] for e in (0.1, 0.5))
+    for directions in ((cheap, dear), (dear, cheap)):
+        mixed = Profile(directions, 0.0)
+        assert mixed.epsilon(1e-3) == Profile((dear,), 0.0).epsilon(1e-3)
+        assert mixed.delta(0.2) == Profile((dear,), 0.0).delta(0.2)
+        assert pld._vertices(mixed, 1e-3)[1][0] >= Profile((dear,), 0.0).delta(0.0) * (1 - 1e-6)  # type: ignore[index]
 
 
 # --- the engine's own errors
