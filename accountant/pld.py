@@ -172,12 +172,17 @@ def _vertices(plan: Profile, delta: float) -> tuple[Floats, Floats] | None:
     if end == math.inf:
         return None
     epsilons = np.linspace(0.0, end, _VERTICES)
-    targets = [math.log(0.3) * (1.0 - share) + math.log(delta) * share for share in (0.0, 0.2, 0.5, 1.0)]
     worst = np.zeros_like(epsilons)
     for parts in plan.directions:
-        tilts = [find_tilt(parts, exponent_above(target)) for target in targets]
+        tilts = _ladder(parts, delta)
         worst = np.maximum(worst, np.min([tilted_sum(parts, tilt).curve(epsilons) for tilt in tilts], axis=0))
     return epsilons, worst + plan.additive
+
+
+def _ladder(parts: Parts, delta: float) -> list[float]:
+    """Tilts that are sharp from one end of the curve to the other; few, large losses need all sizes."""
+    found = [find_tilt(parts, exponent_above(share * math.log(delta))) for share in (0.2, 0.5, 1.0)]
+    return [1e-6, *found, *(found[-1] / size for size in (10.0, 100.0, 1000.0) if found[-1] > 1e3)]
 
 
 def _above(points: tuple[Floats, Floats], mu: float, delta: float) -> bool:

@@ -38,7 +38,7 @@ from accountant.pld import dominates, dominating_gdp, fixed_plan, profile
 from accountant.price import AMOUNT_UNIT, DELTA_UNIT, Coordinate, Price
 from accountant.renyi import divergences, epsilon_by_renyi
 from accountant.report import epsilon_of
-from accountant.rules.mu import bounded_range_mu
+from accountant.rules.mu import bounded_range_mu, pure_mu
 from accountant.rules.rdp import ORDERS, RDP_RULES
 from accountant.rules.selection import released_alone
 
@@ -49,6 +49,12 @@ DP_SGD: tuple[Event, ...] = (Repeat(event=STEP, count=127), Gaussian(noise_multi
 def test_a_gaussian_plan_is_dominated_by_itself() -> None:
     mu = dominating_gdp([Repeat(event=Gaussian(noise_multiplier=10.0), count=4)], 1e-11)
     assert 0.2 * (1 - 1e-6) <= mu <= 0.2 * (1 + 1e-5)
+
+
+@pytest.mark.parametrize("epsilon", [0.1, 1.0, 3.0])
+def test_a_pure_step_is_dominated_by_the_mu_of_its_pair(epsilon: float) -> None:
+    assert dominating_gdp([PureDP(epsilon=epsilon)], 1e-12) == pytest.approx(pure_mu(epsilon), rel=1e-4)
+    assert dominating_gdp([BoundedRange(eta=epsilon)], 1e-12) == pytest.approx(bounded_range_mu(epsilon), rel=1e-4)
 
 
 @pytest.mark.parametrize("delta", [1e-7, 1e-9])

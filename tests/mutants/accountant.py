@@ -114,8 +114,8 @@ MUTANTS = (
     ),
     Mutant(
         "pld: a Gaussian counts once", PROFILE, "(one.mu_square * count for one, count in priced)",
-        "(one.mu_square for one, count in priced)", (_PLD + "test_n_applications_at_once_cost_n_applications",),
-        "ten at the price of one",
+        "(one.mu_square for one, count in priced)",
+        (_PLD + "test_golden_two_hundred_gaussians_and_fifty_selections",), "ten at the price of one",
     ),
     Mutant(
         "pld: a step counts once", COMPOSE, "times * _times(event))", "times)",
@@ -131,10 +131,6 @@ MUTANTS = (
         (_PLD + "test_gaussians_are_exact_and_rounded_up_in_every_tail",), "optimistic rounding",
     ),
     Mutant(
-        "losses: what lies below is dropped", LOSSES, "([r[0] * math.exp(-grid)], r, r[-1:])", "(r[:1], r, r[-1:])",
-        (_PLD + "test_pure_steps_are_exact_and_rounded_up",), "mass lost",
-    ),
-    Mutant(
         "losses: the window's rest is dropped", LOSSES,
         "return first, last, math.exp(min(0.0, log_scale - theta * last * grid - _WINDOW)) * 1.01",
         "return first, last, 0.0", (_PLD + "test_a_window_that_cuts_says_what_it_cut",), "mass lost",
@@ -142,7 +138,7 @@ MUTANTS = (
     Mutant(
         "losses: roundings of the FFT aren't bounded", LOSSES,
         "math.sqrt(length) * (spread + unit * least) * 1.01 + math.exp(-_FAR)", "0.0",
-        (_PLD + "test_the_bound_on_rounding_covers_the_rounding",), "optimistic rounding",
+        (_PLD + "test_the_bound_on_rounding_is_above_the_rounding",), "optimistic rounding",
     ),
     Mutant(
         "rdp: deltas aside dropped", RENYI, "total + count * once, delta + count * aside",
