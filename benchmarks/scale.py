@@ -26,8 +26,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--again", action="store_true", help="measure anew what was measured before")
     given = parser.parse_args()
-    for rows, columns, size in dict.fromkeys([*ROWS, *COLUMNS, *SIZES]):
-        for synthesizer in SYNTHESIZERS:
+    for synthesizer in SYNTHESIZERS:
+        for rows, columns, size in dict.fromkeys([*ROWS, *COLUMNS, *SIZES]):
             name = f"{synthesizer}: {rows:,} rows, {columns} columns of {size:,} codes"
             if name in _stored()["cells"] and not given.again:
                 continue
