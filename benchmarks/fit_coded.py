@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from accountant.adjacency import PrivacyUnit
 from accountant.budget import Budget
 from accountant.filters import FilterSpend
 from accountant.spend import Side
@@ -17,7 +18,7 @@ from dpsynth.noise.random import SeededRandom
 from dpsynth.noise.seeds import draw_seed
 from dpsynth.sampling import generator, sample_codes
 from dpsynth.sources import MemorySource
-from dpsynth.synthesizers import find_synthesizer, fit_model
+from dpsynth.synthesizers import Synthesizer, find_synthesizer, fit_model
 
 
 def main() -> None:
@@ -31,6 +32,7 @@ def main() -> None:
     parser.add_argument("--delta", type=float, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--measurements", type=Path, help="where to write the noisy marginals, as npz")
+    parser.add_argument("--rows-magnitude", type=int, help="a public magnitude of the table, for auto")
     given = parser.parse_args()
     domain = Domain.of(json.loads(given.domain.read_text()))
     table = pq.ParquetFile(given.table).read(columns=list(domain.names))
@@ -39,7 +41,7 @@ def main() -> None:
     random = SeededRandom(given.seed)
     fitted = fit_model(
         MemorySource(domain, codes),
-        find_synthesizer(given.synthesizer),
+        _chosen(given.synthesizer, domain, budget, given.rows_magnitude),
         amount=budget.cap.amount,
         coordinate=budget.coordinate,
         spend=FilterSpend(coordinate=budget.coordinate, caps={Side.TRAINING: budget.cap}),
@@ -50,6 +52,17 @@ def main() -> None:
     made = sample_codes(fitted.model, codes.shape[1], rng=generator(draw_seed(random)))
     pq.write_table(pa.table(dict(zip(domain.names, made, strict=True))), given.out)
     print(fitted.report.synthesizer)
+
+
+def _chosen(name: str, domain: Domain, budget: Budget, magnitude: int | None) -> Synthesizer:
+    if name != "auto":
+        return find_synthesizer(name)
+    from dpsynth.auto import choose_synthesizer
+
+    coordinate, unit = budget.coordinate, PrivacyUnit()
+    return choose_synthesizer(
+        domain, amount=budget.cap.amount, coordinate=coordinate, unit=unit, rows_magnitude=magnitude
+    )
 
 
 def _write_measurements(path: Path, measured: tuple[Measurement, ...]) -> None:
