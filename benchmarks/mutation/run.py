@@ -75,7 +75,7 @@ ROOMS = (
         name="curves",
         files=(
             *(f"accountant/{name}.py" for name in ("losses", "pld", "renyi", "fixed", "recursion")),
-            *(f"accountant/rules/{name}.py" for name in ("pld", "rdp", "plans")),
+            *(f"accountant/rules/{name}.py" for name in ("pld", "rdp", "plans", "selection")),
         ),
         tests=(*_CURVES, "tests/oracles/test_recursion.py"),
     ),

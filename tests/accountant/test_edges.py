@@ -6,6 +6,7 @@ from fractions import Fraction
 from types import SimpleNamespace
 from typing import Any
 
+import mpmath
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,16 +16,18 @@ from accountant import faults
 from accountant.adjacency import Adjacency, PrivacyUnit
 from accountant.budget import CLAIM_SHARE, Budget, amount_within
 from accountant.calibrate import bounded_range_eta, discrete_gaussian_sigma
-from accountant.compose import price
+from accountant.compose import leaves, price
 from accountant.convert import delta_from_mu, epsilon_from_mu, epsilon_from_rho, mu_from_budget, rho_from_budget
 from accountant.errors import BudgetExceeded, ParameterError, Refusal, UnsupportedEvent
 from accountant.events import (
     ApproxDP,
     BoundedRange,
+    Composed,
     DiscreteGaussian,
     DiscreteLaplace,
     Event,
     FixedPlan,
+    FixedSizeSampledGaussian,
     Gaussian,
     Laplace,
     PartitionSelection,
@@ -34,6 +37,7 @@ from accountant.events import (
 from accountant.groups import for_group
 from accountant.ledger.replay import _same
 from accountant.ledger.room import _down, _up, _what_fits
+from accountant.planning import default_plan
 from accountant.price import AMOUNT_UNIT, DELTA_UNIT, Coordinate, Price
 from accountant.report import advantage_ceiling, epsilon_of, plain_reading, posterior, tpr_ceiling
 from accountant.rules.slack import sampler_slack
@@ -318,3 +322,44 @@ def test_a_group_for_whom_a_claim_says_nothing_is_refused_without_an_overflow() 
     grown = for_group(ApproxDP(epsilon=700.0, delta=5e-324), 2)
     assert isinstance(grown, ApproxDP)
     assert 0.0 < grown.delta < 1.0
+
+
+@pytest.mark.parametrize(("mu", "epsilon"), [(12.2, 0.3), (12.3, 0.01), (12.05, 0.0), (12.6, 1.0)])
+def test_delta_is_exact_where_hardly_anything_is_left_to_one(mu: float, epsilon: float) -> None:
+    """Where 1 - delta is about 1e-9: the tail that is left out of it must be the right one."""
+    with mpmath.workdps(60):
+        m, e = mpmath.mpf(mu), mpmath.mpf(epsilon)
+        exact = mpmath.ncdf(-e / m + m / 2) - mpmath.exp(e) * mpmath.ncdf(-e / m - m / 2)
+        assert exact <= delta_from_mu(mu, epsilon) <= exact * (1 + mpmath.mpf("3e-10"))
+
+
+def test_events_of_a_plan_are_counted_whatever_holds_them() -> None:
+    one, other = PureDP(epsilon=1.0), BoundedRange(eta=2.0)
+    inner = Composed(events=(one, Repeat(event=other, count=3), one))
+    found = leaves([Repeat(event=inner, count=5), other])
+    assert dict(found) == {one: 10, other: 16}
+    assert leaves([]) == []
+    replaced = PureDP(epsilon=1.0, adjacency=Adjacency.REPLACE_ONE)
+    with pytest.raises(UnsupportedEvent, match="can't be added"):
+        leaves([one, Repeat(event=replaced, count=2)])
+
+
+def test_a_plan_to_start_from_holds_out_a_fifth_and_encodes_for_nothing() -> None:
+    budget = Budget(epsilon=1.0, delta=1e-6)
+    assert default_plan(budget) == default_plan(budget, holdout_share=Fraction(1, 5), encoding=Fraction(0))
+    assert default_plan(budget).holdout_share == Fraction(1, 5)
+    for bad in (Fraction(0), Fraction(1), Fraction(3, 2)):
+        with pytest.raises(ParameterError, match="strictly between 0 and 1"):
+            default_plan(budget, holdout_share=bad)
+
+
+def test_a_batch_of_a_fixed_size_is_of_one_to_all() -> None:
+    for size in (1, 7, 10):
+        assert FixedSizeSampledGaussian(noise_multiplier=1.0, sample_size=size, population_size=10).sample_size == size
+    for size, population in ((0, 10), (11, 10), (0, 0), (2.0, 10), (2, 10.0)):
+        with pytest.raises(ParameterError):
+            FixedSizeSampledGaussian(
+                noise_multiplier=1.0,
+                sample_size=size,  # type: ignore[arg-type]
+                population_size=population,  # type: ignore[arg-type]
+            )
