@@ -77,7 +77,7 @@ ROOMS = (
             *(f"accountant/{name}.py" for name in ("losses", "pld", "renyi", "fixed", "recursion")),
             *(f"accountant/rules/{name}.py" for name in ("pld", "rdp", "plans", "selection")),
         ),
-        tests=(*_CURVES, "tests/oracles/test_recursion.py"),
+        tests=(*_CURVES, "tests/accountant/test_edges.py", "tests/oracles/test_recursion.py"),
     ),
     Room(
         name="prices",

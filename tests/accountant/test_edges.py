@@ -363,3 +363,15 @@ def test_a_batch_of_a_fixed_size_is_of_one_to_all() -> None:
                 sample_size=size,  # type: ignore[arg-type]
                 population_size=population,  # type: ignore[arg-type]
             )
+
+
+@pytest.mark.parametrize("sigma", [1.0, 2.0])
+def test_a_label_that_is_released_more_often_than_not_has_no_price(sigma: float) -> None:
+    """One label of a unit's own is released with the chance that the noise reaches the threshold less one."""
+    weights = [math.exp(-k * k / (2 * sigma * sigma)) for k in range(-math.ceil(20 * sigma), math.ceil(20 * sigma) + 1)]
+    lone = sum(weights[len(weights) // 2 + 1 :]) / sum(weights)
+    alone = price(PartitionSelection(sigma=sigma, threshold=2), Coordinate.GDP)
+    assert alone.delta / DELTA_UNIT == pytest.approx(lone, rel=1e-9)
+    for threshold, labels in ((2, 3), (1, 1)):
+        with pytest.raises(UnsupportedEvent, match="no price"):
+            price(PartitionSelection(sigma=sigma, threshold=threshold, labels_per_unit=labels), Coordinate.GDP)
