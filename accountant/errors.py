@@ -37,3 +37,7 @@ class IdempotencyConflict(Refusal):
 
 class ParameterError(Refusal):
     """A public parameter is outside its range."""
+
+
+class MissingExtra(Refusal):
+    """An optional dependency isn't installed: run the line that the message gives."""

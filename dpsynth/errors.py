@@ -1,6 +1,6 @@
 """What the engine refuses, by what the reader must do. All are three-sentence refusals (exit code 2)."""
 
-from accountant.errors import ParameterError, Refusal
+from accountant.errors import MissingExtra, ParameterError, Refusal
 
 __all__ = ["GateRefused", "MissingExtra", "OutputError", "ParameterError", "Refusal", "SchemaError", "TableError"]
 
@@ -19,7 +19,3 @@ class OutputError(Refusal):
 
 class GateRefused(Refusal):
     """The gate's policy can't be carried out within the plan: change the policy or the budget."""
-
-
-class MissingExtra(Refusal):
-    """An optional dependency isn't installed: run the line that the message gives."""

@@ -18,6 +18,17 @@ def pytest_report_header() -> str:
     return f"larger real tables: {SHARED / 'data' if found else 'ABSENT: tests marked data are SKIPPED'}"
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say loudly where the ledger wasn't tested on PostgreSQL."""
+    from tests.accountant.servers import missing
+
+    lacking = missing()
+    if lacking is not None:
+        terminalreporter.write_line(
+            f"=== POSTGRESQL IS ABSENT: {lacking}. The ledger's tests on it were SKIPPED. ===", red=True, bold=True
+        )
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Skip what needs the larger real tables where they are absent."""
     if (SHARED / "data").is_dir():

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from accountant.ledger.book import Ledger
+    from accountant.ledger.layout import Postgres
     from accountant.ledger.replay import State, VerifiedRelease
     from accountant.ledger.reservation import Reservation, StoredRelease
     from accountant.ledger.scope import Level, Scope
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Ledger",
     "Level",
+    "Postgres",
     "Reservation",
     "Scope",
     "State",
@@ -28,6 +30,7 @@ __all__ = [
 _HOMES = {
     "Ledger": "book",
     "Level": "scope",
+    "Postgres": "layout",
     "Reservation": "reservation",
     "Scope": "scope",
     "State": "replay",

@@ -10,7 +10,7 @@ from accountant.budget import Budget
 from accountant.errors import LedgerError
 from accountant.ledger.journal import Journal
 from accountant.ledger.keys import load_split_key, public_name, scope_key
-from accountant.ledger.layout import KEYS, RELEASES
+from accountant.ledger.layout import KEYS, RELEASES, Postgres
 from accountant.ledger.leases import LEASE_SECONDS
 from accountant.ledger.replay import VerifiedRelease
 from accountant.ledger.scope import Level, Scope
@@ -32,9 +32,9 @@ class Ledger:
     """A privacy unit, a tree of scopes with their budgets, and everything spent in them.
 
     The root is a data set, or an organisation, team or project with narrower scopes in it; a charge must fit its data
-    set and every scope above it. The folder holds ``witness.json``, ``keys/``, ``releases/<release_id>/`` and
-    ``ledger.sqlite``. Make one with :meth:`create` or :meth:`open`; both verify, and every use after that reads and
-    verifies what others added.
+    set and every scope above it. The folder holds ``witness.json``, ``keys/``, ``releases/<release_id>/`` and the
+    entries (``ledger.sqlite``) or where they are (``store.json``). Make one with :meth:`create` or :meth:`open`; both
+    verify, and every use after that reads and verifies what others added.
     """
 
     def __init__(self, path: Path, *, busy_seconds: float = BUSY_SECONDS) -> None:
@@ -51,6 +51,7 @@ class Ledger:
         unit: PrivacyUnit,
         level: Level = Level.DATASET,
         expires: str | None = None,
+        store: Postgres | None = None,
     ) -> "Ledger":
         """Make a new ledger in the folder ``path``, which must not exist yet.
 
@@ -61,14 +62,16 @@ class Ledger:
           unit: Who is protected, here and in every scope below.
           level: What the root is.
           expires: Last day (UTC, as 2026-12-31) on which a release may be reserved; None for no end.
+          store: Where its entries are kept; in an SQLite file of the folder unless given.
 
         Raises:
-          LedgerError: The folder exists, or can't be made.
+          LedgerError: The folder or the schema exists, or can't be made.
+          MissingExtra: The store's driver isn't installed.
         """
         from accountant.ledger.making import make_ledger
 
         path = Path(path)
-        make_ledger(path, name=dataset, budget=budget, unit=unit, level=level, expires=expires)
+        make_ledger(path, name=dataset, budget=budget, unit=unit, level=level, expires=expires, store=store)
         return cls.open(path)
 
     @classmethod

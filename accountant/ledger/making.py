@@ -15,7 +15,7 @@ from accountant.ledger.entries import GENESIS, VERSION, today, unit_to_json
 from accountant.ledger.files import flush_folder
 from accountant.ledger.fold import Fold
 from accountant.ledger.keys import create_keys, load_signing_key
-from accountant.ledger.layout import KEYS, RELEASES, WITNESS, make_store
+from accountant.ledger.layout import KEYS, RELEASES, WITNESS, Postgres, make_store
 from accountant.ledger.scope import Level, Scope, declared, renewed_by, require_child, require_renewal
 from accountant.ledger.store import Rows
 from accountant.ledger.witness import Witness, WitnessFile
@@ -26,7 +26,16 @@ if TYPE_CHECKING:
 MAKING_SECONDS = 30.0
 
 
-def make_ledger(path: Path, *, name: str, budget: Budget, unit: PrivacyUnit, level: Level, expires: str | None) -> None:
+def make_ledger(
+    path: Path,
+    *,
+    name: str,
+    budget: Budget,
+    unit: PrivacyUnit,
+    level: Level,
+    expires: str | None,
+    store: Postgres | None,
+) -> None:
     """See :meth:`Ledger.create`."""
     _require_text(name, "A data set's id", "Data sets are known by a declared id, never by their content.")
     _require_day(expires)
@@ -45,7 +54,7 @@ def make_ledger(path: Path, *, name: str, budget: Budget, unit: PrivacyUnit, lev
         "expires": expires,
     }
     try:
-        _build(staged, fields)
+        _build(staged, fields, store)
         staged.rename(path)
         flush_folder(path.parent)
     except OSError as error:
@@ -58,7 +67,7 @@ def make_ledger(path: Path, *, name: str, budget: Budget, unit: PrivacyUnit, lev
         shutil.rmtree(staged, ignore_errors=True)
 
 
-def _build(folder: Path, fields: dict[str, Any]) -> None:
+def _build(folder: Path, fields: dict[str, Any], place: Postgres | None) -> None:
     folder.mkdir(mode=0o700)
     (folder / RELEASES).mkdir(mode=0o700)
     public_key = create_keys(folder / KEYS)
@@ -73,7 +82,7 @@ def _build(folder: Path, fields: dict[str, Any]) -> None:
         **fields,
     }
     digest = sha256_hex(entry)
-    store = make_store(folder, busy_seconds=MAKING_SECONDS)
+    store = make_store(folder, place, busy_seconds=MAKING_SECONDS)
     try:
         with store.writing() as rows:
             rows.append((1, dumps(entry).decode(), digest))

@@ -9,7 +9,7 @@ from pathlib import Path
 from accountant.adjacency import PrivacyUnit
 from accountant.budget import Budget
 from accountant.events import DiscreteGaussian
-from accountant.ledger import Ledger, Reservation
+from accountant.ledger import Ledger, Postgres, Reservation
 from accountant.price import Price
 from accountant.spend import BOTH_SIDES, Side, Step
 
@@ -18,8 +18,13 @@ BUDGET = Budget(epsilon=1.0, delta=1e-6)
 DELTA_UNITS = 4096
 
 
+def place() -> Postgres | None:
+    """Where new ledgers put their entries; the fixture ``store`` changes it."""
+    return None
+
+
 def new_ledger(folder: Path, *, name: str = "ledger", budget: Budget = BUDGET) -> Ledger:
-    return Ledger.create(folder / name, dataset="people", budget=budget, unit=UNIT)
+    return Ledger.create(folder / name, dataset="people", budget=budget, unit=UNIT, store=place())
 
 
 def caps(share: float = 0.25) -> dict[Side, Price]:

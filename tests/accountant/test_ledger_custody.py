@@ -12,6 +12,8 @@ from accountant.ledger.verify import verify
 from accountant.price import Coordinate, Price
 from tests.accountant.ledgers import caps, new_ledger, reserved, start, step, touched
 
+pytestmark = pytest.mark.usefixtures("store")
+
 ELSEWHERE = "another-machine:17"
 
 

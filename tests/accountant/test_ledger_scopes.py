@@ -15,7 +15,10 @@ from accountant.ledger.verify import verify
 from accountant.price import Coordinate, Price
 from accountant.sides import Split
 from accountant.spend import BOTH_SIDES, Side
+from tests.accountant import ledgers
 from tests.accountant.ledgers import BUDGET, DELTA_UNITS, UNIT, new_ledger, step
+
+pytestmark = pytest.mark.usefixtures("store")
 
 PEOPLE = PrivacyUnit(column="person", max_rows=3)
 
@@ -26,7 +29,9 @@ def budget(epsilon: float, *, coordinate: Coordinate = Coordinate.GDP) -> Budget
 
 def tree(folder: Path, *, unit: PrivacyUnit = UNIT) -> Ledger:
     """acme (3) > statistics (2) > census (1.2) > people (1) and houses (1)."""
-    ledger = Ledger.create(folder / "tree", dataset="acme", budget=budget(3.0), unit=unit, level=Level.ORGANISATION)
+    ledger = Ledger.create(
+        folder / "tree", dataset="acme", budget=budget(3.0), unit=unit, level=Level.ORGANISATION, store=ledgers.place()
+    )
     ledger.add_scope("statistics", parent="acme", level=Level.TEAM, budget=budget(2.0))
     ledger.add_scope("census", parent="statistics", level=Level.PROJECT, budget=budget(1.2))
     for name in ("people", "houses"):
@@ -63,7 +68,7 @@ def test_every_scope_of_the_line_must_afford_it(tmp_path: Path, short: str) -> N
     """The budget of one scope at a time is the smallest."""
     ledger = Ledger.create(
         tmp_path / "t", dataset="acme", budget=budget(0.5 if short == "acme" else 3.0), unit=UNIT,
-        level=Level.ORGANISATION,
+        level=Level.ORGANISATION, store=ledgers.place(),
     )  # fmt: skip
     for name, parent, level in (
         ("statistics", "acme", Level.TEAM),
@@ -254,7 +259,7 @@ def test_a_split_of_another_key_or_column_is_refused(tmp_path: Path) -> None:
 
 def test_a_replaced_person_pays_both_sides(tmp_path: Path) -> None:
     unit = PrivacyUnit(adjacency=Adjacency.REPLACE_ONE)
-    ledger = Ledger.create(tmp_path / "l", dataset="people", budget=BUDGET, unit=unit)
+    ledger = Ledger.create(tmp_path / "l", dataset="people", budget=BUDGET, unit=unit, store=ledgers.place())
     caps = {Side.TRAINING: Price(900, 1), Side.HOLDOUT: Price(400, 0)}
     ledger.reserve(dataset="people", unit=unit, idempotency_key=None, plan={}, caps=caps)
     assert ledger.reserved() == Price(2500, 1)
