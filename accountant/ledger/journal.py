@@ -51,7 +51,7 @@ class Journal:
         with self._lock:
             if self.refresh() < self.fold.seq:
                 with suppress(LedgerError):  # read-only or busy: the next charge brings it up to date
-                    self._bear_witness()
+                    self._bear_witness(flush=True)
 
     def entries(self) -> list[dict[str, Any]]:
         """Every entry, each with its ``hash``."""
@@ -98,7 +98,7 @@ class Journal:
                 reach("transaction.before")
             reach("transaction.after")
             self.fold.take(entry, digest, change)
-            self._bear_witness()
+            self._bear_witness(flush=is_signed(entry))
         reach(f"{kind}.after")
         return change
 
@@ -131,11 +131,11 @@ class Journal:
         self.witness.check(slots, fold.hashes, public_key=self.public_key)
         return max(witness.seq for witness in slots)
 
-    def _bear_witness(self) -> None:
+    def _bear_witness(self, *, flush: bool) -> None:
         """Bring the witness to the head, under the writer's lock so that it never goes back."""
         with self.store.writing() as rows:
             self._catch_up(rows)
-            self.witness.advance(self.fold.seq, self.fold.head, self._signing_key)
+            self.witness.advance(self.fold.seq, self.fold.head, self._signing_key, flush=flush)
 
     @property
     def public_key(self) -> str:

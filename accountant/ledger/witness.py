@@ -4,8 +4,11 @@ It is written after each commit. A database ahead of its witness met a crash bet
 behind it, or with another entry at its place, was rolled back. Rolling back both together can only be seen from copies
 kept elsewhere: each certificate states its ledger's sequence and head.
 
-The file has two slots of one disk sector each and the older one is written over in place, so that a new witness costs
-one flush and a crash leaves the other slot whole. Read as JSON it is a list of two.
+The file has two slots of one disk sector each and the older one is written over in place, so that a crash leaves the
+other slot whole. Read as JSON it is a list of two. It is brought to the disk beside each signed checkpoint (all entries
+but charges, and each 64th); in between it is written, which every process and a copy of the folder see at once, and a
+power cut can only leave it behind the database, as a crash does. What a running release may spend was reserved and
+touched under a flushed witness, so a database rolled back into such a gap frees nothing by itself.
 """
 
 import json
@@ -101,20 +104,31 @@ class WitnessFile:
                 raise tampered(str(self.path), f"entry {witness.seq} isn't the one that the witness saw")
         self._verified = frozenset(slots)
 
-    def advance(self, seq: int, head: str, key: "Ed25519PrivateKey") -> None:
-        """Bring the witness to ``seq``, durably, unless it is there already. Only under the store's writer lock."""
+    def advance(self, seq: int, head: str, key: "Ed25519PrivateKey", *, flush: bool) -> None:
+        """Bring the witness to ``seq``, unless it is there already. Only under the store's writer lock.
+
+        Args:
+          seq: Sequence number of the last entry.
+          head: Its hash.
+          key: The ledger's.
+          flush: Whether to wait until the file is on the disk, whoever wrote it.
+        """
         slots = self.read()
-        if max(w.seq for w in slots) >= seq:
+        late = max(w.seq for w in slots) >= seq
+        if late and not flush:
             return
         reach("witness.before")
-        witness = Witness(seq=seq, head=head).signed(key)
         try:
+            if late:
+                _write(self.path, b"", 0, flush=True)
+                return
+            witness = Witness(seq=seq, head=head).signed(key)
             if self.path.stat().st_size != 2 * SLOT_BYTES:  # the form of the first schema
                 content = _slot(slots[0], 0) + _slot(witness, 1)
                 replace_atomically(self.path, content, mode=0o600)
             else:
                 position = 0 if slots[0].seq <= slots[1].seq else 1
-                _overwrite(self.path, _slot(witness, position), position * SLOT_BYTES)
+                _write(self.path, _slot(witness, position), position * SLOT_BYTES, flush=flush)
         except OSError as error:
             raise LedgerError(
                 f"The ledger's witness {self.path} can't be written: {error.strerror}.",
@@ -124,14 +138,15 @@ class WitnessFile:
         reach("witness.after")
 
 
-def _overwrite(path: Path, content: bytes, offset: int) -> None:
+def _write(path: Path, content: bytes, offset: int, *, flush: bool) -> None:
     handle = os.open(path, os.O_WRONLY)
     try:
         os.lseek(handle, offset, os.SEEK_SET)
         if os.write(handle, content) != len(content):
             raise OSError(5, "only a part was written")
         reach("witness.written")
-        flush_data(handle)
+        if flush:
+            flush_data(handle)
     finally:
         os.close(handle)
 

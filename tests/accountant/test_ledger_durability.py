@@ -8,7 +8,7 @@ import pytest
 from accountant.errors import LedgerError
 from accountant.ledger import files, witness
 from accountant.ledger.sqlite import SqliteStore
-from tests.accountant.ledgers import new_ledger, step, touched
+from tests.accountant.ledgers import new_ledger, reserved, step, touched, witnessed
 
 FULL = 2
 """SQLite's number of ``synchronous=FULL``: a commit returns once the log is on disk."""
@@ -37,26 +37,49 @@ def test_a_writer_excludes_others_from_the_start(tmp_path: Path) -> None:
     second.close()
 
 
-def test_a_witness_is_on_disk_before_a_charge_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_witness_is_on_disk_with_every_checkpoint_and_written_with_every_charge(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """In place, in one slot; the other keeps the witness before it, whole."""
     ledger = new_ledger(tmp_path)
-    reservation = touched(ledger)
+    path = ledger.path / "witness.json"
     flushed: list[tuple[int, bytes]] = []
     flush = files.flush_data
 
     def synced(handle: int) -> None:
-        flushed.append((os.fstat(handle).st_ino, (ledger.path / "witness.json").read_bytes()))
+        flushed.append((os.fstat(handle).st_ino, path.read_bytes()))
         flush(handle)
 
     monkeypatch.setattr(witness, "flush_data", synced)
+    reservation = reserved(ledger)
+    for act, flushes in (
+        (reservation.touch, True),
+        (lambda: reservation.charge([step(sigma=1e4)]), False),
+        *[(lambda: reservation.charge([step(sigma=1e4)]), seq % 64 == 0) for seq in range(5, 66)],
+        (lambda: reservation.commit(outcome="released", artefacts={}), True),
+    ):
+        before = path.read_bytes()
+        flushed.clear()
+        act()
+        content = path.read_bytes()
+        assert flushed == ([(path.stat().st_ino, content)] if flushes else []), ledger.seq
+        assert witnessed(ledger.path) == (ledger.seq, ledger.head)
+        halves = [(before[i : i + 512], content[i : i + 512]) for i in (0, 512)]
+        assert [old == new for old, new in halves].count(True) == 1
+        assert len(content) == 2 * 512
+
+
+def test_a_witness_that_another_process_wrote_is_flushed_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = new_ledger(tmp_path)
+    flushed: list[int] = []
+    monkeypatch.setattr(witness, "flush_data", flushed.append)
     before = (ledger.path / "witness.json").read_bytes()
-    reservation.charge([step()])
-    ((inode, content),) = flushed
-    assert inode == (ledger.path / "witness.json").stat().st_ino
-    assert content == (ledger.path / "witness.json").read_bytes()
-    halves = [(before[i : i + 512], content[i : i + 512]) for i in (0, 512)]
-    assert [old == new for old, new in halves].count(True) == 1
-    assert len(content) == 2 * 512
+    for flush in (False, True):
+        ledger.journal.witness.advance(1, "0" * 64, ledger.signing_key(), flush=flush)
+        assert len(flushed) == flush
+    assert (ledger.path / "witness.json").read_bytes() == before
 
 
 def test_bringing_to_the_disk_asks_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -73,5 +96,5 @@ def test_a_late_writer_never_takes_the_witness_back(tmp_path: Path) -> None:
     touched(ledger).charge([step()])
     before = (ledger.path / "witness.json").read_bytes()
     for seq in (1, ledger.seq):
-        ledger.journal.witness.advance(seq, "0" * 64, ledger.signing_key())
+        ledger.journal.witness.advance(seq, "0" * 64, ledger.signing_key(), flush=True)
     assert (ledger.path / "witness.json").read_bytes() == before

@@ -116,7 +116,7 @@ MUTANTS = (
     Mutant(
         "ledger: no witness after a charge",
         JOURNAL,
-        "            self._bear_witness()\n        reach(f",
+        "            self._bear_witness(flush=is_signed(entry))\n        reach(f",
         "        reach(f",
         (_LEDGER + "test_the_witness_follows_every_entry",),
         "rollback",
@@ -156,9 +156,9 @@ MUTANTS = (
     Mutant(
         "ledger: witness not brought to the disk",
         WITNESS,
-        "        flush_data(handle)\n",
+        "        if flush:\n            flush_data(handle)\n",
         "",
-        (_DURABLE + "test_a_witness_is_on_disk_before_a_charge_returns",),
+        (_DURABLE + "test_a_witness_is_on_disk_with_every_checkpoint_and_written_with_every_charge",),
         "a witness that a power cut undoes",
     ),
     Mutant(
@@ -172,8 +172,8 @@ MUTANTS = (
     Mutant(
         "ledger: a late witness goes back",
         WITNESS,
-        "if max(w.seq for w in slots) >= seq:",
-        "if False:",
+        "late = max(w.seq for w in slots) >= seq",
+        "late = False",
         (_DURABLE + "test_a_late_writer_never_takes_the_witness_back",),
         "rollback",
     ),
