@@ -235,7 +235,7 @@ def fit(
         reservation.touch()
         with told.stage("Reading and encoding"):
             encoder = Encoder.of(declared.table)
-            records = read_records(handle, encoder, unit=plan.unit, key=book.split_key())
+            records = read_records(handle, encoder, unit=plan.unit, key=book.split_key(declared.dataset))
         with told.stage("Measuring and estimating"):
             fitted = fit_model(
                 records.source,

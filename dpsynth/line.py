@@ -184,7 +184,7 @@ def _run(run: Run, confidential: Path, *, escape_formulas: bool) -> tuple[Verdic
     """Touch the data, make and judge a table, store it, commit; returns verdict, stored folder and leak."""
     policy, gate = run.gated
     encoder = Encoder.of(run.schema.table)
-    key, commitment_key = run.book.split_key(), os.urandom(KEY_BYTES)
+    key, commitment_key = run.book.split_key(run.schema.dataset), os.urandom(KEY_BYTES)
     words = io.BytesIO()
     run.reservation.touch()
     with run.told.stage("Reading and encoding"):

@@ -109,7 +109,7 @@ def _dossier(
             commitment=commitment,
             private=run.random.private,
             ledger=run.book.path.name,
-            budget=run.book.budget.cap,
+            budget=run.book.scope(kept.dataset).cap,
             kept=kept,
             other_runs=_other_runs(run.book, kept),
             policy_file_sha256=hashes["policy.json"],
@@ -125,5 +125,5 @@ def _pem(book: Ledger) -> bytes:
 
 def _other_runs(book: Ledger, own: VerifiedRelease) -> int:
     """Earlier charged runs that published nothing: aborted after touching, crashed, or gated."""
-    earlier = (r for r in book.releases() if r.release_id != own.release_id)
+    earlier = (r for r in book.releases() if r.dataset == own.dataset and r.release_id != own.release_id)
     return sum(r.charged.amount > 0 and r.outcome != PASSED for r in earlier)

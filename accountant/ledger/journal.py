@@ -71,10 +71,9 @@ class Journal:
         """
         self._signing_key  # noqa: B018 - loading it checks it
         with self._lock, self.store.reading() as rows:
-            found = rows.checkpoints()
             self._catch_up(rows)
             self.fold.recount()
-            return check_checkpoints(found, self.fold)
+            return check_checkpoints(rows.checkpoints(), self.fold)  # later ones than the entries read are left out
 
     def append(self, kind: str, build: Build, *, lease: Lease | None = None) -> Change | None:
         """Add one entry durably, and then the witness of it; returns what it changed."""

@@ -152,14 +152,14 @@ class PostgresStore:
     def writing(self) -> Iterator[_Rows]:
         """An exclusive transaction; see EntryStore."""
         with self._lock, self._translated():
-            self._begin()
             rows = _Rows(self, alone=False)
             try:
+                self._begin()
                 yield rows
-            except BaseException:
+                self._commit(rows)
+            except BaseException:  # also an interrupted commit: no transaction may stay open behind it
                 self._undo()
                 raise
-            self._commit(rows)
 
     @contextmanager
     def reading(self) -> Iterator[_Rows]:
@@ -224,7 +224,6 @@ class PostgresStore:
             self._lock_table(self._connected())
         except psycopg.OperationalError:
             if not self._is_lost():
-                self._undo()
                 raise
             self._lock_table(self._connected())
 
@@ -238,7 +237,6 @@ class PostgresStore:
             pass
         committing, flushing = cursor.fetchone() or ("", "")
         if committing not in _DURABLE or flushing != "on":
-            self._undo()
             raise LedgerError(
                 f"The database of the ledger keeps nothing safe: synchronous_commit is {committing}, fsync {flushing}.",
                 "A charge counts only once it is on disk, and this server doesn't wait for that.",

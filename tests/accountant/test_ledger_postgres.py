@@ -245,6 +245,26 @@ def test_a_commit_whose_answer_was_lost_is_looked_up_and_never_repeated(
     assert ([s.label for s in state.steps], state.state) == (["once"], State.TOUCHED)
 
 
+def test_an_interrupted_commit_leaves_no_transaction_open(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = touched(ledger)
+    execute: Callable[..., object] = psycopg.Connection.execute
+    hits = []
+
+    def interrupt(connection: "psycopg.Connection[object]", query: object, *arguments: object) -> object:
+        if query == "COMMIT" and not hits:
+            hits.append(query)
+            raise KeyboardInterrupt
+        return execute(connection, query, *arguments)
+
+    monkeypatch.setattr(psycopg.Connection, "execute", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        run.charge([step("never")])
+    assert ledger.journal.store._connected().info.transaction_status.name == "IDLE"  # type: ignore[attr-defined]
+    assert run.state.steps == ()
+    run.charge([step("once")])
+    assert [s.label for s in verify(ledger.path).releases[0].steps] == ["once"]
+
+
 def test_a_server_that_is_gone_is_named(tmp_path: Path, ledger: Ledger) -> None:
     place = Postgres(conninfo=f"host={tmp_path} dbname=postgres user=postgres")
     with pytest.raises(LedgerError, match=r"can't be reached.*store\.json, ~/\.pgpass"):

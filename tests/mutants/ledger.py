@@ -6,7 +6,7 @@ _ROOM = "accountant/ledger/"
 RESERVATION, REPLAY, CUSTODY = _ROOM + "reservation.py", _ROOM + "replay.py", _ROOM + "custody.py"
 SCOPE, FOLD, JOURNAL, SQLITE = _ROOM + "scope.py", _ROOM + "fold.py", _ROOM + "journal.py", _ROOM + "sqlite.py"
 FILES, WITNESS, LEASES = _ROOM + "files.py", _ROOM + "witness.py", _ROOM + "leases.py"
-ROOM, CHECKPOINTS = _ROOM + "room.py", _ROOM + "checkpoints.py"
+ROOM, CHECKPOINTS, POSTGRES = _ROOM + "room.py", _ROOM + "checkpoints.py", _ROOM + "postgres.py"
 
 _SPEND = "tests/accountant/test_spend_contract.py::"
 _LEDGER = "tests/accountant/test_ledger.py::"
@@ -14,6 +14,7 @@ _TAMPER = "tests/accountant/test_ledger_tamper.py::"
 _DURABLE = "tests/accountant/test_ledger_durability.py::"
 _SCOPES = "tests/accountant/test_ledger_scopes.py::"
 _CUSTODY = "tests/accountant/test_ledger_custody.py::"
+_POSTGRES = "tests/accountant/test_ledger_postgres.py::"
 _UPGRADE = "tests/accountant/test_ledger_upgrade.py::"
 
 MUTANTS = (
@@ -357,7 +358,7 @@ MUTANTS = (
     Mutant(
         "ledger: checkpoints aren't checked",
         JOURNAL,
-        "return check_checkpoints(found, self.fold)",
+        "return check_checkpoints(rows.checkpoints(), self.fold)",
         "return 0",
         (_TAMPER + "test_a_checkpoint_that_does_not_fit_is_found",),
         "a rewritten chain without a witness verifies",
@@ -385,5 +386,53 @@ MUTANTS = (
         "",
         (_UPGRADE + "test_the_first_act_brings_schema_and_witness_up_to_date",),
         "an old ledger can't be used",
+    ),
+    Mutant(
+        "ledger: postgres may forget",
+        POSTGRES,
+        'if committing not in _DURABLE or flushing != "on":',
+        "if False:",
+        (_POSTGRES + "test_a_transaction_waits_for_the_disk",),
+        "a charge that a power cut undoes",
+    ),
+    Mutant(
+        "ledger: postgres writers don't exclude each other",
+        POSTGRES,
+        "LOCK TABLE {schema}.entries IN EXCLUSIVE MODE; ",
+        "",
+        (_POSTGRES + "test_a_locked_ledger_says_so_and_stays_readable",),
+        "two runs see the same room",
+    ),
+    Mutant(
+        "ledger: a lost commit is taken for one",
+        POSTGRES,
+        "if found is None or found[0] != digest:",
+        "if False:",
+        (_POSTGRES + "test_a_connection_lost_in_the_middle_records_once_or_not_at_all",),
+        "a missing charge",
+    ),
+    Mutant(
+        "ledger: a commit is sent and forgotten",
+        POSTGRES,
+        "            self._settle(rows)\n            return\n",
+        "            raise\n",
+        (_POSTGRES + "test_a_commit_whose_answer_was_lost_is_looked_up_and_never_repeated",),
+        "a charge that counts, told as refused",
+    ),
+    Mutant(
+        "ledger: an interrupted commit stays open",
+        POSTGRES,
+        "no transaction may stay open behind it\n                self._undo()\n",
+        "no transaction may stay open behind it\n",
+        (_POSTGRES + "test_an_interrupted_commit_leaves_no_transaction_open",),
+        "a witness ahead of its database",
+    ),
+    Mutant(
+        "ledger: postgres triggers can be turned off",
+        POSTGRES,
+        '"A", _BEFORE_CHANGE',
+        '"O", _BEFORE_CHANGE',
+        (_POSTGRES + "test_a_user_who_may_only_read_can_not_charge",),
+        "append-only",
     ),
 )
