@@ -17,73 +17,27 @@ from psycopg.conninfo import conninfo_to_dict
 
 from accountant.errors import LedgerError, ParameterError, Refusal
 from accountant.faults import reach
+from accountant.ledger.postgres_schema import (
+    APPEND_ONLY,
+    BEFORE_CHANGE,
+    BEFORE_ROW,
+    NEXT,
+    REFUSE,
+    RELATIONS,
+    SCHEMA_VERSION,
+    TABLES,
+    TRIGGERS,
+    follows,
+    statements,
+)
 from accountant.ledger.replay import tampered
 from accountant.ledger.store import Lease, Row
 
-SCHEMA_VERSION = 1
 CONNECT_SECONDS = 10
 _NAME = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _SECRETS = ("password", "passfile", "sslpassword")
 _DURABLE = frozenset({"on", "remote_apply"})
 _inherited: list[Any] = []  # after a fork: the parent's connections, kept so that nothing closes them
-
-_REFUSE = "BEGIN RAISE EXCEPTION 'append-only' USING ERRCODE = 'restrict_violation'; END"
-_NEXT = {
-    "entries": "SELECT coalesce(max(seq), 0) + 1 FROM {schema}.entries",
-    "checkpoints": "SELECT max(seq) FROM {schema}.entries",
-}
-_TABLES = {
-    "checkpoints": "seq bigint PRIMARY KEY, signature text NOT NULL",
-    "entries": "seq bigint PRIMARY KEY, body text NOT NULL, hash text NOT NULL",
-    "leases": "release text PRIMARY KEY, holder text NOT NULL, until double precision NOT NULL",
-    "version": "number integer PRIMARY KEY",
-}
-_APPEND_ONLY = ("checkpoints", "entries", "version")
-
-
-def _follows(table: str) -> str:
-    """Body of the trigger function that lets only the next row in."""
-    wanted = _NEXT[table]
-    return (
-        f"BEGIN IF NEW.seq IS DISTINCT FROM ({wanted}) THEN "
-        "RAISE EXCEPTION 'append-only' USING ERRCODE = 'restrict_violation'; END IF; RETURN NEW; END"
-    )
-
-
-def _statements() -> Iterator[str]:
-    """What makes a ledger's schema; ``{schema}`` stands for its name."""
-    yield "CREATE SCHEMA {schema}"
-    for table, columns in _TABLES.items():
-        yield f"CREATE TABLE {{schema}}.{table} ({columns})"
-    yield f"CREATE FUNCTION {{schema}}.append_only() RETURNS trigger LANGUAGE plpgsql AS $${_REFUSE}$$"
-    for table in _APPEND_ONLY:
-        yield (
-            f"CREATE TRIGGER {table}_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON {{schema}}.{table} "
-            "FOR EACH STATEMENT EXECUTE FUNCTION {schema}.append_only()"
-        )
-        yield f"ALTER TABLE {{schema}}.{table} ENABLE ALWAYS TRIGGER {table}_append_only"
-    for table in _NEXT:
-        function = f"{{schema}}.{table}_follow"
-        yield f"CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $${_follows(table)}$$"
-        yield (
-            f"CREATE TRIGGER {table}_follow BEFORE INSERT ON {{schema}}.{table} "
-            f"FOR EACH ROW EXECUTE FUNCTION {function}()"
-        )
-        yield f"ALTER TABLE {{schema}}.{table} ENABLE ALWAYS TRIGGER {table}_follow"
-    yield f"INSERT INTO {{schema}}.version VALUES ({SCHEMA_VERSION})"
-
-
-_TRIGGERS = (
-    "SELECT c.relname, t.tgname, t.tgenabled::text, t.tgtype::int, p.prosrc FROM pg_trigger t "
-    "JOIN pg_class c ON c.oid = t.tgrelid JOIN pg_proc p ON p.oid = t.tgfoid "
-    "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND NOT t.tgisinternal"
-)
-_RELATIONS = (
-    "SELECT c.relname, c.relkind::text, c.relpersistence::text, c.relhasrules, c.relrowsecurity FROM pg_class c "
-    "JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = %s AND c.relkind <> 'i'"
-)
-_BEFORE_CHANGE = 2 + 8 + 16 + 32  # pg_trigger.tgtype: BEFORE, DELETE, UPDATE, TRUNCATE; by statement
-_BEFORE_ROW = 1 + 2 + 4  # by row, BEFORE, INSERT
 
 
 class _Rows:
@@ -142,7 +96,7 @@ class PostgresStore:
             connection = store._open()
             try:
                 with connection.transaction():
-                    for statement in _statements():
+                    for statement in statements():
                         connection.execute(store._named(statement))
             finally:
                 connection.close()
@@ -294,12 +248,12 @@ class PostgresStore:
     def _require_shape(self, connection: "psycopg.Connection[Any]") -> None:
         if not connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", [self._schema]).fetchone():
             raise _no_ledger(self._schema)
-        relations = set(connection.execute(_RELATIONS, [self._schema]).fetchall())
-        if relations != {(table, "r", "p", False, False) for table in _TABLES}:
+        relations = set(connection.execute(RELATIONS, [self._schema]).fetchall())
+        if relations != {(table, "r", "p", False, False) for table in TABLES}:
             raise tampered(f"the schema {self._schema}", "its tables aren't a ledger's")
-        found = set(connection.execute(_TRIGGERS, [self._schema]).fetchall())
-        expected = {(t, f"{t}_append_only", "A", _BEFORE_CHANGE, _REFUSE) for t in _APPEND_ONLY} | {
-            (t, f"{t}_follow", "A", _BEFORE_ROW, _follows(t).replace("{schema}", f'"{self._schema}"')) for t in _NEXT
+        found = set(connection.execute(TRIGGERS, [self._schema]).fetchall())
+        expected = {(t, f"{t}_append_only", "A", BEFORE_CHANGE, REFUSE) for t in APPEND_ONLY} | {
+            (t, f"{t}_follow", "A", BEFORE_ROW, follows(t).replace("{schema}", f'"{self._schema}"')) for t in NEXT
         }
         if found != expected:
             raise tampered(f"the schema {self._schema}", "its triggers aren't a ledger's")

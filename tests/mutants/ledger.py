@@ -430,8 +430,8 @@ MUTANTS = (
     Mutant(
         "ledger: postgres triggers can be turned off",
         POSTGRES,
-        '"A", _BEFORE_CHANGE',
-        '"O", _BEFORE_CHANGE',
+        '"A", BEFORE_CHANGE',
+        '"O", BEFORE_CHANGE',
         (_POSTGRES + "test_a_user_who_may_only_read_can_not_charge",),
         "append-only",
     ),
