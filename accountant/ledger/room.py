@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from accountant.budget import Budget
@@ -58,6 +59,7 @@ def _in_words(price: Price, budget: Budget, rounded: Callable[[float], float]) -
     )
 
 
+@lru_cache(maxsize=256)  # whoever races to a cap is refused in the same words, under the writer's lock
 def _epsilon(amount: int, budget: Budget, rounded: Callable[[float], float]) -> str:
     try:
         return f"epsilon {rounded(epsilon_of(Price(amount, 0), budget.conversion_delta, budget.coordinate)):g}"

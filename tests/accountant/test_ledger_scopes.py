@@ -270,12 +270,13 @@ def test_a_chain_whose_scopes_do_not_add_up_is_found(tmp_path: Path) -> None:
     """Rules of the fold itself: whoever wrote the chain, and however well it is hashed."""
     fold = Fold()
     ledger = tree(tmp_path)
+    reserve(ledger, "people", ledger.scope("people").cap.amount)
     ledger.renew("people", budget=budget(1.0), expires="2020-01-01", reason="over")
     with ledger.journal.store.reading() as rows:
         for row in rows.after(0):
             fold.read(row)
     base = {"version": 2, "seq": fold.seq + 1, "prev": fold.head, "date": fold.date}
-    many = {"amount": ledger.scope("acme").cap.amount, "delta": 0}
+    many = {"amount": ledger.scope("houses").cap.amount, "delta": 0}  # which its project can't afford any more
     ended = _reserve_fields("people", {"amount": 1, "delta": 0})
     wide = {"kind": "scope", "scope": "x", "parent": "people", "level": "team", "unit": entries.unit_to_json(UNIT)}
     for fields, match in (
