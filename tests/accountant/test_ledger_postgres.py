@@ -182,6 +182,18 @@ def test_a_locked_ledger_says_so_and_stays_readable(ledger: Ledger, postgres: se
             reserved(other)
 
 
+def test_a_writer_excludes_others_from_the_start(ledger: Ledger, postgres: servers.Server) -> None:
+    """From BEGIN, not from the first insert: what the writer reads, to see whether there is room, stays so."""
+    second = PostgresStore(postgres.conninfo, schema(ledger), busy_seconds=0.05)
+    with ledger.journal.store.writing() as rows:
+        assert len(rows.after(0)) == 1
+        with pytest.raises(LedgerError, match="is locked"), second.writing():
+            pass
+    with second.writing() as rows:
+        assert len(rows.after(0)) == 1
+    second.close()
+
+
 def killed(postgres: servers.Server) -> None:
     """End every session of a ledger, as a server that is restarted does."""
     postgres.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'dpsynth ledger'")

@@ -400,7 +400,7 @@ MUTANTS = (
         POSTGRES,
         "LOCK TABLE {schema}.entries IN EXCLUSIVE MODE; ",
         "",
-        (_POSTGRES + "test_a_locked_ledger_says_so_and_stays_readable",),
+        (_POSTGRES + "test_a_writer_excludes_others_from_the_start",),
         "two runs see the same room",
     ),
     Mutant(
