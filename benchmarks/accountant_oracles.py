@@ -30,6 +30,8 @@ SCRIPT = ROOT / "benchmarks" / "oracles" / "answer.py"
 SECONDS = 900
 EXACT = 1e-9
 """Relative tolerance of a lower bound, which two correct accountants may reach from either side in floats."""
+NARROW = 5e-3
+"""Relative width of bounds between which an answer needs no other reference."""
 TIGHT = frozenset({"dp_accounting_pld", "opacus_prv", "prv_accountant"})
 """Oracles whose upper bound is tight, so that ours must be close to it; the others only bound."""
 DRAWS, P_THRESHOLD, LEAST_EXPECTED = 100_000, 1e-6, 25
@@ -202,6 +204,8 @@ def objection(ours: float, answer: dict[str, Any], tight: bool) -> str:
         return f"below the lower bound {lower:.6f}"
     if upper is not None and ours > upper * (1.0 + WITHIN):
         return f"above the upper bound {upper:.6f}"
+    if lower is not None and upper is not None and upper <= lower * (1.0 + NARROW):
+        return ""
     reference = estimate if estimate is not None else upper if tight else None
     if reference is not None and abs(ours / reference - 1.0) > WITHIN:
         return f"{ours / reference - 1.0:+.2%} from {reference:.6f}"

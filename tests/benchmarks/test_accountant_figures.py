@@ -20,6 +20,7 @@ def said(lower: float | None = None, estimate: float | None = None, upper: float
     [
         (said(lower=0.9, upper=1.0005), True),
         (said(lower=1.0, estimate=1.0, upper=1.0), True),
+        (said(lower=0.9995, upper=1.0018), True),
         (said(upper=7.0), False),
         (said(lower=0.2), False),
         (said(estimate=1.0009), False),
@@ -36,6 +37,7 @@ def test_an_answer_around_ours_is_no_objection(answer: dict[str, Any], tight: bo
         (said(upper=0.998), False, "above the upper bound"),
         (said(lower=0.5, upper=0.998), True, "above the upper bound"),
         (said(lower=0.5, upper=1.002), True, "from"),
+        (said(lower=0.996, upper=1.002), True, "from"),
         (said(estimate=0.998), False, "from"),
         (said(lower=0.9, estimate=1.002, upper=1.1), True, "from"),
         (said(), True, "no answer"),
