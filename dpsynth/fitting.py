@@ -236,7 +236,7 @@ def fit(
         with told.stage("Reading and encoding"):
             encoder = Encoder.of(declared.table)
             records = read_records(handle, encoder, unit=plan.unit, key=book.split_key(declared.dataset))
-        with told.stage("Measuring and estimating"):
+        with told.stage("Measuring and estimating") as stage:
             fitted = fit_model(
                 records.source,
                 made,
@@ -245,6 +245,7 @@ def fit(
                 spend=reservation,
                 random=random,
                 sides=BOTH_SIDES,
+                told=stage,
             )
         reservation.commit(outcome=FITTED, artefacts={})
     return FittedModel(

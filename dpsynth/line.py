@@ -250,7 +250,7 @@ def _synthesize(
                 spend=run.reservation,
                 transcript=transcript,
             )
-    with run.told.stage("Measuring and estimating"):
+    with run.told.stage("Measuring and estimating") as stage:
         fitted = fit_model(
             training,
             made,
@@ -258,6 +258,7 @@ def _synthesize(
             coordinate=run.plan.coordinate,
             spend=run.reservation,
             random=run.random,
+            told=stage,
         )
     with run.told.stage("Sampling"):
         rows = run.plan.rows or max(1, round(fitted.model.total / (1 - share)))

@@ -13,6 +13,10 @@ class Stage(Protocol):
         """``n`` more steps of the stage's total are done."""
         ...
 
+    def tell(self, note: str, share: float) -> None:
+        """Where the stage is, in words, and which share of its budget is spent: public or accounted facts only."""
+        ...
+
 
 class Progress(Protocol):
     """A listener to the stages of a run.
@@ -30,6 +34,9 @@ class SilentStage:
 
     def advance(self, n: int = 1) -> None:
         """Nothing to tell."""
+
+    def tell(self, note: str, share: float) -> None:
+        """Nobody hears it."""
 
 
 class SilentProgress:

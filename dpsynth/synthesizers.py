@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+from accountant.compose import price
+from accountant.events import BoundedRange
 from accountant.price import Coordinate
 from accountant.spend import Side, Spend, Step
 from dpsynth.domain import Domain
@@ -30,6 +32,7 @@ from dpsynth.mechanisms import (
 from dpsynth.mechanisms.mixture import estimate_mixture
 from dpsynth.mechanisms.mwem import estimate_mwem
 from dpsynth.noise.base import RandomSource
+from dpsynth.progress import SilentStage, Stage
 from dpsynth.sources.base import MarginalSource
 
 LARGEST_MARGINAL_CELLS = 20_000_000
@@ -158,6 +161,7 @@ def fit_model(
     spend: Spend,
     random: RandomSource,
     sides: tuple[Side, ...] = (Side.TRAINING,),
+    told: Stage | None = None,
 ) -> Fitted:
     """Measure, then estimate.
 
@@ -169,6 +173,7 @@ def fit_model(
       spend: Charged before each draw.
       random: Source of the noise.
       sides: Whose records ``source`` holds.
+      told: Told of each round and of the share of ``amount`` that is spent; sees what was charged and nothing else.
 
     Returns:
       The model and its measurements.
@@ -182,10 +187,11 @@ def fit_model(
       ParameterError: The domain is too large for the synthesizer.
     """
     check_size(source.domain, synthesizer)
-    noted = _NotedSpend(spend=spend)
+    noted = _NotedSpend(spend=spend, amount=amount, coordinate=coordinate, told=told or SilentStage())
     measurements = synthesizer.measure(
         source, synthesizer.config, amount=amount, coordinate=coordinate, spend=noted, random=random, sides=sides
     )
+    noted.tell("estimating the model")
     model = synthesizer.estimate(source.domain, measurements, synthesizer.config)
     report = report_fit(
         source.domain,
@@ -198,22 +204,41 @@ def fit_model(
     return Fitted(model=model, measurements=tuple(measurements), report=report)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(slots=True, kw_only=True, eq=False)
 class _NotedSpend:
-    """A spend that notes what it charged, for the report; a refused charge is none."""
+    """A spend that notes what it charged, for the report, and tells of it; a refused charge is none.
+
+    A round is a selection and the measurement that follows it.
+    """
 
     spend: Spend
+    amount: int
+    coordinate: Coordinate
+    told: Stage
     steps: list[Step] = field(default_factory=list)
+    spent: int = 0
+    rounds: int = 0
 
     def charge(self, steps: Sequence[Step]) -> None:
-        """Charge, then note.
+        """Charge, then note and tell.
 
         Privacy:
           Records the events of ``steps`` where they fit; draws nothing.
           Checked by: tests/dpsynth/test_fit_report.py::test_budget_by_step_is_what_was_charged
 
         Raises:
-          BudgetExceeded: The steps don't fit; nothing was recorded or noted.
+          BudgetExceeded: The steps don't fit; nothing was recorded, noted or told.
         """
         self.spend.charge(steps)
+        chosen = len(steps) == 1 and bool(self.steps) and isinstance(self.steps[-1].event, BoundedRange)
+        selecting = sum(isinstance(step.event, BoundedRange) for step in steps)
         self.steps.extend(steps)
+        self.rounds += selecting
+        self.spent += sum(price(step.event, self.coordinate).amount for step in steps)
+        if steps:
+            label = steps[-1].label.partition(" (")[0]
+            self.tell(f"round {self.rounds}" if selecting or chosen else label)
+
+    def tell(self, note: str) -> None:
+        """Tell where the fit is, with the share of its budget that was charged."""
+        self.told.tell(note, min(1.0, self.spent / self.amount))

@@ -17,6 +17,7 @@ from dpsynth.noise import measure, selection
 from dpsynth.noise.gaussian import draw_discrete_gaussian
 from dpsynth.noise.random import SeededRandom
 from dpsynth.noise.tables import CumulativeTable
+from dpsynth.progress import SilentStage
 from dpsynth.report.words import preserved
 from dpsynth.sources import MemorySource
 from dpsynth.synthesizers import REGISTRY, _NotedSpend, find_synthesizer, fit_model
@@ -26,7 +27,10 @@ DOMAIN = Domain.of({"a": 3, "b": 4, "c": 2, "d": 5})
 CAP = Price(AMOUNT_UNIT // 4, 2**20)
 
 
-def fitted(name="mst", codes=None, seed=1):
+SPARSE = np.zeros((4, 40), dtype=np.uint8)
+
+
+def fitted(name="mst", codes=None, seed=1, told=None):
     if codes is None:
         rng = np.random.default_rng(0)
         codes = np.array([rng.integers(0, s, 2_000) for s in DOMAIN.sizes]).astype(np.uint8)
@@ -38,6 +42,7 @@ def fitted(name="mst", codes=None, seed=1):
         coordinate=Coordinate.GDP,
         spend=spend,
         random=SeededRandom(seed),
+        told=told,
     )
     return made, spend
 
@@ -108,10 +113,43 @@ def test_nothing_is_computed_from_counts_without_noise(monkeypatch, name):
 
 
 def test_a_refused_charge_is_not_reported():
-    noted = _NotedSpend(spend=FilterSpend(coordinate=Coordinate.GDP, caps={Side.TRAINING: Price(1, 2**20)}))
+    heard = Heard()
+    tight = FilterSpend(coordinate=Coordinate.GDP, caps={Side.TRAINING: Price(1, 2**20)})
+    noted = _NotedSpend(spend=tight, amount=1, coordinate=Coordinate.GDP, told=heard)
     with pytest.raises(BudgetExceeded):
         noted.charge([Step(label="too much", event=BoundedRange(eta=1.0))])
     assert noted.steps == []
+    assert heard.notes == []
+
+
+class Heard(SilentStage):
+    """A stage that keeps what it is told."""
+
+    def __init__(self):
+        self.notes = []
+
+    def tell(self, note, share):
+        self.notes.append((note, share))
+
+
+@pytest.mark.parametrize("name", ["adaptive", "aim", "mwem", "mst"])
+def test_a_fit_tells_each_round_and_the_share_that_was_charged(name):
+    heard = Heard()
+    made, spend = fitted(name, told=heard)
+    notes, shares = zip(*heard.notes, strict=True)
+    rounds = [int(n.removeprefix("round ")) for n in notes if n.startswith("round ")]
+    assert list(dict.fromkeys(rounds)) == list(range(1, made.report.selections + 1))
+    assert list(shares) == sorted(shares)
+    assert shares[-1] == sum(price(s.event, Coordinate.GDP).amount for s in spend.steps) / CAP.amount <= 1.0
+    assert notes[0] == "one-way marginals"
+    assert notes[-1] == "estimating the model"
+
+
+def test_what_a_fit_tells_is_a_function_of_its_charges():
+    one, other = Heard(), Heard()
+    first, second = fitted("independent", told=one)[1], fitted("independent", SPARSE, told=other)[1]
+    assert [s.event for s in first.steps] == [s.event for s in second.steps]
+    assert one.notes == other.notes
 
 
 def test_a_model_tells_its_report_and_keeps_it_when_saved(tmp_path):

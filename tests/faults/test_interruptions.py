@@ -3,7 +3,9 @@
 import json
 import signal
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import Any
 
 import pyarrow.csv
 import pytest
@@ -12,6 +14,8 @@ from accountant.ledger import State
 from accountant.ledger.verify import verify
 from accountant.price import Price
 from dpsynth.certificate.verify import verify_release
+from dpsynth.fitting import fit
+from dpsynth.progress import SilentProgress, Stage
 from tests.dpsynth import lines
 from tests.faults import kills
 
@@ -24,12 +28,12 @@ def work() -> Iterator[kills.Worker]:
         yield running
 
 
-def interrupted(work: kills.Worker, folder: Path, at: int | None) -> int:
+def interrupted(work: kills.Worker, folder: Path, at: int | None, synthesizer: str = "independent") -> int:
     """One release by the command line that gets SIGINT at its ``at``-th fault point; its exit code."""
     kills.new_ledger(folder).close()
     pyarrow.csv.write_csv(lines.table(), folder / "wards.csv")
     (folder / "wards.yaml").write_text(lines.SCHEMA)
-    budget = ["-e", "2", "-d", "1e-6", "--synthesizer", "independent"]
+    budget = ["-e", "2", "-d", "1e-6", "--synthesizer", synthesizer]
     places = ["-s", str(folder / "wards.yaml"), "-l", str(folder / "ledger"), "-o", str(folder / "out")]
     (folder / "policy.yaml").write_text(json.dumps(lines.lenient().to_json()))
     argv = ["release", str(folder / "wards.csv"), *budget, *places, "--policy", str(folder / "policy.yaml")]
@@ -82,3 +86,64 @@ def test_ctrl_c_leaves_a_right_ledger_and_nothing_half_written(
     assert {p.name for p in tmp_path.iterdir()} - given <= {"out.CONFIDENTIAL-annex"}
     assert not [p for p in (tmp_path / "ledger/releases").iterdir() if p.name.startswith(".")]
     assert list(kills._public(tmp_path)) == []
+
+
+BEFORE_ROUNDS = 10
+"""Draws of an adaptive release of four columns before its first selection: two totals, four columns, errors, a tree."""
+
+
+@pytest.fixture(scope="module")
+def draws(work: kills.Worker, tmp_path_factory: pytest.TempPathFactory) -> list[int]:
+    """Where the draws of a whole adaptive release stand among its fault points."""
+    folder = tmp_path_factory.mktemp("adaptive")
+    assert interrupted(work, folder, None, "adaptive") in (0, 3)
+    return [i for i, name in enumerate(kills.points_of(folder)) if name == "draw.before"]
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("nth", [BEFORE_ROUNDS + 1, BEFORE_ROUNDS + 2])
+def test_ctrl_c_within_a_round_leaves_every_draw_charged(
+    work: kills.Worker, draws: list[int], tmp_path: Path, nth: int
+) -> None:
+    assert interrupted(work, tmp_path, draws[nth], "adaptive") == CRASH
+    found = verify(tmp_path / "ledger")
+    (run,) = found.releases
+    assert (run.state, run.reason, found.spent + found.reserved) == (State.ABORTED, "interrupted", run.price)
+    assert len(run.steps) == nth + 1  # the draw that was about to be made was charged before
+    assert run.steps[BEFORE_ROUNDS].label == "which marginal to measure"
+    assert not (tmp_path / "out").exists()
+    assert list(kills._public(tmp_path)) == []
+
+
+class Impatient(SilentProgress):
+    """Somebody who presses Ctrl-C in the third round."""
+
+    def __init__(self) -> None:
+        self.rounds: set[str] = set()
+
+    def stage(self, name: str, total: int | None = None) -> AbstractContextManager[Stage]:
+        """A stage that ends with the third round."""
+        return nullcontext(self)
+
+    def advance(self, n: int = 1) -> None:
+        """Nothing to count."""
+
+    def tell(self, note: str, share: float) -> None:
+        """Press Ctrl-C once three rounds were heard of."""
+        self.rounds |= {note} if note.startswith("round ") else set()
+        if len(self.rounds) == 3:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", ["mst", "mwem", "aim", "adaptive"])
+def test_ctrl_c_within_a_round_of_a_fit_charges_it_whole_to_both_sides(tmp_path: Path, name: str) -> None:
+    asked: dict[str, Any] = {"epsilon": 1.0, "delta": 1e-6, "synthesizer": name}
+    with lines.ledger(tmp_path, epsilon=4.0) as book:
+        with pytest.raises(KeyboardInterrupt):
+            fit(lines.table(), lines.schema(), ledger=book, progress=Impatient(), **asked)
+        (run,) = verify(book.path).releases
+        assert (run.state, run.reason) == (State.ABORTED, "interrupted")
+        assert sum("BoundedRange" in type(s.event).__name__ for s in run.steps) == 3
+        assert verify(book.path).spent == run.price
+        fit(lines.table(), lines.schema(), ledger=book, **asked)
+        assert [r.state for r in verify(book.path).releases] == [State.ABORTED, State.COMMITTED]

@@ -69,11 +69,22 @@ class Heard:
         from contextlib import nullcontext
 
         self.add("progress", f"{name} {total}")
-        return nullcontext(SilentStage())
+        return nullcontext(_HeardStage(self))
 
     def leaks(self, secrets: Secrets) -> list[str]:
         """Where a secret was heard."""
         return [f"{where}: {text[:300]}" for where, text in self.texts if secrets.within(text)]
+
+
+class _HeardStage(SilentStage):
+    """A stage whose notes and shares are kept."""
+
+    def __init__(self, heard: Heard) -> None:
+        self._heard = heard
+
+    def tell(self, note: str, share: float) -> None:
+        """Keep what is told."""
+        self._heard.add("round", f"{note} {share}")
 
 
 @contextmanager

@@ -116,7 +116,8 @@ def test_no_secret_leaves_by_any_public_way(form: str, share: int) -> None:
         objects(folder, heard, table)
         assert heard.leaks(SECRETS) == []
         assert files_leak([folder], SECRETS, but=["out.CONFIDENTIAL-annex"]) == []
-        assert {w for w, _ in heard.texts} >= {"progress", "sample", "repr of CodedRecords", "repr of MemorySource"}
+        told = {w for w, _ in heard.texts}
+        assert told >= {"progress", "round", "sample", "repr of CodedRecords", "repr of MemorySource"}
 
 
 def test_the_number_of_records_leaves_by_no_public_way() -> None:
