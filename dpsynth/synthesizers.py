@@ -229,9 +229,9 @@ class _NotedSpend:
         Raises:
           BudgetExceeded: The steps don't fit; nothing was recorded, noted or told.
         """
-        self.spend.charge(steps)
         chosen = len(steps) == 1 and bool(self.steps) and isinstance(self.steps[-1].event, BoundedRange)
         selecting = sum(isinstance(step.event, BoundedRange) for step in steps)
+        self.spend.charge(steps)
         self.steps.extend(steps)
         self.rounds += selecting
         self.spent += sum(price(step.event, self.coordinate).amount for step in steps)

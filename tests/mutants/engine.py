@@ -86,6 +86,11 @@ MUTANTS = (
         (_REPORTED + "test_a_refused_charge_is_not_reported",), "what wasn't spent is reported",
     ),
     Mutant(
+        "progress: another share than what was charged", "dpsynth/synthesizers.py",
+        "self.spent += sum(", "self.spent += 2 * sum(",
+        (_REPORTED + "test_a_fit_tells_each_round_and_the_share_that_was_charged",), "another share is told",
+    ),
+    Mutant(
         "scoring: model of floats", SCORING, "np.rint(expected.ravel()).astype(np.int64)", "expected.ravel()",
         (_TOLD + "test_one_record_moves_an_error_by_exactly_one",), "truncation after summing moves an error by 2",
     ),
