@@ -210,10 +210,11 @@ def test_a_selection_is_above_every_t_on_the_broken_line(eta: float, cells: floa
     x = (np.arange(60) - 30) * width
     rng = np.random.Generator(np.random.PCG64(3))
     margin = np.inf
-    for _ in range(12):
-        kinks = rng.normal(size=4) * eta
-        shares = rng.random(4)
+    for number in range(12):
+        kinks, shares = rng.normal(size=4) * eta, rng.random(4)
         values = sum(s * np.maximum(0.0, -np.expm1(x - k)) for s, k in zip(shares, kinks, strict=True)) / shares.sum()
+        if number % 3 == 0:  # the line that is added holds for any falling values
+            values = np.sort(rng.random(60))[::-1]
         after = recursion._selection(grid, values, SelectionStep(eta=eta), {})
         inner = np.arange(20, 40)
         best = np.zeros(20)
