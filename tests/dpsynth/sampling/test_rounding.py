@@ -52,6 +52,16 @@ def test_marginals_come_nearer_to_the_model(model, ways):
     assert distance(model, better, 4) < 1.02 * distance(model, plain, 4)
 
 
+def test_a_part_of_the_rows_brings_most_of_it(model, monkeypatch):
+    sets = np.array(list(itertools.combinations(range(5), 2)), dtype=np.int64)
+    plain, better = rounded(model, 3_000, sets)
+    monkeypatch.setattr(rounding, "VISITS", {2: 3_000 * 20 * 2 // 5})
+    _, partly = rounded(model, 3_000, sets)
+    assert 0 < (partly != plain).any(axis=0).sum() < (better != plain).any(axis=0).sum()
+    gained, most = (distance(model, plain, 2) - distance(model, c, 2) for c in (partly, better))
+    assert gained > 0.6 * most
+
+
 @pytest.mark.parametrize("ways", [2, 3])
 def test_no_impossible_value_is_taken(model, ways):
     sets = np.array(list(itertools.combinations(range(5), ways)), dtype=np.int64)
