@@ -120,49 +120,67 @@ def sweep() -> Sweep:
 
 def _eliminate(linked: Any, sizes: Any, cliques: Any, limit: float, cells: Any) -> None:
     d = linked.shape[0]
+    plain, around, left = np.empty(d), np.empty(d, np.int64), np.empty(d, np.int64)
+    for v in range(d):
+        plain[v] = sizes[v]
+        for u in range(d):
+            if linked[v, u]:
+                plain[v] *= sizes[u]
+    near, made, weight = np.empty((d, d), np.bool_), np.empty((d, d), np.bool_), np.empty(d)
+    unchanged = -1.0
     for q in range(cliques.shape[0]):
-        near = linked.copy()
+        near[:], weight[:] = linked, plain
+        added = False
         for a in cliques[q]:
             for b in cliques[q]:
-                if a >= 0 and b >= 0 and a != b:
-                    near[a, b] = True
-        weight = np.empty(d)
-        for v in range(d):
-            weight[v] = sizes[v]
-            for u in range(d):
-                if near[v, u]:
-                    weight[v] *= sizes[u]
-        gone = np.zeros(d, np.bool_)
-        made = np.zeros((d, d), np.bool_)
+                if a >= 0 and b >= 0 and a != b and not near[a, b]:
+                    near[a, b] = added = True
+                    weight[a] *= sizes[b]
+        if not added and unchanged >= 0.0:
+            cells[q] = unchanged
+            continue
+        for u in range(d):
+            left[u] = u
+        made[:] = False
         total = 0.0
         for step in range(d):
-            v = -1
-            for u in range(d):
-                if not gone[u] and (v < 0 or weight[u] < weight[v]):
-                    v = u
-            around: Any = np.flatnonzero(near[v])
+            at = 0
+            for k in range(1, d - step):
+                if weight[left[k]] < weight[left[at]]:
+                    at = k
+            v = left[at]
+            left[at : d - step - 1] = left[at + 1 : d - step]
+            degree = 0
+            for k in range(d - step - 1):
+                if near[v, left[k]]:
+                    around[degree] = left[k]
+                    degree += 1
             maximal = True
             for earlier in range(step):
-                inside = made[earlier, v]
-                for u in around:
-                    inside = inside and made[earlier, u]
-                maximal = maximal and not inside
-            made[step, v] = True
-            for u in around:
-                made[step, u] = True
+                if made[v, earlier]:
+                    inside = True
+                    for k in range(degree):
+                        inside = inside and made[around[k], earlier]
+                    maximal = maximal and not inside
+            made[v, step] = True
+            for k in range(degree):
+                made[around[k], step] = True
             if maximal:
                 total += weight[v]
                 if total > limit:
                     break
-            gone[v] = True
-            for u in around:
+            for k in range(degree):
+                u = around[k]
                 near[u, v] = False
                 weight[u] /= sizes[v]
-                for w in around:
+                for m in range(degree):
+                    w = around[m]
                     if w != u and not near[u, w]:
                         near[u, w] = True
                         weight[u] *= sizes[w]
         cells[q] = total
+        if not added:
+            unchanged = total
 
 
 @cache

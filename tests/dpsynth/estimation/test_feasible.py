@@ -24,3 +24,18 @@ def test_sizes_are_those_of_the_tree(data):
     assert sizes.cells_with(extra) == junction_tree(domain, [*cliques, extra]).cells
     sizes.add(extra)
     assert sizes.cells_with(extra) == junction_tree(domain, [*cliques, extra]).cells
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.data())
+def test_many_at_once_are_as_one_at_a_time(data):
+    d = data.draw(st.integers(3, 7))
+    domain = Domain(names=NAMES[:d], sizes=tuple(data.draw(st.integers(1, 9)) for _ in range(d)))
+    subsets = [c for k in (1, 2, 3) for c in itertools.combinations(domain.names, k)]
+    cliques = data.draw(st.lists(st.sampled_from(subsets), max_size=7))
+    asked = data.draw(st.permutations(subsets))
+    limit = data.draw(st.sampled_from([50.0, 500.0, float("inf")]))
+    sizes = TreeSizes(domain, cliques)
+    found = sizes.all_cells_with(sizes.columns(asked), limit)
+    wanted = [junction_tree(domain, [*cliques, q]).cells for q in asked]
+    assert [min(f, limit + 1) for f in found] == [min(w, limit + 1) for w in wanted]
