@@ -171,7 +171,7 @@ def fit(
     epsilon: float,
     delta: float,
     ledger: Ledger | str | Path,
-    synthesizer: str | Synthesizer = "mst",
+    synthesizer: str | Synthesizer = "auto",
     workload: Workload | None = None,
     idempotency_key: str | None = None,
     progress: Progress | None = None,
@@ -185,7 +185,7 @@ def fit(
       epsilon: Most that anybody pays.
       delta: Its delta.
       ledger: The ledger of the data set, or its folder.
-      synthesizer: A name or a configured synthesizer; not an outside one.
+      synthesizer: A name or a configured synthesizer, not an outside one; by default the engine chooses.
       workload: Which marginals matter; by default what the schema declares.
       idempotency_key: Runs at most once under this key; the model isn't stored, so a second call is refused.
       progress: Told of each stage; sees public numbers only.

@@ -81,7 +81,7 @@ def release(
     delta: float,
     ledger: Ledger | str | Path,
     out: str | Path,
-    synthesizer: str | Synthesizer | ExternalConfig = "mst",
+    synthesizer: str | Synthesizer | ExternalConfig = "auto",
     policy: Policy | str | None = None,
     rows: int | None = None,
     workload: Workload | None = None,
@@ -101,7 +101,7 @@ def release(
       delta: Its delta, in (0, 1).
       ledger: The ledger of the data set, or its folder.
       out: The release folder to make; must not exist.
-      synthesizer: A name, a configured synthesizer, or an outside one.
+      synthesizer: A name, a configured synthesizer, or an outside one; by default the engine chooses and says why.
       policy: The gate's policy: a profile, a file or a value.
       rows: Number of synthetic rows; the noisy total by default.
       workload: Which marginals matter; by default what the schema declares.

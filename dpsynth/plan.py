@@ -10,7 +10,7 @@ from accountant.compose import price
 from accountant.errors import UnsupportedEvent
 from accountant.price import AMOUNT_UNIT, DELTA_UNIT, Coordinate, Price
 from accountant.spend import BOTH_SIDES, Side
-from dpsynth.domain import Domain
+from dpsynth.auto import AUTO, choose_synthesizer
 from dpsynth.encode import Encoder
 from dpsynth.errors import ParameterError
 from dpsynth.external import ExternalConfig, find_program, require_matching_claim
@@ -95,6 +95,11 @@ class ReleasePlan:
         return self.synthesizer.name if isinstance(self.synthesizer, Synthesizer) else "external"
 
     @property
+    def why(self) -> str:
+        """Why the engine chose this synthesizer; empty where it was named."""
+        return self.synthesizer.why if isinstance(self.synthesizer, Synthesizer) else ""
+
+    @property
     def caps(self) -> dict[Side, Price]:
         """Most that a person of each side may pay, as it is reserved."""
         made = self.synthesizer
@@ -167,7 +172,7 @@ def make_plan(
     *,
     epsilon: float,
     delta: float,
-    synthesizer: str | Synthesizer | ExternalConfig = "mst",
+    synthesizer: str | Synthesizer | ExternalConfig = AUTO,
     policy: Policy | str | None = None,
     rows: int | None = None,
     coordinate: Coordinate = Coordinate.GDP,
@@ -182,7 +187,7 @@ def make_plan(
       schema: The declaration.
       epsilon: Most that anybody may pay, above 0 and at most 20.
       delta: Its delta, in (0, 1).
-      synthesizer: A name, a configured synthesizer, or an outside one.
+      synthesizer: A name, a configured synthesizer, or an outside one; by default what :mod:`dpsynth.auto` chooses.
       policy: A gate policy, the name of a profile or a file; the standard profile by default.
       rows: Number of synthetic rows; the noisy total by default.
       coordinate: The ledger's coordinate.
@@ -208,16 +213,28 @@ def make_plan(
     budget = Budget(epsilon=epsilon, delta=delta, coordinate=coordinate, claim_share=claim_share)
     if isinstance(synthesizer, str) and synthesizer.startswith("external:"):
         synthesizer = _load_external(synthesizer.removeprefix("external:"))
-    chosen = synthesizer if isinstance(synthesizer, ExternalConfig) else find_synthesizer(synthesizer)
+    named = None if synthesizer == AUTO else synthesizer
+    if isinstance(named, str):
+        named = find_synthesizer(named)
     domain = Encoder.of(table).domain
-    chosen = _with_workload(chosen, _declared_workload(schema) if workload is None else workload, domain)
+    wanted = _declared_workload(schema) if workload is None else workload
+    if wanted is not None:
+        wanted.check(domain)
     _require_rows(rows, len(domain.names))
     slack = max(SLACK_UNITS, SLACK_UNITS_A_COLUMN * len(domain.names))
     _require_room_for_slack(budget, slack)
-    if isinstance(chosen, Synthesizer):
-        check_size(domain, chosen)
+    if isinstance(named, Synthesizer):
+        check_size(domain, named)
     rules = policy if isinstance(policy, Policy) else load_policy(policy or "standard")
     gate = plan_gate(rules, amount=budget.cap.amount, coordinate=coordinate, unit=table.unit) if gated else None
+    chosen = named or choose_synthesizer(
+        domain,
+        amount=budget.cap.amount if gate is None else gate.training_amount,
+        coordinate=coordinate,
+        unit=table.unit,
+        rows_magnitude=table.rows_magnitude,
+    )
+    chosen = _with_workload(chosen, wanted)
     plan = ReleasePlan(
         schema_sha256=schema.sha256,
         dataset=schema.dataset,
@@ -231,6 +248,7 @@ def make_plan(
         slack=slack,
     )
     if isinstance(chosen, Synthesizer):
+        check_size(domain, chosen)
         require_drawable(chosen, domain, amount=plan.synthesizer_amount, coordinate=plan.coordinate, unit=plan.unit)
     _require_claim_fits(plan)
     return plan
@@ -242,13 +260,10 @@ def _declared_workload(schema: Schema) -> Workload | None:
 
 
 def _with_workload(
-    chosen: Synthesizer | ExternalConfig, workload: Workload | None, domain: Domain
+    chosen: Synthesizer | ExternalConfig, workload: Workload | None
 ) -> Synthesizer | ExternalConfig:
     """The workload as a setting of the synthesizer, where it has one; the plan's hash covers its settings."""
-    if workload is None:
-        return chosen
-    workload.check(domain)
-    if isinstance(chosen, ExternalConfig) or not hasattr(chosen.config, "workload"):
+    if workload is None or isinstance(chosen, ExternalConfig) or not hasattr(chosen.config, "workload"):
         return chosen
     return replace(chosen, config=replace(chosen.config, workload=workload))
 

@@ -182,6 +182,9 @@ def _public_inputs(table: TableSchema, form: Format) -> list[Fact]:
         for name, column in table.released.items()
     ]
     stored = [_STORED[form]] if form in _STORED else []
+    if table.rows_magnitude is not None:
+        rows = f"about {table.rows_magnitude:,}, never compared with the data"
+        columns.append(Fact(name="number of rows", value=rows, source=table.provenance or unstated))
     return [*columns, Fact(name="table", value=table.title or table.name, source=table.source or unstated), *stored]
 
 

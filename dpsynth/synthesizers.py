@@ -54,6 +54,7 @@ class Synthesizer:
       measure: The mechanism: ``measure(source, config, amount=, coordinate=, spend=, random=, sides=)``.
       ways: Attributes in its largest marginal.
       adaptive: Whether later steps depend on earlier outputs.
+      why: Why it was chosen, where the engine chose it; from public facts.
       estimate: The estimate of the released model: ``estimate(domain, measurements, config)``.
     """
 
@@ -63,10 +64,12 @@ class Synthesizer:
     ways: int
     adaptive: bool
     estimate: Callable[[Domain, Sequence[Measurement], Any], Model] = _graphical
+    why: str = ""
 
     def settings(self) -> dict[str, str]:
         """The config as text, for plans and certificates; floats keep every digit."""
-        return {f.name: repr(getattr(self.config, f.name)) for f in fields(self.config)}
+        chosen = {"chosen": self.why} if self.why else {}
+        return {f.name: repr(getattr(self.config, f.name)) for f in fields(self.config)} | chosen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -120,7 +123,8 @@ def find_synthesizer(name: str | Synthesizer) -> Synthesizer:
     if name not in REGISTRY:
         raise ParameterError(
             f"There is no synthesizer named {name!r}.",
-            f"The names are {', '.join(sorted(REGISTRY))}, and external for a command of your own.",
+            f"The names are {', '.join(sorted(REGISTRY))}, auto for the engine's choice, and external for a command of "
+            "your own.",
             "Choose one of them.",
         )
     return REGISTRY[name]

@@ -49,7 +49,7 @@ def run_demo(out: Path, output: Output) -> None:
         ledger=folder,
         out=out,
         annex=annex,
-        synthesizer="mst",
+        synthesizer="auto",
         progress=output.progress(),
     )
     _finish(result, out, folder, output)

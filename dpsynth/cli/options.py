@@ -66,7 +66,8 @@ SynthesizerName = Annotated[
     str,
     typer.Option(
         "--synthesizer",
-        help="`mst` keeps pairs of columns together along a tree; `independent` keeps single columns only; "
+        help="`auto` chooses from public facts and says why; `adaptive`, `tree`, `mst`, `aim`, `mwem`, `mixture` keep "
+        "columns together in different ways; `independent` keeps single columns only; "
         "`external` runs your own command (see --external-config).",
         rich_help_panel=_PRIVACY,
     ),

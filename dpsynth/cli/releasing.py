@@ -32,7 +32,7 @@ def plan(
     schema: SchemaFile,
     epsilon: Epsilon,
     delta: Delta,
-    synthesizer: SynthesizerName = "mst",
+    synthesizer: SynthesizerName = "auto",
     policy: Policy = None,
     as_json: AsJson = False,
 ) -> None:
@@ -53,12 +53,15 @@ def plan(
         {
             "epsilon": epsilon,
             "delta": delta,
-            "synthesizer": synthesizer,
+            "synthesizer": made.synthesizer_name,
+            "why": made.why,
             "steps": [dict(zip(header, row, strict=True)) for row in rows],
         }
     )
-    title = f"The plan of a release at epsilon {epsilon:g}, delta {delta:g} with {synthesizer}"
+    title = f"The plan of a release at epsilon {epsilon:g}, delta {delta:g} with {made.synthesizer_name}"
     output.table(title, header, rows, numbers=(2, 3))
+    if made.why:
+        output.say(f"{made.why[0].upper()}{made.why[1:]}.")
     output.say("Each person pays one side's sum: training or holdout. The release is charged the larger of the two.")
 
 
@@ -89,7 +92,7 @@ def release(
             rich_help_panel=_FILES,
         ),
     ],
-    synthesizer: SynthesizerName = "mst",
+    synthesizer: SynthesizerName = "auto",
     policy: Policy = None,
     rows: Annotated[
         int | None,

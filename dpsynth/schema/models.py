@@ -110,6 +110,8 @@ class TableSchema(Declared):
       omit: Columns that are left out of the release.
       rules: Reserved.
       workload: Which marginals matter, for synthesizers that choose what they measure.
+      rows_magnitude: About how many rows the table has: a public number, never one that was counted. It decides which
+        synthesizer is chosen and is never compared with the data; ``provenance`` says where it comes from.
     """
 
     name: Name
@@ -122,6 +124,7 @@ class TableSchema(Declared):
     omit: tuple[StrictStr, ...] = ()
     rules: Reserved = None
     workload: DeclaredWorkload | None = None
+    rows_magnitude: Annotated[StrictInt, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -50,4 +50,10 @@ MUTANTS = (
         ("tests/dpsynth/estimation/test_mixture_solver.py::test_loss_and_gradient_are_those_of_the_definition",),
         "each pair is counted twice in the weights' gradient",
     ),
+    Mutant(
+        "auto: rows of a person ignored", "dpsynth/auto.py", "math.sqrt(amount / scale) / unit.max_rows",
+        "math.sqrt(amount / scale)",
+        ("tests/dpsynth/test_auto.py::test_rows_of_one_person_count_as_one_signal",),
+        "people with many rows bring more noise than the rule sees",
+    ),
 )

@@ -1,0 +1,70 @@
+"""Auto: which synthesizer a release gets where none is named. Decided from public facts, and said in one sentence.
+
+Facts: the declared domain, the budget (so epsilon and delta), the privacy unit, and the magnitude of the table where
+the schema declares one. The rule was set on four public tables at epsilon 0.1, 1 and 10 (docs/how-to-choose.md): rounds
+that adapt pay off once the table stands clearly above the noise; below that the one-shot tree, which leaves out what
+noise would spoil, is the safe choice.
+"""
+
+import math
+from dataclasses import replace
+
+from accountant.adjacency import PrivacyUnit
+from accountant.price import AMOUNT_UNIT, Coordinate
+from dpsynth.domain import Domain
+from dpsynth.errors import ParameterError
+from dpsynth.feasible_noise import require_drawable
+from dpsynth.synthesizers import REGISTRY, Synthesizer, check_size
+
+AUTO = "auto"
+
+ASSUMED_ROWS = 10_000
+"""Rows of a table whose schema declares no magnitude."""
+
+CLEAR = 600
+"""Rows, in standard deviations of one count that had the whole budget, from which adaptive rounds pay off."""
+
+_SIMPLER = ("tree", "mst", "independent")
+"""What is taken instead, in this order, where the better choice can't be run on a domain or a budget."""
+
+
+def choose_synthesizer(
+    domain: Domain, *, amount: int, coordinate: Coordinate, unit: PrivacyUnit, rows_magnitude: int | None
+) -> Synthesizer:
+    """The synthesizer for these public facts; its ``why`` says which of them decided.
+
+    Args:
+      domain: The public domain.
+      amount: Budget of the synthesizer, in units of the coordinate.
+      coordinate: The ledger's coordinate.
+      unit: The privacy unit.
+      rows_magnitude: Declared magnitude of the number of rows; None where the schema has none.
+
+    Raises:
+      ParameterError: Not even independent columns can be measured.
+    """
+    rows = rows_magnitude or ASSUMED_ROWS
+    scale = AMOUNT_UNIT if coordinate is Coordinate.GDP else AMOUNT_UNIT / 2
+    signal = rows * math.sqrt(amount / scale) / unit.max_rows
+    clear = signal >= CLEAR
+    told = "declared" if rows_magnitude else "assumed (the schema declares no rows_magnitude)"
+    because = (
+        f"{rows:,} {told} rows are {signal:,.0f} standard deviations of a count that had the whole budget, and rounds "
+        f"that adapt need {CLEAR}"
+    )
+    first = "adaptive" if clear else "tree"
+    for name in dict.fromkeys((first, *_SIMPLER)):
+        made = REGISTRY[name]
+        if _runs(made, domain, amount=amount, coordinate=coordinate, unit=unit):
+            short = "" if name == first else f"; {first} doesn't fit this domain and budget"
+            return replace(made, why=f"auto chose {name}: {because}{short}")
+    return REGISTRY["independent"]
+
+
+def _runs(made: Synthesizer, domain: Domain, *, amount: int, coordinate: Coordinate, unit: PrivacyUnit) -> bool:
+    try:
+        check_size(domain, made)
+        require_drawable(made, domain, amount=amount, coordinate=coordinate, unit=unit)
+    except ParameterError:
+        return False
+    return True

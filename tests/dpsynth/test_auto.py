@@ -1,0 +1,73 @@
+"""Auto decides from public facts, says which, and steps down where its choice can't be run."""
+
+import pytest
+
+from accountant.adjacency import PrivacyUnit
+from accountant.budget import Budget
+from accountant.price import AMOUNT_UNIT, Coordinate
+from dpsynth.auto import choose_synthesizer
+from dpsynth.domain import Domain
+from dpsynth.plan import make_plan
+from tests.dpsynth import lines
+
+DOMAIN = Domain.of({"a": 7, "b": 20, "c": 12})
+
+
+def chosen(rows, *, epsilon=1.0, delta=1e-9, coordinate=Coordinate.GDP, unit=None, domain=DOMAIN):
+    budget = Budget(epsilon=epsilon, delta=delta, coordinate=coordinate)
+    return choose_synthesizer(
+        domain,
+        amount=budget.cap.amount,
+        coordinate=coordinate,
+        unit=unit or PrivacyUnit(),
+        rows_magnitude=rows,
+    )
+
+
+@pytest.mark.parametrize("coordinate", list(Coordinate))
+def test_more_rows_or_more_budget_pay_for_rounds(coordinate):
+    assert chosen(1_000, coordinate=coordinate).name == "tree"
+    assert chosen(50_000, coordinate=coordinate).name == "adaptive"
+    assert chosen(1_000, epsilon=10.0, coordinate=coordinate).name == "adaptive"
+    assert chosen(10_000, epsilon=0.1, coordinate=coordinate).name == "tree"
+
+
+def test_rows_of_one_person_count_as_one_signal():
+    assert chosen(50_000, unit=PrivacyUnit(column="id", max_rows=100)).name == "tree"
+
+
+def test_the_reason_names_the_public_facts():
+    why = chosen(50_000).why
+    assert why.startswith("auto chose adaptive: 50,000 declared rows")
+    assert "assumed" in chosen(None).why
+
+
+def test_a_domain_too_large_for_pairs_gets_independent_columns():
+    wide = Domain.of({"a": 50_000, "b": 40_000})
+    made = chosen(50_000, domain=wide)
+    assert made.name == "independent"
+    assert "adaptive doesn't fit" in made.why
+
+
+def test_a_budget_too_small_for_rounds_gets_something_simpler():
+    made = choose_synthesizer(
+        DOMAIN, amount=AMOUNT_UNIT // 10**8, coordinate=Coordinate.GDP, unit=PrivacyUnit(), rows_magnitude=10**9
+    )
+    assert made.name == "tree"
+    assert "adaptive doesn't fit" in made.why
+
+
+def test_auto_is_the_default_and_the_plan_and_its_hash_say_why():
+    plan = make_plan(lines.schema(), epsilon=1.0, delta=1e-6)
+    assert plan.why.startswith(f"auto chose {plan.synthesizer_name}: ")
+    assert plan.to_json()["synthesizer"]["settings"]["chosen"] == plan.why
+    assert make_plan(lines.schema(), epsilon=1.0, delta=1e-6, synthesizer="mst").why == ""
+
+
+def test_a_declared_magnitude_is_a_public_fact_of_the_schema():
+    declared = lines.schema()
+    table = declared.table.model_copy(update={"rows_magnitude": 1_000_000})
+    more = declared.model_copy(update={"tables": (table,)})
+    assert "1,000,000 declared rows" in make_plan(more, epsilon=1.0, delta=1e-6).why
+    assert more.sha256 != declared.sha256
+    assert "rows_magnitude" not in declared.table.canonical()
