@@ -11,7 +11,7 @@ from dpsynth.cli.ledger_scopes import Expires, LevelName, amount, figure, level_
 from dpsynth.cli.options import AsJson, LedgerFolder, ReleaseId
 
 if TYPE_CHECKING:
-    from accountant.ledger import VerifiedLedger, VerifiedRelease
+    from accountant.ledger import Postgres, VerifiedLedger, VerifiedRelease
     from dpsynth.schema import Schema
 
 __all__ = ["app", "create_ledger"]
@@ -61,11 +61,24 @@ def create(
             "--name", help="Of the root, where it is wider than a data set.", show_default="the schema's data set"
         ),
     ] = None,
+    postgres: Annotated[
+        str | None,
+        typer.Option(
+            "--postgres",
+            metavar="CONNINFO",
+            help="Keep the entries in PostgreSQL: a libpq connection string, without a password (~/.pgpass has those).",
+            show_default="a file of the folder",
+        ),
+    ] = None,
+    postgres_schema: Annotated[
+        str, typer.Option("--postgres-schema", metavar="NAME", help="The schema to make there, for this ledger alone.")
+    ] = "dpsynth_ledger",
     as_json: AsJson = False,
 ) -> None:
     """Make a ledger: a budget, a key to sign releases with, and an empty chain of entries.
 
-    The budget is for the data set, over every release for as long as it exists. Only `dpsynth ledger renew` changes it,
+    The budget is for the data set, over every release for as long as it exists; a team may keep the entries in
+    PostgreSQL, the keys and the witness stay in the folder. Only `dpsynth ledger renew` changes it,
     and the ledger records who gave which reason. For several data sets of the same people, make the root an
     organisation, a team or a project, and put scopes into it with `dpsynth ledger scope add`.
 
@@ -86,6 +99,7 @@ def create(
         expires=expires,
         level=level,
         name=name,
+        store=None if postgres is None else _postgres(postgres, postgres_schema),
     )
     root = name or declared.dataset
     until = "" if expires is None else f", until {expires}"
@@ -130,7 +144,8 @@ def show(folder: LedgerFolder, as_json: AsJson = False) -> None:
         _show_one(output, state, scopes[0])
     else:
         scope_table(output, f"{state.dataset}: {state.unit.describe()}, epsilon at each scope's delta", scopes)
-    _show_releases(output, releases, several=sum(s["level"] == "dataset" for s in scopes) > 1)
+    several = sum(s["level"] == "dataset" for s in scopes) > 1
+    _show_releases(output, f"Releases, epsilon at delta {budget.delta:g}", releases, several=several)
     waiting = sum(r["state"] in {"reserved", "touched"} for r in releases)
     if waiting:
         output.say(f"{waiting} of them hold budget without having ended: dpsynth ledger pending {folder}")
@@ -149,12 +164,12 @@ def _show_one(output: Output, state: "VerifiedLedger", scope: dict[str, Any]) ->
     )
 
 
-def _show_releases(output: Output, releases: list[dict[str, Any]], *, several: bool) -> None:
+def _show_releases(output: Output, title: str, releases: list[dict[str, Any]], *, several: bool) -> None:
     if not releases:
         output.say("No releases yet.")
         return
     output.table(
-        "Releases",
+        title,
         ("release", "date", "state", "outcome", "data set" if several else "with", "epsilon", "share"),
         [_row(release, "dataset" if several else "synthesizer") for release in releases],
         numbers=(5, 6),
@@ -263,6 +278,7 @@ def create_ledger(
     expires: str | None = None,
     level: str = "dataset",
     name: str | None = None,
+    store: "Postgres | None" = None,
 ) -> Path:
     """Make a ledger for the data set that a schema declares.
 
@@ -295,8 +311,15 @@ def create_ledger(
         unit=schema.table.unit,
         level=level_of(level),
         expires=expires,
+        store=store,
     ).close()
     return folder / "keys" / "signing.pub"
+
+
+def _postgres(conninfo: str, schema: str) -> "Postgres":
+    from accountant.ledger import Postgres
+
+    return Postgres(conninfo=conninfo, schema=schema)
 
 
 def _require_key(folder: Path, key: Path) -> None:

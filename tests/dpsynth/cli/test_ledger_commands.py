@@ -353,3 +353,29 @@ def test_a_run_that_died_after_it_opened_the_data_is_reconciled_once(toy: Toy, m
     assert toy.run("ledger", "pending", toy.ledger)["pending"] == []
     toy.run("ledger", "reconcile", toy.ledger, opened, code=main.REFUSED)
     assert toy.run("ledger", "verify", toy.ledger)["verified"]
+
+
+def test_a_ledger_in_postgres_is_made_shown_and_exported_as_any_other(toy: Toy) -> None:
+    from tests.accountant import servers
+
+    lacking = servers.missing()
+    if lacking is not None:
+        pytest.skip(f"no PostgreSQL: {lacking}")
+    with servers.server() as running:
+        where = running.place()
+        more = ("--postgres", where.conninfo, "--postgres-schema", where.schema)
+        made = toy.run("ledger", "create", toy.ledger, "-s", toy.schema, "-e", 3, "-d", "1e-5", *more)
+        reserve(toy, touch=True)
+        assert not (toy.ledger / "ledger.sqlite").exists()
+        assert toy.run("ledger", "verify", toy.ledger, "-k", made["public_key"])["entries"] == 3
+        assert len(toy.run("ledger", "pending", toy.ledger)["pending"]) == 1
+        assert [e["kind"] for e in exported(toy)] == ["create", "reserve", "touch"]
+        again = toy.run("ledger", "create", toy.folder / "b", "-s", toy.schema, "-e", 3, "-d", 1e-5, *more, code=2)
+        assert again["error"]["kind"] == "LedgerError"
+
+
+def test_a_server_that_is_not_there_is_three_sentences(toy: Toy) -> None:
+    where = ("--postgres", f"host={toy.folder / 'no-socket'} dbname=none connect_timeout=2")
+    answer = toy.run("ledger", "create", toy.ledger, "-s", toy.schema, "-e", 3, "-d", "1e-5", *where, code=main.REFUSED)
+    assert answer["error"]["kind"] in {"LedgerError", "MissingExtra"}
+    assert not toy.ledger.exists()
