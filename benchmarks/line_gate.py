@@ -17,6 +17,7 @@ from dpsynth.encode import Encoder
 from dpsynth.gate import load_policy, plan_gate
 from dpsynth.gate.totals import measure_totals
 from dpsynth.gate.verdict import run_gate
+from dpsynth.line import STRANGERS
 from dpsynth.noise.random import SystemRandom
 from dpsynth.records import CodedRecords, read_records, split_records
 from dpsynth.sampling import generator, sample_codes
@@ -91,7 +92,9 @@ def _chances(records: CodedRecords, *, copied: float, splits: int) -> tuple[list
             random=random,
         )
         rows = round(fitted.model.total / (1 - Fraction(policy.holdout_share)))
-        synthetic = sample_codes(fitted.model, rows, rng=generator(None))
+        rng = generator(None)
+        synthetic = sample_codes(fitted.model, rows, rng=rng)
+        strangers = sample_codes(fitted.model, STRANGERS, rng=rng, rounded=False)
         _, annex = run_gate(
             training,
             holdout,
@@ -102,6 +105,7 @@ def _chances(records: CodedRecords, *, copied: float, splits: int) -> tuple[list
             policy=policy,
             spend=spend,
             random=random,
+            reference=strangers,
         )
         chances.append(float(annex.pass_probability))
     return chances, [plan.gate_mu]

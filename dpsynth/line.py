@@ -45,6 +45,9 @@ from dpsynth.synthesizers import Synthesizer, fit_model
 from dpsynth.tables import open_table
 from dpsynth.workload import Workload
 
+STRANGERS = 5_000
+"""Rows of the model, independent of the table, that tell the gate how near a stranger is to it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseResult:
@@ -195,10 +198,11 @@ def _run(run: Run, confidential: Path, *, escape_formulas: bool) -> tuple[Verdic
         totals = measure_totals(training, holdout, plan=gate, spend=run.reservation, random=run.random)
     measured: tuple[Measurement, ...] = ()
     synthetic: Codes | None = None
+    strangers: Codes | None = None
     found: GateAnnex | None = None
     if decidable(policy, totals, plan=gate).decidable:
         try:
-            measured, synthetic = _synthesize(run, training, totals, transcript=words)
+            measured, synthetic, strangers = _synthesize(run, training, totals, transcript=words)
         except ExternalFailed:
             said = {"outside synthesizer said": words.getvalue().decode(errors="replace")}
             write_annex(
@@ -216,6 +220,7 @@ def _run(run: Run, confidential: Path, *, escape_formulas: bool) -> tuple[Verdic
                 policy=policy,
                 spend=run.reservation,
                 random=run.random,
+                reference=strangers,
             )
     else:
         outcome = undecidable(totals=totals, plan=gate, policy=policy)
@@ -236,12 +241,12 @@ def _run(run: Run, confidential: Path, *, escape_formulas: bool) -> tuple[Verdic
 
 def _synthesize(
     run: Run, training: MemorySource, totals: Totals, *, transcript: BinaryIO
-) -> tuple[tuple[Measurement, ...], Codes]:
-    """Measure, estimate and sample; or run the outside command."""
+) -> tuple[tuple[Measurement, ...], Codes, Codes | None]:
+    """Measure, estimate and sample; or run the outside command. Measurements, the table, and rows like strangers."""
     made, share = run.plan.synthesizer, run.gated[0].holdout_share
     if isinstance(made, ExternalConfig):
         with run.told.stage("Running the outside synthesizer"):
-            return (), run_external(
+            made_outside = run_external(
                 made,
                 records=_joined(training),
                 domain=training.domain,
@@ -250,6 +255,7 @@ def _synthesize(
                 spend=run.reservation,
                 transcript=transcript,
             )
+        return (), made_outside, None
     with run.told.stage("Measuring and estimating") as stage:
         fitted = fit_model(
             training,
@@ -262,7 +268,9 @@ def _synthesize(
         )
     with run.told.stage("Sampling"):
         rows = run.plan.rows or max(1, round(fitted.model.total / (1 - share)))
-        return fitted.measurements, sample_codes(fitted.model, rows, rng=generator(draw_seed(run.random)))
+        rng = generator(draw_seed(run.random))
+        synthetic = sample_codes(fitted.model, rows, rng=rng)
+        return fitted.measurements, synthetic, sample_codes(fitted.model, STRANGERS, rng=rng, rounded=False)
 
 
 def _return_stored(

@@ -3,7 +3,9 @@
 Two families of 0/1 features of a row, from the synthetic table alone: ``near`` at t, the closest synthetic row is at
 most t columns away (t = 0: an exact match); ``isolated`` at k, the row occurs in the table and the closest different
 row is at least k columns away, so that chance hardly explains it. A person's f is the mean over their rows, rounded
-down to 16 bits; c, the same rate of the synthetic rows among each other, is subtracted.
+down to 16 bits; c, the same rate of rows that nobody is behind, is subtracted: of further, independent rows of the
+model where there are some, of the synthetic rows among each other otherwise. (Rows that were placed to match a model
+keep clear of each other, so that among themselves they would look rarer than they are.)
 Only the direction from REAL records to the synthetic table is used: one person moves a sum by at most 2**16, whichever
 the table. (The other direction, from synthetic rows to real ones, can be moved by one person without such a bound.)
 """
@@ -35,7 +37,7 @@ class Family(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableFacts:
-    """What the synthetic table says about itself, by leave-one-out; a function of an accounted output.
+    """What the synthetic table says about rows that nobody is behind; a function of accounted outputs.
 
     Attributes:
       constants: c of each family and distance 0 .. columns - 1, in units of 2**-16.
@@ -87,17 +89,24 @@ class AttackStatistic:
         return f"AttackStatistic(name={self.name!r}, distance={self.distance}, <private>)"
 
 
-def table_facts(table: Table) -> TableFacts:
-    """Constants of the synthetic table, from at most 5,000 of its rows.
+def table_facts(table: Table, reference: Codes | None = None) -> TableFacts:
+    """Constants of the synthetic table, from ``reference`` or from at most 5,000 of its rows by leave-one-out.
 
-    Privacy: none; post-processing of the synthetic table.
+    Args:
+      table: The synthetic table, from :func:`dpsynth.attacks.nearest.prepare`.
+      reference: Codes of rows that stand for strangers, shape (columns, rows), at least one: independent of the table
+        but for the model of both, so a function of accounted outputs. None where there is no model to ask.
+
+    Privacy: none; post-processing of accounted outputs.
     """
-    own = leave_one_out(table)
-    size, distances = max(1, own.distance.size), range(table.columns)
+    own, distances = leave_one_out(table), range(table.columns)
+    size = max(1, own.distance.size)
     copied = Nearness(distance=own.distance, isolation=np.where(own.distance == 0, own.isolation, 0))
+    strangers = copied if reference is None else nearness(reference, table)
+    many = max(1, strangers.distance.size)
     return TableFacts(
         constants={
-            family: tuple(int(np.count_nonzero(feature(copied, t))) * ONE // size for t in distances)
+            family: tuple(int(np.count_nonzero(feature(strangers, t))) * ONE // many for t in distances)
             for family, feature in _FEATURES.items()
         },
         alone=tuple(int(np.count_nonzero(own.isolation >= k)) * ONE // size for k in distances),

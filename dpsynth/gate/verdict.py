@@ -37,6 +37,7 @@ def run_gate(
     policy: Policy,
     spend: Spend,
     random: RandomSource,
+    reference: Codes | None = None,
 ) -> tuple[GateResult, GateAnnex]:
     """Attack one synthetic table and decide, with one draw of noise for the whole battery.
 
@@ -50,6 +51,8 @@ def run_gate(
       policy: Attacks, weights, alphas.
       spend: Charged on both sides before the draw.
       random: Where the bits come from.
+      reference: Codes of further, independent rows of the model, which stand for strangers; an accounted output. None
+        where there is no model to ask: then the table's own rows stand for them.
 
     Returns:
       The public result and the confidential annex.
@@ -67,7 +70,7 @@ def run_gate(
     margin_steps = margin(policy, noise)
     spend.charge(noise.steps)
     table = prepare(synthetic, domain.sizes)
-    facts = table_facts(table)
+    facts = table_facts(table, reference)
     people = {"training": side_sums(training.blocks(), table), "holdout": side_sums(holdout.blocks(), table)}
     measure = scale(totals, noise, margin_steps=margin_steps)
     tests = [(attack, t) for attack in policy.attacks for t in attack.distances_on(table.columns)]

@@ -156,6 +156,7 @@ def test_a_key_whose_run_was_reconciled_uncharged_can_be_used_again(tmp_path: Pa
         (f"{leases.holder().rpartition(':')[0]}:x", True),
         ("", True),
     ],
+    ids=["this process", "another machine", "a process that never ends", "no process", "nobody"],
 )
 def test_who_may_be_at_work(name: str, works: bool) -> None:
     assert leases._works(name) is works

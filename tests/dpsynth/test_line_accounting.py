@@ -26,7 +26,7 @@ def seen(monkeypatch):
 
         def noted(*given, **named):
             result = real(*given, **named)
-            found[name] = (given, named, result)
+            found.setdefault(name, (given, named, result))
             return result
 
         monkeypatch.setattr(line, name, noted)
@@ -62,6 +62,22 @@ def test_the_table_has_as_many_rows_as_the_model_says(tmp_path, seen):
     run(tmp_path, lines.ledger(tmp_path))
     (model, rows), _, _ = seen["sample_codes"]
     assert rows == max(1, round(model.total / (1 - SHARE)))
+
+
+def test_the_gate_is_told_of_strangers_that_the_model_made_apart_from_the_table(tmp_path, seen, monkeypatch):
+    """Rows placed to match a model keep clear of each other: among themselves strangers would look too rare."""
+    told, gate = [], line.run_gate
+
+    def noted(training, holdout, synthetic, **named):
+        told.append((synthetic, named["reference"]))
+        return gate(training, holdout, synthetic, **named)
+
+    monkeypatch.setattr(line, "run_gate", noted)
+    result = run(tmp_path, lines.ledger(tmp_path), rows=77, synthesizer="mst")
+    ((synthetic, strangers),) = told
+    assert synthetic.shape[1] == 77
+    assert strangers.shape == (4, line.STRANGERS)
+    assert result.verdict == "PASS"
 
 
 def test_the_synthesizer_sees_training_people_alone(tmp_path, seen):

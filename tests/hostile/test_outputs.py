@@ -64,6 +64,11 @@ class FullDisk:
             raise OSError(errno.ENOSPC, "No space left on device")
         self._fsync(descriptor)
 
+    def fills(self, patch: pytest.MonkeyPatch) -> None:
+        """Be the disk of every flush: of whole files and of data alone."""
+        patch.setattr(os, "fsync", self)
+        patch.setattr(os, "fdatasync", self)
+
 
 def _flushes(stand: Stand, table: Path, patched: Any) -> int:
     """How often a whole run flushes, measured on a copy."""
@@ -72,7 +77,7 @@ def _flushes(stand: Stand, table: Path, patched: Any) -> int:
     shutil.copytree(stand.ledger, copy / "ledger")
     disk = FullDisk()
     with patched.context() as patch:
-        patch.setattr(os, "fsync", disk)
+        disk.fills(patch)
         assert stand.release(table, ledger=copy / "ledger", out=copy / "out").code in (main.DONE, main.GATED)
     shutil.rmtree(copy)
     return disk.flushes
@@ -83,10 +88,10 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written(
     stand: Stand, table: Path, monkeypatch: pytest.MonkeyPatch, tenth: int
 ) -> None:
     whole = _flushes(stand, table, monkeypatch)
-    assert whole > 30
+    assert whole > 20
     after = 1 + tenth * (whole - 1) // 9
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", FullDisk(after))
+        FullDisk(after).fills(patch)
         ended = stand.release(table)
     _whole_or_nothing(stand, ended)
 
@@ -170,12 +175,12 @@ def test_a_run_that_never_ended_can_not_be_published(stand: Stand, table: Path) 
     assert not (stand.folder / "again").exists()
 
 
-@pytest.mark.parametrize("after", [1, 3, 6, 8])
+@pytest.mark.parametrize("after", [1, 2, 3])
 def test_a_fit_on_a_full_disk_is_refused(stand: Stand, monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     from accountant.errors import Refusal
 
     with monkeypatch.context() as patch:
-        patch.setattr(os, "fsync", FullDisk(after))
+        FullDisk(after).fills(patch)
         with pytest.raises(Refusal):
             fit(lines.table(50), lines.schema(), epsilon=2, delta=1e-6, ledger=stand.ledger, synthesizer="independent")
     found = stand.verified()

@@ -46,6 +46,17 @@ def test_constants_are_leave_one_out_rates_of_the_table_alone(seed, rows):
         assert facts.alone[t] == int((own.isolation >= t).sum()) * ONE // max(1, rows)
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(0, 12), st.integers(1, 9))
+def test_constants_are_rates_of_strangers_where_there_are_some(seed, rows, strangers):
+    rng = np.random.default_rng(seed)
+    synthetic, others = prepare(table(rng, rows), SIZES), table(rng, strangers)
+    facts, near = table_facts(synthetic, others), nearness(others, synthetic)
+    for family in Family:
+        for t in range(len(SIZES)):
+            assert facts.constants[family][t] == int(feature(near, family, t).sum()) * ONE // strangers
+    assert facts.alone == table_facts(synthetic).alone
+
+
 def test_statistics_subtract_the_constant_per_person_and_hide_numbers():
     synthetic = prepare(np.zeros((3, 4), dtype=np.uint8), SIZES)
     near = np.zeros((3, 5), dtype=np.uint8)
