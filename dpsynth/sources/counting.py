@@ -29,7 +29,7 @@ def add_counts(domain: Domain, codes: Codes, clique: Clique, table: NDArray[np.i
     """
     columns = [domain.names.index(n) for n in clique]
     sizes = domain.shape(clique)
-    small = table.size <= JOINT_CELLS
+    small = table.size < JOINT_CELLS  # so the cells, and every size, are numbers of 16 bits
     rows = codes.shape[1]
     step = CHUNK_ROWS if small else min(MOST_CHUNK_ROWS, max(CHUNK_ROWS, 2 * table.size))
     buffer = np.zeros(min(step, rows), dtype=np.uint16 if small else np.int64)
@@ -61,6 +61,8 @@ def count_marginals(
 ) -> Iterator[tuple[Clique, NDArray[np.int64]]]:
     """Exact marginals of rows in memory, in the order asked; the same bits as counting each clique alone. Private.
 
+    Which joints are made follows from the domain and the cliques alone, so that no number of rows decides it.
+
     Args:
       domain: The public domain.
       codes: Unsigned codes, shape (attributes, rows).
@@ -68,7 +70,7 @@ def count_marginals(
       threads: Joints counted at the same time.
     """
     rows = codes.shape[1]
-    joints = joint_cover(domain, cliques, limit=min(JOINT_CELLS, max(64, rows // 4)))
+    joints = joint_cover(domain, cliques)
 
     def count(joint: Joint) -> dict[Clique, NDArray[np.int64]]:
         table = np.zeros(joint.cells, dtype=np.int64)

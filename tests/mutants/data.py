@@ -87,10 +87,21 @@ MUTANTS = (
         "a record changes two cells of a marginal",
     ),
     Mutant(
-        "sources: a joint's codes overflow", COUNTING, "small = table.size <= JOINT_CELLS",
+        "sources: a joint's codes overflow", COUNTING, "small = table.size < JOINT_CELLS",
         "small = True",
         (_COUNT + "test_large_marginals_are_counted_in_wide_codes",),
         "a record is counted in another cell",
+    ),
+    Mutant(
+        "sources: 65536 codes in 16 bits", COUNTING, "small = table.size < JOINT_CELLS", "small = table.size <= JOINT_CELLS",
+        (_COUNT + "test_65536_codes_are_counted_whatever_the_number_of_rows",),
+        "a fit fails, or doesn't, by one record",
+    ),
+    Mutant(
+        "sources: joints follow the number of rows", COUNTING, "joints = joint_cover(domain, cliques)",
+        "joints = joint_cover(domain, cliques, limit=max(64, rows // 4))",
+        (_COUNT + "test_the_joints_of_a_table_in_memory_are_public",),
+        "an exact count decides what is done",
     ),
     Mutant(
         "sources: a cover forgets a clique", COVER, "done = pending & (missing == 0)",

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpsynth.domain import Domain
-from dpsynth.sources import MemorySource, StreamingSource, streaming
+from dpsynth.sources import MemorySource, StreamingSource, counting, streaming
 from dpsynth.sources.cover import joint_cover
 
 
@@ -69,6 +69,31 @@ def test_large_marginals_are_counted_in_wide_codes():
     codes = np.array([[399, 0, 399], [499, 0, 499]], dtype=np.uint16)
     ((_, table),) = MemorySource(domain, codes).counts([("a", "b")])
     assert (table[399, 499], table[0, 0], table.sum()) == (2, 1, 3)
+
+
+@pytest.mark.parametrize("rows", [262_143, 262_144])
+@pytest.mark.parametrize("sizes", [(1, 65_536), (65_536, 1), (256, 256)])
+def test_65536_codes_are_counted_whatever_the_number_of_rows(sizes, rows):
+    domain = Domain(names=("a", "b"), sizes=sizes)
+    codes = np.zeros((2, rows), dtype=np.uint16)
+    codes[:, 1:] = (np.array(sizes) - 1).astype(np.uint16)[:, None]
+    for clique, table in MemorySource(domain, codes).counts([("a",), ("b",), ("a", "b")]):
+        assert table.sum() == rows
+        assert table.ravel()[-1] == rows - (domain.cells(clique) > 1)
+
+
+def test_the_joints_of_a_table_in_memory_are_public(monkeypatch):
+    asked = []
+
+    def cover(domain, cliques, **limit):
+        asked.append(limit)
+        return joint_cover(domain, cliques, **limit)
+
+    monkeypatch.setattr(counting, "joint_cover", cover)
+    domain = Domain(names=("a", "b", "c"), sizes=(9, 9, 9))
+    for rows in (0, 1, 5_000):
+        list(MemorySource(domain, np.zeros((3, rows), dtype=np.uint8)).counts([("a", "b"), ("b", "c")]))
+    assert asked == [{}] * 3
 
 
 def test_many_cells_take_several_passes(monkeypatch):
