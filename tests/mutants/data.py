@@ -93,7 +93,8 @@ MUTANTS = (
         "a record is counted in another cell",
     ),
     Mutant(
-        "sources: 65536 codes in 16 bits", COUNTING, "small = table.size < JOINT_CELLS", "small = table.size <= JOINT_CELLS",
+        "sources: 65536 codes in 16 bits", COUNTING, "small = table.size < JOINT_CELLS",
+        "small = table.size <= JOINT_CELLS",
         (_COUNT + "test_65536_codes_are_counted_whatever_the_number_of_rows",),
         "a fit fails, or doesn't, by one record",
     ),
