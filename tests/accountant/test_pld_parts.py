@@ -9,13 +9,24 @@ import numpy as np
 import pytest
 
 from accountant import losses, pld, recursion
+from accountant.adjacency import Adjacency
 from accountant.convert import delta_from_mu
-from accountant.events import ZCDP, DiscreteGaussian, Gaussian, Laplace, PureDP
+from accountant.events import (
+    ZCDP,
+    BoundedRange,
+    DiscreteGaussian,
+    FixedSizeSampledGaussian,
+    Gaussian,
+    Laplace,
+    PoissonSampledGaussian,
+    PureDP,
+)
 from accountant.losses import Losses, Tilted, tilted_sum
 from accountant.pld import profile
 from accountant.recursion import SelectionStep
 from accountant.rules.pld import Single, gaussian_curve, zcdp_curve
-from accountant.rules.rdp import ORDERS, RDP_RULES
+from accountant.rules.rdp import ORDERS, RDP_RULES, _by_way_of_none
+from accountant.rules.slack import sampler_slack
 
 Floats = np.ndarray
 
@@ -79,6 +90,43 @@ def test_divergences_are_never_below_their_formulas() -> None:
                 ):
                     ours = float(RDP_RULES[type(event)](event)[0][at])
                     assert exact <= ours <= exact * (1 + mpmath.mpf("2e-11")) + mpmath.mpf("2e-13")
+
+
+@pytest.mark.parametrize("sigma", [0.3, 0.7, 2.0])
+def test_a_replaced_record_in_every_sample_costs_twice_its_distance(sigma: float) -> None:
+    """Sampled always: N(1) against N(-1), whose divergence is 2 alpha / sigma^2."""
+    event = PoissonSampledGaussian(noise_multiplier=sigma, sampling_probability=1.0, adjacency=Adjacency.REPLACE_ONE)
+    ours = RDP_RULES[PoissonSampledGaussian](event)[0]
+    for order, found in zip(ORDERS, ours, strict=True):
+        assert 2.0 * order / sigma**2 * (1 - 1e-13) <= found
+
+
+@pytest.mark.parametrize("sigma", [0.3, 0.7, 5.0])
+def test_a_sample_of_everybody_costs_the_largest_move_of_its_sum(sigma: float) -> None:
+    """One replaced record moves the sum by at most 2: 2 alpha / sigma^2."""
+    event = FixedSizeSampledGaussian(noise_multiplier=sigma, sample_size=9, population_size=9)
+    exact, ours = np.array(ORDERS) * 2.0 / sigma**2, RDP_RULES[FixedSizeSampledGaussian](event)[0]
+    assert np.all(ours >= exact * (1 - 1e-13))
+    assert ours[-50:] == pytest.approx(exact[-50:], rel=1e-10)  # whole orders; between them is a chord
+
+
+def test_a_selections_divergence_leaves_the_slack_of_its_draw_aside() -> None:
+    assert RDP_RULES[BoundedRange](BoundedRange(eta=0.5))[1] == sampler_slack(1) > 0
+
+
+@pytest.mark.parametrize("order", [2, 3, 10])
+@pytest.mark.parametrize("q", [0.01, 0.4, 1.0])
+def test_the_way_by_none_is_two_divergences_at_neighbouring_orders(order: int, q: float) -> None:
+    """(n - 1/2) D_2n + (n - 1) D_(2n-1), each from its binomial sum."""
+
+    def divergence(n: int) -> mpmath.mpf:
+        terms = (
+            mpmath.binomial(n, k) * (1 - q) ** (n - k) * q**k * mpmath.exp(k * (k - 1) * 0.3) for k in range(n + 1)
+        )
+        return mpmath.log(mpmath.fsum(terms)) / (n - 1)
+
+    exact = float((order - 0.5) * divergence(2 * order) + (order - 1) * divergence(2 * order - 1))
+    assert exact * (1 - 1e-14) <= _by_way_of_none(order, q, 0.3) <= exact + 1e-10 * (1 + exact)
 
 
 # --- the plan's own sums
@@ -154,6 +202,16 @@ def test_a_read_delta_is_never_below_the_sum_that_defines_it() -> None:
                 assert exact <= law.delta(epsilon) <= exact * (1 + mpmath.mpf("3e-9"))
                 many = float(law.curve(np.array([epsilon]))[0])
                 assert exact <= many <= exact * (1 + mpmath.mpf("1e-6"))
+
+
+def test_what_errors_and_the_window_may_hide_is_added_at_every_point() -> None:
+    values = np.arange(81.0) * 0.25
+    law = Tilted(0.5, -1.0, values, np.zeros(81), 1e-3, 1e-5, 20.0)
+    epsilons = np.array([0.0, 0.3, 4.0, 12.0])
+    added = np.exp(-1.0 - 0.5 * epsilons) * 1e-3 + 1e-5
+    assert law.curve(epsilons) == pytest.approx(added, rel=1e-12)
+    assert [law.delta(float(e)) for e in epsilons] == pytest.approx(added, rel=2e-9)
+    assert [law.blur(float(e)) for e in epsilons] == pytest.approx(added, rel=1e-12)
 
 
 def below_all_chords(x: Floats, y: Floats) -> Floats:
