@@ -29,19 +29,27 @@ def check_checkpoints(found: Iterable[tuple[int, str]], fold: Fold) -> int:
     Raises:
       LedgerTampered: One is missing, too many, or of another chain or key.
     """
-    key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(str(fold.declared["public_key"])))
     signatures = {seq: signature for seq, signature in found if seq <= fold.seq}
     for seq in fold.signed:
-        signature = signatures.pop(seq, None)
-        if signature is None:
-            raise tampered(f"the checkpoint of entry {seq}", "it is missing")
-        try:
-            key.verify(bytes.fromhex(signature), _signed(seq, fold.hashes[seq - 1]))
-        except (ValueError, TypeError, InvalidSignature) as error:
-            raise tampered(f"the checkpoint of entry {seq}", "it was signed for another chain, or by no key") from error
+        check_checkpoint(signatures.pop(seq, None), fold, seq)
     if signatures:
         raise tampered(f"the checkpoint of entry {min(signatures)}", "no entry there has one")
     return len(fold.signed)
+
+
+def check_checkpoint(signature: str | None, fold: Fold, seq: int) -> None:
+    """Check the signature beside entry ``seq``: through the chain it covers every entry before it, too.
+
+    Raises:
+      LedgerTampered: It is missing, or of another chain or key.
+    """
+    if signature is None:
+        raise tampered(f"the checkpoint of entry {seq}", "it is missing")
+    try:
+        key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(str(fold.declared["public_key"])))
+        key.verify(bytes.fromhex(signature), _signed(seq, fold.hashes[seq - 1]))
+    except (ValueError, TypeError, InvalidSignature) as error:
+        raise tampered(f"the checkpoint of entry {seq}", "it was signed for another chain, or by no key") from error
 
 
 def _signed(seq: int, digest: str) -> bytes:

@@ -7,7 +7,7 @@ from typing import Any
 from accountant.canonical import dumps, sha256_of
 from accountant.errors import LedgerTampered, Refusal
 from accountant.ledger.entries import GENESIS, Entry
-from accountant.ledger.replay import VerifiedRelease, advance, require_version, tampered
+from accountant.ledger.replay import UNREADABLE, VerifiedRelease, advance, require_version, tampered
 from accountant.ledger.scope import (
     Level,
     Scope,
@@ -78,7 +78,7 @@ class Fold:
             return rule(self, entry, digest, where)
         except LedgerTampered:
             raise
-        except (KeyError, TypeError, ValueError, AttributeError, Refusal) as error:
+        except UNREADABLE as error:
             raise tampered(where, f"it can't be read ({type(error).__name__})") from error
 
     def _check_first(self, entry: Entry, digest: str, where: str) -> Scope:
@@ -138,13 +138,13 @@ class Fold:
         where = f"entry {self.seq + 1}"
         try:
             entry = json.loads(row[1])
-        except (TypeError, ValueError) as error:
+        except (TypeError, ValueError, RecursionError) as error:
             raise tampered(where, "it isn't JSON") from error
         if not isinstance(entry, dict) or row[0] != self.seq + 1:
             raise tampered(where, "it is missing or out of order")
         try:
             content = dumps(entry)
-        except Refusal as error:
+        except (Refusal, ValueError, RecursionError) as error:
             raise tampered(where, "it isn't canonical JSON") from error
         if content.decode() != row[1] or sha256_of(content) != row[2]:
             raise tampered(where, "it doesn't have its hash")

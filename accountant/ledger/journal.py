@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from accountant.canonical import dumps, sha256_of
 from accountant.errors import LedgerError
 from accountant.faults import reach
-from accountant.ledger.checkpoints import check_checkpoints, sign_checkpoint
+from accountant.ledger.checkpoints import check_checkpoint, check_checkpoints, sign_checkpoint
 from accountant.ledger.entries import GENESIS, HASH, VERSION, today
 from accountant.ledger.fold import Change, Fold, is_signed
 from accountant.ledger.keys import load_signing_key
@@ -35,6 +35,7 @@ class Journal:
         self.store = open_store(path, busy_seconds=busy_seconds)
         self.witness = WitnessFile(path / WITNESS)
         self.fold = Fold()
+        self._sealed = 0
         self._lock = threading.RLock()
 
     def close(self) -> None:
@@ -97,6 +98,8 @@ class Journal:
                 reach("transaction.before")
             reach("transaction.after")
             self.fold.take(entry, digest, change)
+            if is_signed(entry):
+                self._sealed = self.fold.seq
             self._bear_witness(flush=is_signed(entry))
         reach(f"{kind}.after")
         return change
@@ -128,6 +131,9 @@ class Journal:
         for row in fresh[1:] if known else fresh:
             fold.read(row)
         self.witness.check(slots, fold.hashes, public_key=self.public_key)
+        if fold.signed and fold.signed[-1] > self._sealed:  # through the chain it seals everything before it
+            check_checkpoint(rows.checkpoint(fold.signed[-1]), fold, fold.signed[-1])
+            self._sealed = fold.signed[-1]
         return max(witness.seq for witness in slots)
 
     def _bear_witness(self, *, flush: bool) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from accountant.canonical import dumps
-from accountant.errors import LedgerError, MissingExtra
+from accountant.errors import LedgerError, MissingExtra, Refusal
 from accountant.ledger.files import write_new
 from accountant.ledger.replay import tampered
 from accountant.ledger.sqlite import SqliteStore
@@ -75,6 +75,9 @@ def read_place(path: Path) -> Postgres | None:
         content = file.read_bytes()
         body = json.loads(content)
         place = Postgres(conninfo=body["conninfo"], schema=body["schema"])
+        if not isinstance(place.conninfo, str) or not isinstance(place.schema, str) or content != place.on_disk():
+            raise ValueError("not in its one form")
+        place.conninfo.encode()  # text that has no bytes is no connection string
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -83,10 +86,8 @@ def read_place(path: Path) -> Postgres | None:
             "It says where the ledger's entries are.",
             "Run as the user whom the ledger belongs to.",
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError, Refusal) as error:
         raise tampered(str(file), "it is damaged") from error
-    if not isinstance(place.conninfo, str) or not isinstance(place.schema, str) or content != place.on_disk():
-        raise tampered(str(file), "it is damaged")
     return place
 
 

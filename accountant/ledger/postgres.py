@@ -57,6 +57,10 @@ class _Rows:
     def checkpoints(self) -> list[tuple[int, str]]:
         return self._ask("SELECT seq, signature FROM {schema}.checkpoints ORDER BY seq")
 
+    def checkpoint(self, seq: int) -> str | None:
+        found: list[tuple[str]] = self._ask("SELECT signature FROM {schema}.checkpoints WHERE seq = %s", seq)
+        return found[0][0] if found else None
+
     def add_checkpoint(self, seq: int, signature: str) -> None:
         self._do("INSERT INTO {schema}.checkpoints VALUES (%s, %s)", seq, signature)
 

@@ -14,7 +14,7 @@ from typing import Any
 from accountant.adjacency import Adjacency, PrivacyUnit
 from accountant.canonical import sha256_hex
 from accountant.compose import larger_side, price, require_adjacency
-from accountant.errors import LedgerTampered
+from accountant.errors import LedgerTampered, Refusal
 from accountant.ledger.entries import (
     GENESIS,
     VERSIONS,
@@ -39,6 +39,8 @@ class State(StrEnum):
 
 
 OPEN_STATES = (State.RESERVED, State.TOUCHED)
+UNREADABLE = (KeyError, TypeError, ValueError, AttributeError, ArithmeticError, RecursionError, Refusal)
+"""What reading an entry of any content may raise; each of them says that it is no entry."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,8 @@ import os
 import sqlite3
 import threading
 import time
-from collections.abc import Iterator
+import weakref
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import quote
@@ -36,7 +37,8 @@ _MIGRATIONS = {1: _BESIDE}
 """Schema version: the statements that make the next one of it."""
 _SHAPES = {1: set(_FIRST), SCHEMA_VERSION: {*_FIRST, *_BESIDE}}
 """Schema version: every statement that made it."""
-_inherited: list[sqlite3.Connection] = []  # after a fork: the parent's connections, kept so that nothing closes them
+_inherited: dict[tuple[int, int], sqlite3.Connection] = {}
+"""In a child that was forked inside a transaction: the parent's connections by device and inode, never used."""
 
 
 class _Rows:
@@ -55,6 +57,12 @@ class _Rows:
             return []
         return self._connection.execute("SELECT seq, signature FROM checkpoints ORDER BY seq").fetchall()
 
+    def checkpoint(self, seq: int) -> str | None:
+        if _version(self._connection) < SCHEMA_VERSION:
+            return None
+        found = self._connection.execute("SELECT signature FROM checkpoints WHERE seq = ?", [seq]).fetchone()
+        return None if found is None else found[0]
+
     def add_checkpoint(self, seq: int, signature: str) -> None:
         self._connection.execute("INSERT INTO checkpoints VALUES (?, ?)", (seq, signature))
 
@@ -70,13 +78,20 @@ class _Rows:
 
 
 class SqliteStore:
-    """An append-only SQLite file. One connection per process, under a lock; opened anew after a fork."""
+    """An append-only SQLite file. One connection per process, under a lock.
+
+    SQLite keeps its locks by process and file, and a child inherits the table but not the locks: with the parent's
+    connection open, even a connection of its own would believe that it holds them, while others delete the log that it
+    writes to. So the connection is closed before a fork and opened anew on both sides of it.
+    """
 
     def __init__(self, path: Path, *, busy_seconds: float) -> None:
         self._path, self._busy = path, busy_seconds
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
-        self._owner, self._inode = 0, 0
+        self._owner, self._inode = 0, (0, 0)
+        self._blocks, self._forking = 0, 0
+        _follow_forks(self)
 
     @classmethod
     def create(cls, path: Path, *, busy_seconds: float) -> "SqliteStore":
@@ -97,15 +112,15 @@ class SqliteStore:
     @contextmanager
     def writing(self) -> Iterator[_Rows]:
         """An exclusive transaction; see EntryStore."""
-        with self._lock, _translated(self._path):
-            connection = self._connected()
+        with self._using() as connection:
             self._begin(connection)
             try:
                 _migrate(connection)
                 yield _Rows(connection)
+                self._require_own()
                 connection.execute("COMMIT")
             finally:
-                if connection.in_transaction:
+                if self._owner == os.getpid() and connection.in_transaction:
                     connection.execute("ROLLBACK")
 
     def _begin(self, connection: sqlite3.Connection) -> None:
@@ -128,8 +143,33 @@ class SqliteStore:
     @contextmanager
     def reading(self) -> Iterator[_Rows]:
         """A consistent view; see EntryStore."""
+        with self._using() as connection:
+            yield _Rows(connection)
+
+    @contextmanager
+    def _using(self) -> Iterator[sqlite3.Connection]:
         with self._lock, _translated(self._path):
-            yield _Rows(self._connected())
+            connection = self._connected()
+            self._blocks += 1
+            try:
+                yield connection
+            finally:
+                self._blocks -= 1
+
+    def hold(self) -> None:
+        """Before a fork: wait for other threads to leave, then close; not where this very thread is inside."""
+        self._lock.acquire()
+        self._forking = threading.get_ident()
+        if not self._blocks:
+            self.close()
+
+    def go_on(self) -> None:
+        """After a fork, on both sides: let go of what :meth:`hold` took, if it did."""
+        if self._forking == threading.get_ident():
+            self._forking = 0
+            if self._connection is not None and self._owner != os.getpid():
+                _inherited[self._inode] = self._connection
+            self._lock.release()
 
     def close(self) -> None:
         """Close this process's connection."""
@@ -142,18 +182,26 @@ class SqliteStore:
         self.close()
 
     def _connected(self) -> sqlite3.Connection:
-        if self._connection is not None and self._owner != os.getpid():
-            _inherited.append(self._connection)
-            self._connection = None
+        found = _identity(self._path)
         if self._connection is None:
-            self._inode = self._path.stat().st_ino if self._path.is_file() else 0
-            self._connection, self._owner = self._connect(), os.getpid()
-        elif not self._path.is_file() or self._path.stat().st_ino != self._inode:
+            self._inode, self._owner = found, os.getpid()
+            self._require_own()
+            self._connection = self._connect()
+        self._require_own()
+        if found != self._inode:
             raise tampered(str(self._path), "the file was replaced while it was in use")
         return self._connection
 
+    def _require_own(self) -> None:
+        if self._owner != os.getpid() or self._inode in _inherited:
+            raise LedgerError(
+                f"The ledger {self._path.parent} can't be used in this process.",
+                "It was forked in the midst of an act on the ledger, and would share the parent's transaction.",
+                "Fork while nothing is being done with the ledger, and open the ledger after the fork.",
+            )
+
     def _connect(self) -> sqlite3.Connection:
-        if not self._inode:
+        if not any(self._inode):
             raise LedgerError(
                 f"There is no ledger at {self._path.parent}.",
                 "The folder or its ledger.sqlite doesn't exist.",
@@ -176,6 +224,30 @@ class SqliteStore:
             connection.close()
             raise
         return connection
+
+
+def _follow_forks(store: SqliteStore) -> None:
+    reference = weakref.ref(store)  # hooks can't be taken back, so they mustn't keep the store
+
+    def tell(act: Callable[[SqliteStore], None]) -> None:
+        found = reference()
+        if found is not None:
+            act(found)
+
+    if hasattr(os, "register_at_fork"):
+        os.register_at_fork(
+            before=lambda: tell(SqliteStore.hold),
+            after_in_parent=lambda: tell(SqliteStore.go_on),
+            after_in_child=lambda: tell(SqliteStore.go_on),
+        )
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """Device and inode of a file; zeros where there is none."""
+    if not path.is_file():
+        return 0, 0
+    found = path.stat()
+    return found.st_dev, found.st_ino
 
 
 def _version(connection: sqlite3.Connection) -> int:

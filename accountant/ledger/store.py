@@ -25,6 +25,10 @@ class Rows(Protocol):
         """Sequence number and signature of every checkpoint, in order."""
         ...
 
+    def checkpoint(self, seq: int) -> str | None:
+        """The signature beside the row ``seq``, if there is one."""
+        ...
+
     def add_checkpoint(self, seq: int, signature: str) -> None:
         """Add the checkpoint of the row just appended."""
         ...

@@ -8,9 +8,9 @@ from typing import Any
 from accountant.adjacency import PrivacyUnit
 from accountant.budget import Budget
 from accountant.canonical import sha256_hex
-from accountant.errors import LedgerTampered, Refusal
+from accountant.errors import LedgerTampered
 from accountant.ledger.entries import HASH
-from accountant.ledger.replay import VerifiedRelease, advance, tampered
+from accountant.ledger.replay import UNREADABLE, VerifiedRelease, advance, tampered
 from accountant.ledger.scope import Scope
 from accountant.price import Price
 
@@ -89,7 +89,7 @@ def verify_entries(entries: Sequence[Mapping[str, Any]]) -> VerifiedRelease:
             release = _next(release, entry, where)
         except LedgerTampered:
             raise
-        except (KeyError, TypeError, ValueError, AttributeError, Refusal) as error:
+        except UNREADABLE as error:
             raise tampered(where, f"it can't be read ({type(error).__name__})") from error
     if release is None:
         raise tampered("entry 1 of the release", "it is missing")

@@ -81,7 +81,7 @@ class WitnessFile:
                 return _parsed(self.path.read_bytes())
             except OSError as error:
                 raise tampered(str(self.path), f"the witness can't be read ({error.strerror})") from error
-            except (ValueError, KeyError, TypeError, Refusal) as error:
+            except (ValueError, KeyError, TypeError, RecursionError, Refusal) as error:
                 if attempt == _READS - 1:
                     raise tampered(str(self.path), "the witness is damaged") from error
             time.sleep(_READ_AGAIN_SECONDS)

@@ -439,3 +439,93 @@ def test_a_consistent_chain_of_false_claims_is_found(
     assert verify_entries(chained(public, lambda _: None)).steps
     with pytest.raises(LedgerTampered, match=match):
         verify_entries(chained(public, change))
+
+
+@pytest.mark.parametrize("kind", ["renew", "abort"])
+def test_an_entry_without_its_checkpoint_is_never_believed(tmp_path: Path, kind: str) -> None:
+    """Whoever may write to the database but has no key appends a lawful entry: refused, and again."""
+    with new_ledger(tmp_path) as ledger:
+        release = reserved(ledger).state
+        fold = ledger.journal.fold
+        common = {"version": 2, "seq": fold.seq + 1, "kind": kind, "date": fold.date, "prev": fold.head}
+        own: dict[str, dict[str, Any]] = {
+            "renew": {
+                "scope": "people",
+                "budget": replace(ledger.budget, epsilon=9.0).to_json(),
+                "expires": None,
+                "reason": "asked",
+            },
+            "abort": {
+                "release": release.release_id,
+                "release_prev": release.head,
+                "token": 1,
+                "reason": "failed",
+                "charged": {"amount": 0, "delta": 0},
+            },
+        }
+        content = dumps(common | own[kind])
+        with sqlite3.connect(ledger.path / "ledger.sqlite") as connection:
+            row = (fold.seq + 1, content.decode(), sha256_hex(common | own[kind]))
+            connection.execute("INSERT INTO entries VALUES (?, ?, ?)", row)
+        connection.close()
+        for _ in range(2):
+            with pytest.raises(LedgerTampered, match="the checkpoint of entry 3"):
+                ledger.remaining()
+            with pytest.raises(LedgerTampered, match="the checkpoint of entry 3"):
+                reserved(ledger)
+            with pytest.raises(LedgerTampered, match="the checkpoint of entry 3"):
+                Ledger.open(ledger.path)
+
+
+DEEP = "[" * 100_000 + "]" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("change", "value"),
+    [
+        (("split",), {"key": "a", "share": [1, 0], "column": None}),
+        (("plan",), "deep"),
+        (("steps", 0, "event"), "composed"),
+    ],
+)
+def test_content_that_breaks_arithmetic_or_recursion_cant_be_read(
+    original: Path, change: tuple[Any, ...], value: Any
+) -> None:
+    with Ledger.open(original) as opened:
+        entries = opened.entries(opened.releases()[0].release_id)
+    at: Any = next(entry for entry in entries if change[0] in entry)
+    for name in change[:-1]:
+        at = at[name]
+    if value == "deep":
+        value = {}
+        for _ in range(5000):
+            value = {"a": value}
+    elif value == "composed":
+        value = at["event"]
+        for _ in range(5000):
+            value = {"kind": "composed", "events": [value], "count": 1, "adjacency": "add-remove"}
+    at[change[-1]] = value
+    for entry in entries:  # with its own hash, where it can have one
+        body = {name: content for name, content in entry.items() if name != "hash"}
+        if change[0] == "split":
+            entry["hash"] = sha256_hex(body)
+    with pytest.raises(LedgerTampered, match="it can't be read"):
+        verify_entries(entries)
+
+
+@pytest.mark.parametrize("content", [DEEP, '{"kind":"scope","version":2,"seq":7}'])
+def test_a_row_of_hostile_content_is_tampering(ledger: Path, content: str) -> None:
+    with sqlite3.connect(ledger / "ledger.sqlite") as connection:
+        last = connection.execute("SELECT max(seq) FROM entries").fetchone()[0]
+        connection.execute("INSERT INTO entries VALUES (?, ?, ?)", (last + 1, content, "0" * 64))
+    connection.close()
+    with pytest.raises(LedgerTampered):
+        Ledger.open(ledger)
+
+
+@pytest.mark.parametrize("name", ["witness.json", "store.json"])
+@pytest.mark.parametrize("content", [DEEP, '{"conninfo":"\\ud800","schema":"a","store":"postgres"}\n', "1" * 5000])
+def test_a_file_of_hostile_content_is_tampering(ledger: Path, name: str, content: str) -> None:
+    (ledger / name).write_text(content)
+    with pytest.raises(LedgerTampered):
+        Ledger.open(ledger)

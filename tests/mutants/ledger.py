@@ -15,9 +15,34 @@ _DURABLE = "tests/accountant/test_ledger_durability.py::"
 _SCOPES = "tests/accountant/test_ledger_scopes.py::"
 _CUSTODY = "tests/accountant/test_ledger_custody.py::"
 _POSTGRES = "tests/accountant/test_ledger_postgres.py::"
+_FORK = "tests/accountant/test_ledger_fork.py::"
 _UPGRADE = "tests/accountant/test_ledger_upgrade.py::"
 
 MUTANTS = (
+    Mutant(
+        "ledger: entries without a checkpoint are believed",
+        JOURNAL,
+        "if fold.signed and fold.signed[-1] > self._sealed:",
+        "if False:",
+        (_TAMPER + "test_an_entry_without_its_checkpoint_is_never_believed",),
+        "whoever may write to the database, without the key, gives himself a budget",
+    ),
+    Mutant(
+        "ledger: connected over a fork",
+        SQLITE,
+        "        if not self._blocks:\n            self.close()\n",
+        "",
+        (_FORK + "test_what_a_child_was_told_is_charged_stays_charged",),
+        "charges are acknowledged and lost",
+    ),
+    Mutant(
+        "ledger: forked within a transaction",
+        SQLITE,
+        "        if self._owner != os.getpid() or self._inode in _inherited:",
+        "        if False:",
+        (_FORK + "test_a_child_forked_within_an_act_is_refused",),
+        "two processes believe that they hold one lock",
+    ),
     Mutant(
         "ledger: steps charged alone aren't recorded",
         RESERVATION,
