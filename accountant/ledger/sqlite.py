@@ -91,6 +91,7 @@ class SqliteStore:
         self._connection: sqlite3.Connection | None = None
         self._owner, self._inode = 0, (0, 0)
         self._blocks, self._forking = 0, 0
+        self._frozen: tuple[int, int] | None = None  # size and time of a file that was opened as one that never changes
         _follow_forks(self)
 
     @classmethod
@@ -183,6 +184,8 @@ class SqliteStore:
 
     def _connected(self) -> sqlite3.Connection:
         found = _identity(self._path)
+        if self._frozen is not None and (_has_log(self._path) or _changed(self._path) != self._frozen):
+            self.close()  # it has a writer after all
         if self._connection is None:
             self._inode, self._owner = found, os.getpid()
             self._require_own()
@@ -207,7 +210,9 @@ class SqliteStore:
                 "The folder or its ledger.sqlite doesn't exist.",
                 "Create one with `dpsynth ledger create`, or name the right folder.",
             )
-        mode = "mode=rw" if _can_write(self._path) else "immutable=1" if not _has_log(self._path) else "mode=ro"
+        frozen = not _can_write(self._path) and not _has_log(self._path)
+        self._frozen = _changed(self._path) if frozen else None
+        mode = "immutable=1" if frozen else "mode=rw" if _can_write(self._path) else "mode=ro"
         connection = sqlite3.connect(
             f"file:{quote(str(self._path.resolve()))}?{mode}",
             uri=True,
@@ -248,6 +253,14 @@ def _identity(path: Path) -> tuple[int, int]:
         return 0, 0
     found = path.stat()
     return found.st_dev, found.st_ino
+
+
+def _changed(path: Path) -> tuple[int, int] | None:
+    """Size and time of the last change of a file; None where there is none."""
+    if not path.is_file():
+        return None
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns
 
 
 def _version(connection: sqlite3.Connection) -> int:

@@ -70,3 +70,26 @@ def test_missing_and_foreign_files_are_named(tmp_path: Path) -> None:
     other.close()
     with pytest.raises(LedgerError, match="isn't a ledger"):
         Ledger.open(folder)
+
+
+@pytest.mark.parametrize("closes", [False, True])
+def test_a_reader_without_permission_follows_its_writer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, closes: bool
+) -> None:
+    """It opened the file as one that never changes; then its owner wrote, and perhaps closed it again."""
+    with new_ledger(tmp_path) as made:
+        path = made.path
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite_store, "_can_write", lambda _: False)
+        reader = Ledger.open(path)
+        assert reader.seq == 1
+    writer = Ledger.open(path)
+    committed(writer)
+    seq = writer.seq
+    if closes:
+        writer.close()
+    with monkeypatch.context() as patch:
+        patch.setattr(sqlite_store, "_can_write", lambda _: False)
+        assert reader.seq == seq
+    reader.close()
+    writer.close()

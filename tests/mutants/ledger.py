@@ -391,8 +391,8 @@ MUTANTS = (
     Mutant(
         "ledger: missing checkpoints pass",
         CHECKPOINTS,
-        "        if signature is None:\n            raise",
-        "        if signature is None:\n            continue\n        if not signature:\n            raise",
+        "    if signature is None:\n        raise",
+        "    if signature is None:\n        return\n    if not signature:\n        raise",
         (_TAMPER + "test_a_checkpoint_that_does_not_fit_is_found",),
         "a rewritten chain without a witness verifies",
     ),
