@@ -125,6 +125,7 @@ def some_entries(
     bodies: list[dict[str, Any]] = [
         {
             "kind": "reserve",
+            "split": None,
             "dataset": "census-2020",
             "unit": unit_to_json(UNIT),
             "coordinate": str(coordinate),
@@ -157,6 +158,7 @@ def chained(bodies: list[dict[str, Any]]) -> list[dict[str, Any]]:
         entry = {
             **plain,
             "version": VERSION,
+            "token": 1,
             "seq": 5 + i,
             "date": "2026-01-31",
             "prev": last if i else "1" * 64,
