@@ -23,6 +23,15 @@ def _positive(**values: float) -> None:
             )
 
 
+def _require_whole(draws: int) -> None:
+    if type(draws) is not int:
+        raise ParameterError(
+            f"An event has draws = {draws}.",
+            "Each draw has its share of the sampler's slack, and draws are counted in whole numbers.",
+            "Give the number of draws as an int.",
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """One application of a randomised primitive to private records. Abstract: use a subclass."""
@@ -62,6 +71,7 @@ class DiscreteGaussian(Event):
 
     def __post_init__(self) -> None:
         _positive(sigma=self.sigma, sensitivity=self.sensitivity, draws=self.draws)
+        _require_whole(self.draws)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +95,7 @@ class DiscreteLaplace(Event):
 
     def __post_init__(self) -> None:
         _positive(scale=self.scale, sensitivity=self.sensitivity, draws=self.draws)
+        _require_whole(self.draws)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,7 +319,10 @@ def _decode(name: str, value: Any) -> Any:
         return event_from_json(value)
     if isinstance(value, list):
         return tuple(event_from_json(v) for v in value)
-    return float.fromhex(value) if isinstance(value, str) else value
+    number = float.fromhex(value) if isinstance(value, str) else value
+    if name == "draws" and isinstance(number, float) and number.is_integer():
+        return int(number)  # older entries may hold a whole number of draws as a float
+    return number
 
 
 def event_from_json(body: Mapping[str, Any]) -> Event:

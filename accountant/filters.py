@@ -8,6 +8,8 @@ Koskela, Tobaben, Honkela 2023 (arXiv:2210.17520), Theorem 8 (GDP).
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from threading import Lock
+from typing import Any
 
 from accountant.adjacency import Adjacency
 from accountant.compose import larger_side, price, require_adjacency
@@ -79,7 +81,20 @@ def _refusal(
     )
 
 
-class FilterSpend:
+class _Exclusive:
+    """Its charges one after the other: between the check and the record no other thread's charge may come."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _lock=Lock())
+
+
+class FilterSpend(_Exclusive):
     """A filter in memory: a Spend for tests, tuning on public data, and runs inside an enclosing reservation."""
 
     def __init__(
@@ -89,6 +104,7 @@ class FilterSpend:
         caps: Mapping[Side, Price],
         adjacency: Adjacency = Adjacency.ADD_REMOVE,
     ) -> None:
+        super().__init__()
         self._coordinate, self._caps, self._adjacency = coordinate, dict(caps), adjacency
         self._steps: list[Step] = []
         self._spent = dict.fromkeys(BOTH_SIDES, NO_PRICE)
@@ -118,13 +134,14 @@ class FilterSpend:
         Raises:
           BudgetExceeded: The steps don't fit; nothing was recorded.
         """
-        self._spent = admit(
-            steps, spent=self._spent, caps=self._caps, coordinate=self._coordinate, adjacency=self._adjacency
-        )
-        self._steps.extend(steps)
+        with self._lock:
+            self._spent = admit(
+                steps, spent=self._spent, caps=self._caps, coordinate=self._coordinate, adjacency=self._adjacency
+            )
+            self._steps.extend(steps)
 
 
-class SeveralCaps:
+class SeveralCaps(_Exclusive):
     """A filter under caps in several coordinates at once; the run stops at the first that would be exceeded.
 
     Every cap is committed before the first charge. A run within all of them is within each, so that each filter's
@@ -143,6 +160,7 @@ class SeveralCaps:
     ) -> None:
         if not caps:
             raise _no_caps()
+        super().__init__()
         self._caps = {coordinate: dict(sides) for coordinate, sides in caps.items()}
         self._adjacency = adjacency
         self._steps: list[Step] = []
@@ -169,13 +187,14 @@ class SeveralCaps:
           BudgetExceeded: The steps don't fit in some coordinate; nothing was recorded in any.
           UnsupportedEvent: A step has no price in some coordinate; nothing was recorded in any.
         """
-        self._spent = {
-            coordinate: admit(
-                steps, spent=self._spent[coordinate], caps=sides, coordinate=coordinate, adjacency=self._adjacency
-            )
-            for coordinate, sides in self._caps.items()
-        }
-        self._steps.extend(steps)
+        with self._lock:
+            self._spent = {
+                coordinate: admit(
+                    steps, spent=self._spent[coordinate], caps=sides, coordinate=coordinate, adjacency=self._adjacency
+                )
+                for coordinate, sides in self._caps.items()
+            }
+            self._steps.extend(steps)
 
     def epsilon(self, delta: float, side: Side) -> float:
         """The epsilon (rounded up) of a side at ``delta``: from the caps, not from what was spent."""

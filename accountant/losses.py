@@ -21,6 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from accountant.errors import UnsupportedEvent
 from accountant.rules.pld import Curve, Floats
 
 CUSHION = 1e-10
@@ -29,11 +30,15 @@ _CONCAVE = -1e-9
 """A second difference below this isn't rounding."""
 _TOP, _BOTTOM = 1e-30, 1e-18
 """Where a curve is cut: the rest above is an additive delta, the rest below is moved up."""
+_PROBES = (0.0, 1e-3, 1e-2, 0.1, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+"""Where a curve that starts at nothing is looked at again."""
 _MOST_POINTS = 2**21
 _UNIT = 2.0**-53
 _FAR = 42.0
 """A loss weighs e^-42 or less where it is this far above a question, in units of one over the tilt."""
 _LARGEST = 20.0
+_FINITE = 300.0
+"""Up to this loss a hull is looked for: e^300 squared is a number still."""
 _WINDOW = 42.0
 """Outside the FFT's window a tilted law has at most e^-42 on each side."""
 
@@ -79,7 +84,9 @@ def _second_difference(r: Floats, zero: int, grid: float) -> Floats:
 
 def _hull(r: Floats, zero: int, grid: float) -> Floats:
     """r of the largest convex curve below the points, in e^epsilon; where r is small it is left as it is."""
-    inner = np.flatnonzero(r > 1e-6)
+    inner = np.flatnonzero((r > 1e-6) & (np.arange(len(r)) - zero < _FINITE / grid))
+    if inner.size < 3:
+        return r  # as it is: negative masses become zero, which only raises the curve
     x = np.exp((inner - zero) * grid)
     straight = np.maximum(1.0 - x, 0.0)
     result = r.copy()
@@ -101,7 +108,8 @@ def _reach(curve: Curve, least: float) -> float:
     def at(epsilon: float) -> float:
         return float(curve(np.array([epsilon]))[0])
 
-    if at(0.0) <= least:
+    if not at(0.0) > least:
+        _require_falling(curve)
         return 0.0
     high = 1e-3
     while at(high) > least and high < 600.0:
@@ -111,6 +119,18 @@ def _reach(curve: Curve, least: float) -> float:
         middle = (low + high) / 2.0
         low, high = (low, middle) if at(middle) <= least else (middle, high)
     return high
+
+
+def _require_falling(curve: Curve) -> None:
+    """Refuse a curve that starts at nothing and isn't one: a hockey stick is in [0, 1] and falls."""
+    values = np.asarray(curve(np.array(_PROBES)), dtype=np.float64)
+    if np.isfinite(values).all() and values.min() > _CONCAVE and np.diff(values).max() <= -_CONCAVE:
+        return
+    raise UnsupportedEvent(
+        "The privacy curve of an event starts at 0 and isn't that of any mechanism.",
+        "A curve falls, from at most 1 to 0; this one rises, is negative or isn't a number, so rounding has spoilt it.",
+        "Use more noise, or enter the step as a claim that is proved elsewhere.",
+    )
 
 
 def _lower_hull(x: Floats, y: Floats) -> Floats:
@@ -203,13 +223,13 @@ class Tilted:
         return (math.exp(self._log_factor(epsilon)) * (inside + self.error) + self.lost) * (1.0 + 1e-9)
 
     def curve(self, epsilons: Floats) -> Floats:
-        """:meth:`delta` at many points at once, a little (1e-10 of the mass above each) larger; at most 1."""
+        """:meth:`delta` at many points at once, a little (1e-9 of the mass above each) larger; at most 1."""
         with np.errstate(over="ignore", invalid="ignore"):
             mass = self.mass * np.exp(np.minimum(self.log_scale - self.theta * self.losses, 600.0))
             upper = np.append(np.cumsum(mass[::-1])[::-1], 0.0)
             lower = np.append(np.cumsum((mass * np.exp(-self.losses))[::-1])[::-1], 0.0)
             at = np.searchsorted(self.losses, epsilons, side="right")
-            value = upper[at] * (1.0 + 1e-10) - np.exp(epsilons) * lower[at]
+            value = upper[at] * (1.0 + 1e-9) - np.exp(epsilons) * lower[at]
             value += np.exp(np.minimum(self.log_scale - self.theta * epsilons, 600.0)) * self.error + self.lost
         return np.where(np.isfinite(value), np.clip(value, 0.0, 1.0), 1.0)
 
@@ -224,7 +244,7 @@ class Tilted:
         """An epsilon >= 0 whose :meth:`delta` is at most ``delta``; infinite above 20."""
         if self.delta(0.0) <= delta:
             return 0.0
-        if self.delta(_LARGEST) > delta:
+        if not self.delta(_LARGEST) <= delta:
             return math.inf
         guess, step = self._guess(delta), 1e-9
         while guess + step < _LARGEST:

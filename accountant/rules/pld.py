@@ -109,7 +109,7 @@ def _discrete_gaussian(event: DiscreteGaussian) -> Single:
 
 
 def _laplace(event: Laplace) -> Single:
-    top = event.sensitivity / event.scale
+    top = event.sensitivity / event.scale * (1.0 + 2.0**-52)  # not below the exact quotient
     return Single(pair=_both(lambda epsilon: -np.expm1(np.minimum((epsilon - top) / 2.0, 0.0))))
 
 
@@ -119,7 +119,7 @@ def _discrete_laplace(event: DiscreteLaplace) -> Single:
     The best set is k >= K, the first k whose loss is above epsilon. With m = s - K its value is
     1 - a^(m+1)/(1+a) - e^epsilon a^K/(1+a) = (1 - e^epsilon a^K + a (1 - a^m))/(1+a), two positive terms.
     """
-    shift, scale = math.floor(event.sensitivity), event.scale
+    shift, scale = math.floor(event.sensitivity), event.scale * (1.0 - 2.0**-51)  # losses never below the exact ones
     if shift == 0:
         return Single(delta=sampler_slack(event.draws))
     a = math.exp(-1.0 / scale)
@@ -167,7 +167,14 @@ def _bounded_range(event: BoundedRange) -> Single:
 
 def _amplified(inner: Curve, q: float) -> Curve:
     """q H_(epsilon')(P, Q) with e^epsilon' = 1 + (e^epsilon - 1)/q: the curve of (1 - q) Q + q P against Q."""
-    return lambda epsilon: q * inner(np.log1p(np.expm1(np.minimum(epsilon, 700.0)) / q))
+
+    def curve(epsilon: Floats) -> Floats:
+        with np.errstate(over="ignore", under="ignore"):
+            near = np.log1p(np.expm1(np.minimum(epsilon, 30.0)) / q)
+            far = epsilon - math.log(q) + np.log1p(-(1.0 - q) * np.exp(-np.maximum(epsilon, 30.0)))
+        return q * inner(np.where(epsilon > 30.0, far, near))
+
+    return curve
 
 
 def _amplified_backward(inner: Curve, q: float) -> Curve:
@@ -209,9 +216,11 @@ def _replaced(sigma: float, q: float) -> Curve:
     def curve(epsilon: Floats) -> Floats:
         epsilon = np.minimum(epsilon, 300.0)
         half = (1.0 - q) * np.expm1(epsilon) / 2.0
-        log_u = np.log(half + np.hypot(half, np.exp(epsilon / 2.0 + log_c))) - log_c
-        y = sigma * sigma * log_u
-        with np.errstate(over="ignore", under="ignore"):
+        with np.errstate(divide="ignore", over="ignore", under="ignore", invalid="ignore"):
+            gap = np.log(half) - (epsilon / 2.0 + log_c)  # asinh form: nothing underflows, however little the noise
+            log_sum = np.arcsinh(np.exp(np.minimum(gap, 300.0)))
+            log_u = epsilon / 2.0 + np.where(gap > 300.0, gap + math.log(2.0), log_sum)
+            y = sigma * sigma * log_u
             density = np.exp(-((y / root) ** 2)) / 2.0
             low, middle, high = erfcx((y - 1.0) / root), erfcx(y / root), erfcx((y + 1.0) / root)
             up, down = np.exp(log_c + log_u), np.exp(log_c + epsilon - log_u)

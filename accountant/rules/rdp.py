@@ -160,11 +160,9 @@ def _fixed_size(event: FixedSizeSampledGaussian) -> Divergences:
 def _without_replacement(order: int, q: float, rate: float) -> float:
     """log(1 + q^2 C(n, 2) min(4 (e^D2 - 1), 2 e^D2) + sum over j >= 3 of 2 q^j C(n, j) e^((j-1) D_j)), D_j = j rate."""
     logs, j = _log_binomials(order), np.arange(3.0, order + 1.0)
-    second = (
-        logs[2]
-        + 2.0 * math.log(q)
-        + math.log(min(4.0 * math.expm1(min(2.0 * rate, 700.0)), 2.0 * math.exp(min(2.0 * rate, 700.0))))
-    )
+    twice = 2.0 * rate
+    smaller = math.log(2.0) + twice if twice > 1.0 else math.log(min(4.0 * math.expm1(twice), 2.0 * math.exp(twice)))
+    second = logs[2] + 2.0 * math.log(q) + smaller
     terms = math.log(2.0) + logs[3:] + j * math.log(q) + j * (j - 1.0) * rate
     return float(logsumexp(np.concatenate(([0.0, second], terms)))) + 1e-12
 

@@ -1,5 +1,11 @@
 """Several caps at once, what an odometer may say, and the speed and exactness of a filter's check."""
 
+import contextlib
+import copy
+import pickle
+import sys
+import threading
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -141,3 +147,38 @@ def test_an_odometer_leaves_out_no_step() -> None:
     assert any("gdp: no total" in line for line in reading.lines())
     with pytest.raises(UnsupportedEvent, match="can't be added"):
         read([Step(label="x", event=PureDP(epsilon=1.0, adjacency=Adjacency.REPLACE_ONE))])
+
+
+@pytest.mark.parametrize("kind", ["one", "several"])
+def test_threads_keep_the_cap_together(kind: str) -> None:
+    """Threads that change at every step: what is admitted is the cap, and all of it is recorded and paid."""
+    step, count = Step(label="x", event=Gaussian(noise_multiplier=30.0)), 500
+    cap = both(compose.price(step.event, GDP).amount * count)
+    run = FilterSpend(coordinate=GDP, caps=cap) if kind == "one" else SeveralCaps(caps={GDP: cap})
+
+    def spend() -> None:
+        with contextlib.suppress(BudgetExceeded):
+            while True:
+                run.charge([step])
+
+    threads = [threading.Thread(target=spend) for _ in range(4)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    assert len(run.steps) == count
+
+
+def test_a_filter_is_copied_and_pickled_with_what_it_spent() -> None:
+    run = several(2**38, 2**38)
+    run.charge([Step(label="x", event=Gaussian(noise_multiplier=30.0))])
+    for twin in (copy.deepcopy(run), pickle.loads(pickle.dumps(run))):
+        assert twin.spent == run.spent
+        twin.charge(run.steps)
+        assert len(twin.steps) == 2
+    assert len(run.steps) == 1

@@ -11,6 +11,7 @@ PLD_RULE, PROFILE, LOSSES = "accountant/rules/pld.py", "accountant/pld.py", "acc
 SELECTION, RDP, RENYI = "accountant/rules/selection.py", "accountant/rules/rdp.py", "accountant/renyi.py"
 
 _PLD = "tests/accountant/test_pld.py::"
+_EXTREMES = "tests/accountant/test_extremes.py::"
 _PLAN = "tests/accountant/test_fixed_plan.py::"
 _RULES = "tests/accountant/test_rules.py::"
 _COMPOSE = "tests/accountant/test_compose.py::"
@@ -141,6 +142,31 @@ MUTANTS = (
         (_PLD + "test_the_bound_on_rounding_is_above_the_rounding",), "optimistic rounding",
     ),
     Mutant(
+        "pld: little noise underflows", PLD_RULE,
+        "            y = sigma * sigma * log_u\n",
+        "            log_u = np.log(half + np.hypot(half, np.exp(epsilon / 2.0 + log_c))) - log_c\n"
+        "            y = sigma * sigma * log_u\n",
+        (_EXTREMES + "test_a_replaced_record_is_seen_however_little_the_noise",), "epsilon 0 without any noise",
+    ),
+    Mutant(
+        "pld: a large epsilon overflows", PLD_RULE, "np.where(epsilon > 30.0, far, near)",
+        "np.where(epsilon > 30.0, np.inf, near)",
+        (_EXTREMES + "test_a_sampled_step_is_seen_far_beyond_every_epsilon",), "a tail dropped",
+    ),
+    Mutant(
+        "losses: any curve may start at nothing", LOSSES, "        _require_falling(curve)\n", "",
+        (_EXTREMES + "test_a_curve_that_is_none_is_refused",), "epsilon 0 from a rounding",
+    ),
+    Mutant(
+        "rdp: a large moment is cut", RDP, "    twice = 2.0 * rate\n", "    twice = min(2.0 * rate, 700.0)\n",
+        (_EXTREMES + "test_the_second_moment_of_a_small_sample_is_not_cut",), "price too low",
+    ),
+    Mutant(
+        "filter: threads pass each other", FILTERS, "        with self._lock:\n            self._spent = admit(\n",
+        "        if True:\n            self._spent = admit(\n",
+        ("tests/accountant/test_filters.py::test_threads_keep_the_cap_together",), "a cap exceeded",
+    ),
+    Mutant(
         "rdp: deltas aside dropped", RENYI, "total + count * once, delta + count * aside",
         "total + count * once, delta", (_PLAN + "test_renyi_adds_up_and_keeps_deltas_aside",), "delta dropped",
     ),
@@ -215,7 +241,8 @@ MUTANTS = (
     ),
     Mutant(
         "filter: refused and recorded", FILTERS,
-        "        self._spent = admit(\n", "        self._steps.extend(steps)\n        self._spent = admit(\n",
+        "            self._spent = admit(\n",
+        "            self._steps.extend(steps)\n            self._spent = admit(\n",
         (_SPEND + "test_refusal_leaves_no_entry",), "a refusal leaves an entry",
     ),
     Mutant(
