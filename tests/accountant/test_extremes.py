@@ -12,7 +12,7 @@ from accountant.adjacency import Adjacency
 from accountant.errors import ParameterError, UnsupportedEvent
 from accountant.events import DiscreteGaussian, DiscreteLaplace, Laplace, PoissonSampledGaussian, event_from_json
 from accountant.losses import Tilted, discretise, on_grid
-from accountant.pld import CALIBRATE_GRID, profile
+from accountant.pld import profile
 from accountant.rules.pld import PLD_RULES, Floats, gaussian_curve
 from accountant.rules.rdp import _without_replacement
 
@@ -27,7 +27,7 @@ def test_a_replaced_record_is_seen_however_little_the_noise(sigma: float, q: flo
 
 
 def test_a_sampled_step_next_to_no_noise_and_to_no_sampling() -> None:
-    plan = profile([PoissonSampledGaussian(noise_multiplier=0.02, sampling_probability=1e-9)], grid=CALIBRATE_GRID)
+    plan = profile([PoissonSampledGaussian(noise_multiplier=0.02, sampling_probability=1e-9)], grid=0.01)
     assert plan.delta(0.0) >= 1e-9 * (1.0 - 2.0 * float(ndtr(-25.0)))
     assert plan.epsilon(1e-10) == math.inf
 
