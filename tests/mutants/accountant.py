@@ -79,7 +79,7 @@ MUTANTS = (
         (_PLD + "test_a_fixed_size_sample_covers_the_attack_on_one_record_among_zeros",), "sensitivity halved",
     ),
     Mutant(
-        "pld: sampled twice", PLD_RULE, "return lambda epsilon: q * inner(", "return lambda epsilon: q * q * inner(",
+        "pld: sampled twice", PLD_RULE, "return q * inner(np.where(", "return q * q * inner(np.where(",
         (_PLD + "test_a_sampled_step_is_tight_in_both_directions",), "amplified twice",
     ),
     Mutant(

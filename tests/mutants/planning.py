@@ -35,8 +35,8 @@ MUTANTS = (
         (_FILTERS + "test_a_step_without_a_price_anywhere_is_recorded_nowhere",), "one total of two claims",
     ),
     Mutant(
-        "several caps: only the first is kept", FILTERS, "for coordinate, sides in self._caps.items()\n        }",
-        "for coordinate, sides in list(self._caps.items())[:1]\n        } | dict(list(self._spent.items())[1:])",
+        "several caps: only the first is kept", FILTERS, "for coordinate, sides in self._caps.items()\n            }",
+        "for coordinate, sides in list(self._caps.items())[:1]\n            } | dict(list(self._spent.items())[1:])",
         (_FILTERS + "test_the_run_stops_at_the_first_cap",), "a cap that stops nothing is converted",
     ),
     Mutant(
