@@ -36,8 +36,15 @@ FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """A text that begins with one of these, after any white space, may run as a formula in a spreadsheet."""
 
 _BREAKS = frozenset("\t\r\n")
-_PRICED = {"reserve": "price", "commit": "charged", "abort": "charged"}
-_SAID = {"commit": "outcome", "abort": "reason", "create": "dataset"}
+_PRICED = {"reserve": "price", "commit": "charged", "abort": "charged", "reconcile": "charged"}
+_SAID = {
+    "commit": ("outcome",),
+    "abort": ("reason",),
+    "reconcile": ("reason",),
+    "create": ("dataset",),
+    "scope": ("scope",),
+    "renew": ("scope", "reason"),
+}
 _APART = frozenset({"kind", "adjacency"})
 
 
@@ -79,7 +86,11 @@ def _rows(entry: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     steps = entry.get("steps")
     if not steps:
         kind = str(entry.get("kind"))
-        yield common | {"label": entry.get(_SAID.get(kind, ""), "")} | _amounts(entry.get(_PRICED.get(kind, "")))
+        yield (
+            common
+            | {"label": ": ".join(str(entry[name]) for name in _SAID.get(kind, ()))}
+            | _amounts(entry.get(_PRICED.get(kind, "")))
+        )
         return
     for step in steps:
         event = step["event"]

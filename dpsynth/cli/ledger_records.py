@@ -153,7 +153,8 @@ def registry_entry(
     from dpsynth.report.registry import open_fields, registry_entry
 
     with Ledger.open(folder) as ledger:
-        entry = registry_entry(_dossier(ledger, release_id), budget=ledger.budget)
+        budget = ledger.scope(ledger.release(release_id).dataset).budget
+        entry = registry_entry(_dossier(ledger, release_id), budget=budget)
     left, output = open_fields(entry), Output(as_json=as_json)
     if out is None:
         output.result({"entry": entry, "open": left})
@@ -212,7 +213,7 @@ def _held(ledger: "Ledger", release: Any) -> dict[str, Any]:
     from accountant.compose import larger_side
     from accountant.price import AMOUNT_UNIT
 
-    cap = ledger.budget.cap.amount
+    cap = ledger.scope(release.dataset).cap.amount
     return {
         "release_id": release.release_id,
         "since": release.date,
@@ -301,6 +302,8 @@ _WORDS: dict[str, Callable[[Mapping[str, Any]], tuple[int | None, str]]] = {
     "touch": lambda _: (None, "the data was opened"),
     "charge": _charge_words,
     "commit": lambda entry: (entry["charged"]["amount"], f"{entry['outcome']}; the unspent rest went back"),
+    "takeover": lambda _: (None, "another process took it over; the one before can charge nothing more"),
+    "reconcile": lambda entry: (entry["charged"]["amount"], f"{entry['reason']}; the unspent rest went back"),
     "abort": lambda entry: (entry["charged"]["amount"], f"{entry['reason']}; this much stays charged"),
 }
 """Each kind of entry: what it moved (units of the dearer side, or None), and what it says."""

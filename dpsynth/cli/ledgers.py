@@ -12,6 +12,7 @@ from dpsynth.cli.options import AsJson, LedgerFolder, ReleaseId
 
 if TYPE_CHECKING:
     from accountant.ledger import Postgres, VerifiedLedger, VerifiedRelease
+    from accountant.ledger.scope import Level
     from dpsynth.schema import Schema
 
 __all__ = ["app", "create_ledger"]
@@ -298,6 +299,7 @@ def create_ledger(
         raise ParameterError(
             f"There is no coordinate {coordinate!r}.", "A ledger adds up in one of two.", "Use gdp or zcdp."
         )
+    _require_root(schema.dataset, level_of(level), name)
     budget = Budget(
         epsilon=epsilon,
         delta=delta,
@@ -322,6 +324,24 @@ def _postgres(conninfo: str, schema: str) -> "Postgres":
     return Postgres(conninfo=conninfo, schema=schema)
 
 
+def _require_root(dataset: str, level: "Level", name: str | None) -> None:
+    from accountant.ledger.scope import Level
+    from dpsynth.errors import ParameterError
+
+    if level is Level.DATASET and name not in (None, dataset):
+        raise ParameterError(
+            f"The ledger of one data set can't have the name {name!r}.",
+            f"Releases look for the name that the schema declares, {dataset!r}.",
+            "Leave --name out, or make the root an organisation, a team or a project.",
+        )
+    if level is not Level.DATASET and name in (None, dataset):
+        raise ParameterError(
+            f"The root needs a name of its own: it is {'an' if level is Level.ORGANISATION else 'a'} {level}.",
+            f"The name {dataset!r} is the data set's, which is to be a scope within it, and names are unique.",
+            "Give it one with --name, such as --name statistics.",
+        )
+
+
 def _require_key(folder: Path, key: Path) -> None:
     from accountant.errors import LedgerTampered
     from accountant.ledger import Ledger
@@ -339,6 +359,7 @@ def _require_key(folder: Path, key: Path) -> None:
 
 def _release(release: "VerifiedRelease", state: "VerifiedLedger") -> dict[str, Any]:
     made = release.plan.get("synthesizer")
+    budget = next(scope.budget for scope in state.scopes if scope.name == release.dataset)
     return {
         "release_id": release.release_id,
         "date": release.date,
@@ -346,7 +367,7 @@ def _release(release: "VerifiedRelease", state: "VerifiedLedger") -> dict[str, A
         "outcome": release.outcome or release.reason,
         "synthesizer": made.get("name") if isinstance(made, dict) else None,
         "dataset": release.dataset,
-        **amount(release.charged, state.budget),
+        **amount(release.charged, budget),
     }
 
 

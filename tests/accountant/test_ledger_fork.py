@@ -33,6 +33,7 @@ if child == 0:
     reservation.touch()
     reservation.charge([step()])
     os._exit(0)
+os.close(from_child)  # so that a child that failed is seen
 os.read(to_parent, 1)
 ledger.close()
 os.write(from_parent, b"x")

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,8 @@ from dpsynth.report.registry import OPEN, open_fields, registry_entry
 from dpsynth.schema import load_schema
 from tests.dpsynth.cli.test_commands import Toy
 
-FINE_TIME = re.compile(r"\d{1,2}:\d{2}|T\d{2}|\b1[6-9]\d{8}\b")
-"""A time of day, or seconds since 1970."""
+FINE_TIME = re.compile(rf"\d{{1,2}}:\d{{2}}|T\d{{2}}|\b{int(time.time()) // 10_000}\d{{4}}\b")
+"""A time of day, or seconds since 1970 of about now: exact amounts have as many digits."""
 
 
 @pytest.fixture
@@ -379,3 +380,33 @@ def test_a_server_that_is_not_there_is_three_sentences(toy: Toy) -> None:
     answer = toy.run("ledger", "create", toy.ledger, "-s", toy.schema, "-e", 3, "-d", "1e-5", *where, code=main.REFUSED)
     assert answer["error"]["kind"] in {"LedgerError", "MissingExtra"}
     assert not toy.ledger.exists()
+
+
+def test_shares_and_the_registry_are_of_the_data_sets_own_budget(toy: Toy) -> None:
+    make_tree(toy)
+    toy.release("out")
+    shown = toy.run("ledger", "show", toy.ledger)
+    own = next(s for s in shown["scopes"] if s["name"] == "toy-people")
+    assert shown["releases"][0]["share"] == own["amounts"]["spent"]["share"]
+    loss = toy.run("ledger", "registry-entry", toy.ledger, release_of(toy))["entry"]["deployment"]["privacy_loss"]
+    assert "The budget is epsilon 3 at delta 1e-05" in json.dumps(loss)
+    waiting = reserve(toy, touch=False)
+    held = toy.run("ledger", "pending", toy.ledger)["pending"]
+    own = next(s for s in toy.run("ledger", "show", toy.ledger)["scopes"] if s["name"] == "toy-people")
+    assert [h["release_id"] for h in held] == [waiting]
+    assert held[0]["share"] == pytest.approx(held[0]["held"] / own["amounts"]["budget"]["amount"])
+
+
+@pytest.mark.parametrize(
+    "root",
+    [
+        ("--level", "organisation"),
+        ("--level", "team", "--name", "toy-people"),
+        ("--name", "people-of-another-name"),
+    ],
+)
+def test_a_root_that_its_data_set_could_not_be_in_is_refused(toy: Toy, root: tuple[str, ...]) -> None:
+    create = ("ledger", "create", toy.ledger, "-s", toy.schema, "-e", 4, "-d", "1e-5")
+    assert toy.run(*create, *root, code=main.REFUSED)["error"]["kind"] == "ParameterError"
+    assert not toy.ledger.exists()
+    assert toy.run(*create, "--name", "toy-people")["ledger"]
