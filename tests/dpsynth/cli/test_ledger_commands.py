@@ -140,9 +140,10 @@ def test_an_export_holds_no_private_value_and_no_time_finer_than_a_date(released
     texts.append(released.text("ledger", "registry-entry", released.ledger, release_of(released)))
     rows = released.table.read_text().splitlines()[1:]
     for text in texts:
-        assert not FINE_TIME.search(re.sub(r"[0-9a-f]{16,}", "", text))
+        words = re.sub(r"[0-9a-f]{16,}", "", text)  # digits within a hash say nothing
+        assert not FINE_TIME.search(words)
         assert not any(row in text for row in rows)
-        assert str(len(rows)) not in re.findall(r"\d+", text)
+        assert str(len(rows)) not in re.findall(r"\d+", words)
         assert str(released.folder) not in text
         for secret in secrets:
             assert secret.hex() not in text
