@@ -17,7 +17,7 @@ from accountant.filters import FilterSpend
 from accountant.spend import Side
 from dpsynth.domain import Clique, Domain
 from dpsynth.noise.random import SeededRandom
-from dpsynth.sources import StreamingSource
+from dpsynth.sources.streaming import StreamingSource
 from dpsynth.synthesizers import find_synthesizer, fit_model
 
 POOL_ROWS = 2**18

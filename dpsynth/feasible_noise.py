@@ -17,6 +17,7 @@ from dpsynth.mechanisms import (
     MwemConfig,
     TreeConfig,
     mixture,
+    mwem,
 )
 from dpsynth.mechanisms.aim import ROUNDS_PER_ATTRIBUTE, SELECTION_SHARE
 from dpsynth.mechanisms.shares import by_cells, sigmas, split
@@ -47,7 +48,7 @@ def require_drawable(
         return
     least = min(rule(synthesizer.config, domain, amount))
     (widest,) = sigmas([least], coordinate=coordinate, sensitivity=unit.max_rows)
-    if widest > LARGEST_SIGMA:
+    if widest > LARGEST_SIGMA * (1 - 1e-8):  # the run's own calibration may differ by a rounding
         raise ParameterError(
             f"The synthesizer {synthesizer.name} would need noise of sigma {widest:.3g} for its smallest share.",
             f"Exact noise can be drawn up to a sigma of {LARGEST_SIGMA:.0f} rows; a unit has at most "
@@ -108,6 +109,9 @@ def _of_mixture(config: MixtureConfig, domain: Domain, amount: int) -> list[int]
 
 
 def _of_mwem(config: MwemConfig, domain: Domain, amount: int) -> list[int]:
+    """Where no candidate fits its model, the columns get everything."""
+    if not mwem.candidate_weights(domain, config):
+        return [_of_columns(domain, amount)]
     rounds = config.rounds_per_attribute * len(domain.names)
     rest = (1.0 - config.one_way_share) * (1.0 - config.selection_share)
     return [_of_columns(domain, int(amount * config.one_way_share)), max(1, int(amount * rest / rounds))]

@@ -34,9 +34,12 @@ from dpsynth.mechanisms.mwem import estimate_mwem
 from dpsynth.noise.base import RandomSource
 from dpsynth.progress import SilentStage, Stage
 from dpsynth.sources.base import MarginalSource
+from dpsynth.workload import Workload
 
 LARGEST_MARGINAL_CELLS = 20_000_000
 """Cells of one table that the engine will hold (160 MB as 64-bit counts)."""
+LARGEST_TREE_CELLS = 40_000_000
+"""Cells of a tree of pairs that are measured, and fitted, together (320 MB as 64-bit counts)."""
 
 
 def _graphical(domain: Domain, measurements: Sequence[Measurement], config: Any) -> Model:
@@ -147,6 +150,8 @@ def check_size(domain: Domain, synthesizer: Synthesizer) -> None:
             f"{', '.join(f'{s:,}' for s in largest)} codes.",
             "Declare fewer categories or bins for the widest columns.",
         )
+    _check_tree(domain, synthesizer)
+    _check_candidates(domain, synthesizer.config)
     limit, codes = getattr(synthesizer.config, "codes", None), sum(domain.sizes)
     if limit is not None and codes > limit:
         raise ParameterError(
@@ -154,6 +159,30 @@ def check_size(domain: Domain, synthesizer: Synthesizer) -> None:
             f"At most {limit**2:,} fit its settings; the columns declare {codes:,} codes together.",
             "Use adaptive or tree, omit columns, or declare fewer categories or bins.",
         )
+
+
+def _check_tree(domain: Domain, synthesizer: Synthesizer) -> None:
+    """The tree isn't known beforehand; none has more cells than the one that joins every column to the widest."""
+    if not isinstance(synthesizer.config, MstConfig | AdaptiveConfig):
+        return
+    widest = max(domain.sizes)
+    cells = widest * (sum(domain.sizes) - widest)
+    if cells > LARGEST_TREE_CELLS:
+        raise ParameterError(
+            f"The synthesizer {synthesizer.name} may measure {len(domain.names) - 1:,} pairs of {cells:,} cells.",
+            f"At most {LARGEST_TREE_CELLS:,} cells of pairs fit together; the widest column declares {widest:,} codes, "
+            f"all of them {sum(domain.sizes):,}.",
+            "Use tree or independent, omit columns, or declare fewer categories or bins for the widest ones.",
+        )
+
+
+def _check_candidates(domain: Domain, config: Any) -> None:
+    """Refuse what listing the candidates would refuse, before anything is charged."""
+    if hasattr(config, "workload"):
+        columns = len(domain.names)
+        workload = config.workload or Workload(ways=min(getattr(config, "ways", 3), columns))
+        widest = max([3, workload.ways, *(len(q) for q, _ in workload.marginals)] if hasattr(config, "ways") else [3])
+        workload.check_combinations(domain, range(2, min(widest, columns) + 1))
 
 
 def fit_model(

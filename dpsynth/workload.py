@@ -11,6 +11,8 @@ from dpsynth.errors import ParameterError
 MOST_WAYS = 5
 HEAVIEST = 100
 TARGET_WEIGHT = 3
+MOST_COMBINATIONS = 2_000_000
+"""Combinations of columns that are listed to choose from (about 0.5 GB)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,15 +37,16 @@ class Workload:
 
     def __post_init__(self) -> None:
         weights = [self.target_weight, *(w for _, w in self.marginals)]
+        whole = all(type(w) is int for w in weights)
         wide = max((len(q) for q, _ in self.marginals), default=self.ways)
-        good = 0 <= self.ways <= MOST_WAYS and wide <= MOST_WAYS and all(1 <= w <= HEAVIEST for w in weights)
+        good = 0 <= self.ways <= MOST_WAYS and wide <= MOST_WAYS and whole and all(1 <= w <= HEAVIEST for w in weights)
         empty = self.ways == 0 and not self.marginals
         repeated = len({frozenset(q) for q, _ in self.marginals}) != len(self.marginals)
         double = any(len(set(q)) != len(q) or not q for q, _ in self.marginals)
         if not good or empty or repeated or double or (self.target is not None and self.ways == 0):
             raise ParameterError(
                 f"A workload of {self.ways} ways, {len(self.marginals)} listed marginals and weights up to "
-                f"{max(weights)} can't be used.",
+                f"{max(weights) if whole else 'something else than a whole number'} can't be used.",
                 f"It has up to {MOST_WAYS} ways, or different marginals of 1 to {MOST_WAYS} different columns; "
                 f"weights are whole numbers from 1 to {HEAVIEST}, and a target goes with ways.",
                 "Mend the workload; 'ways: 3' alone is all three-way marginals.",
@@ -106,17 +109,40 @@ class Workload:
 
         Returns:
           Candidates of each number of attributes in domain order.
+
+        Raises:
+          ParameterError: There would be more than ``MOST_COMBINATIONS`` to list.
         """
+        sizes = list(sizes)
+        self.check_combinations(domain, sizes)
+        codes = dict(zip(domain.names, domain.sizes, strict=True))
         left, chosen = cells_together, []
         for k in sizes:
-            near = [q for q in self.offered(domain, k) if domain.cells(q) <= cells_each]
-            kept = set()
-            for clique in sorted(near, key=lambda q: (-self.weight(q), domain.cells(q), q)):
-                if domain.cells(clique) <= left:
-                    left -= domain.cells(clique)
+            cells = {q: c for q in self.offered(domain, k) if (c := math.prod(codes[n] for n in q)) <= cells_each}
+            kept, near = set(), list(cells)
+            for clique in sorted(near, key=lambda q: (-self.weight(q), cells[q], q)):
+                if cells[clique] <= left:
+                    left -= cells[clique]
                     kept.add(clique)
             chosen += [q for q in near if q in kept]
         return chosen
+
+    def check_combinations(self, domain: Domain, sizes: Iterable[int]) -> None:
+        """Refuse a domain with too many combinations of columns to choose from; nothing is listed for it.
+
+        Raises:
+          ParameterError: There are more than ``MOST_COMBINATIONS``.
+        """
+        columns, listed = len(domain.names), [len(q) for q, _ in self.marginals]
+        count = sum(
+            math.comb(columns, k) if k <= self.ways else sum(math.comb(width, k) for width in listed) for k in sizes
+        )
+        if count > MOST_COMBINATIONS:
+            raise ParameterError(
+                f"There would be {count:,} combinations of {columns:,} columns to choose from.",
+                f"At most {MOST_COMBINATIONS:,} are listed and scored.",
+                "Declare a workload of fewer ways or of listed marginals, omit columns, or use mst.",
+            )
 
     def offered(self, domain: Domain, k: int) -> list[Clique]:
         """Cliques of ``k`` attributes with a weight: what may be measured for the workload's sake."""

@@ -3,7 +3,8 @@
 The loss is that of the graphical model, sum_q |M_q - total p_q|^2 / (2 sigma_q^2); Adam lowers it over softmax logits.
 All pairs together are one matrix product of the components' tables with themselves, a larger marginal is the product of
 its last attribute's table with the others'. The start is a graphical model of the strongest measured marginals, at the
-points of a low-discrepancy sequence, one a component: so a fit is a function of its measurements.
+points of a low-discrepancy sequence, one a component: so a fit draws nothing. The processor
+and the number of BLAS threads choose the order of its sums, so machines or settings may differ in small digits.
 
 Sources: Aydore et al. 2021 (arXiv:2103.06641) and Liu, Vietri, Wu 2021 (arXiv:2106.07153), relaxed tables and mixtures
 of products fitted to noisy answers; Kingma, Ba 2015 (arXiv:1412.6980), Adam.
@@ -56,7 +57,8 @@ def fit_mixture(
       total: Number of rows to fit; None estimates it from the measurements.
 
     Returns:
-      The model, a function of the measurements alone.
+      The model: of the records it sees the measurements alone. Its digits are those of this machine and this number of
+      BLAS threads.
 
     Privacy:
       None; post-processing.

@@ -10,7 +10,6 @@ noise that its effective cells would bring, weights are flat, candidates are pai
 """
 
 import itertools
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -32,7 +31,7 @@ from dpsynth.mechanisms.scoring import (
     scoring_sample,
     select_candidate,
 )
-from dpsynth.mechanisms.shares import by_cells, graded, sigmas, split
+from dpsynth.mechanisms.shares import by_cells, graded, sigmas, split, vector_sensitivity
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.measure import measure_gaussian, measure_marginals
 from dpsynth.sources.base import Codes, MarginalSource
@@ -170,9 +169,11 @@ class _Adaptive:
         pairs: list[Clique] = list(itertools.combinations(self.domain.names, 2))
         errors, rest = split(amount, (self.config.error_share, 1.0 - self.config.error_share))
         share = {m.clique[0]: _positive_share(m) for m in one_ways}
-        independent = {q: total * np.outer(share[q[0]], share[q[1]]) for q in pairs}
-        exact = np.array([l1_error(counts, independent[q]) for q, counts in self.source.counts(pairs)])
-        sensitivity = self.source.max_rows * math.sqrt(len(pairs))
+        exact = np.array(
+            [l1_error(counts, total * np.outer(share[q[0]], share[q[1]])) for q, counts in self.source.counts(pairs)],
+            dtype=np.int64,
+        )
+        sensitivity = vector_sensitivity(self.source.max_rows, len(pairs))
         (sigma,) = sigmas([errors], coordinate=self.coordinate, sensitivity=sensitivity)
         noisy = measure_gaussian(
             exact,

@@ -1,6 +1,5 @@
 """Noisy errors of many marginals at once: how far a model is from the records on each, as one Gaussian vector."""
 
-import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -11,7 +10,7 @@ from accountant.spend import Side, Spend
 from dpsynth.domain import Clique
 from dpsynth.measurement import Measurement
 from dpsynth.mechanisms.scoring import l1_error
-from dpsynth.mechanisms.shares import sigmas
+from dpsynth.mechanisms.shares import sigmas, vector_sensitivity
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.measure import measure_gaussian
 from dpsynth.sources.base import MarginalSource
@@ -51,7 +50,7 @@ def measure_errors(
     Raises:
       BudgetExceeded: The charge was refused; nothing was drawn.
     """
-    sensitivity = source.max_rows * math.sqrt(len(expected))
+    sensitivity = vector_sensitivity(source.max_rows, len(expected))
     (sigma,) = sigmas([amount], coordinate=coordinate, sensitivity=sensitivity)
     exact = np.array([l1_error(counts, expected[q]) for q, counts in source.counts(list(expected))], dtype=np.int64)
     noisy = measure_gaussian(

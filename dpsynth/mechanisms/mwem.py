@@ -141,11 +141,18 @@ def measure_mwem(
 
 
 def candidate_weights(domain: Domain, config: MwemConfig) -> dict[Clique, int]:
-    """Pairs and triples of the workload that are small enough, with their whole weights."""
+    """Pairs and triples of the workload that are small enough, alone and beside all columns, with whole weights.
+
+    What the first round could not measure no later round could: models only grow.
+    """
     workload = config.workload or Workload()
     found = workload.candidates(
         domain, sizes=(2, 3), cells_each=config.candidate_cells, cells_together=CANDIDATES_CELLS
     )
+    if not is_small(domain, config) and found:
+        sizes = TreeSizes(domain, [(n,) for n in domain.names])
+        fits = sizes.all_cells_with(sizes.columns(found), config.model_cells) <= config.model_cells
+        found = [q for q, fit in zip(found, fits.tolist(), strict=True) if fit]
     return {q: max(1, workload.weight(q)) for q in found}
 
 

@@ -25,10 +25,14 @@ CANDIDATES_CELLS = 60_000_000
 
 MOST_COUNT = 2**31 - 1
 
+MOST_EXPECTED = 2.0**62
+"""Largest sum of an expected table: an error against it, and so a score, stays within 64 bits."""
+
 
 def l1_error(exact: NDArray[np.int64], expected: NDArray[np.float64]) -> int:
     """L1 error against a table rounded to whole numbers: one record changes it by at most 1. Private."""
-    return int(np.abs(exact.ravel() - np.rint(expected.ravel()).astype(np.int64)).sum())
+    whole = np.minimum(np.rint(expected.ravel()), MOST_EXPECTED / expected.size)
+    return int(np.abs(exact.ravel() - whole.astype(np.int64)).sum())
 
 
 class Candidates:
@@ -108,7 +112,7 @@ class Candidates:
             self.cells[positions],
             self._starts[positions],
             self._exact,
-            np.array([total / sample.shape[1], ceiling, saturation]),
+            np.array([min(total, MOST_EXPECTED) / sample.shape[1], ceiling, saturation]),
             errors,
             penalties,
         )

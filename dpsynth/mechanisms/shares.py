@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from fractions import Fraction
 from functools import lru_cache
 
 from accountant.calibrate import discrete_gaussian_sigma
@@ -23,6 +24,15 @@ def by_cells(domain: Domain, cliques: Sequence[Clique]) -> list[float]:
 def sigmas(amounts: Sequence[int], *, coordinate: Coordinate, sensitivity: float) -> list[float]:
     """The smallest noise that each amount pays for."""
     return [_sigma(a, coordinate, float(sensitivity)) for a in amounts]
+
+
+def vector_sensitivity(max_rows: int, entries: int) -> float:
+    """The L2 norm of ``entries`` entries of ``max_rows`` each, rounded up: never below the true root."""
+    squared = max_rows**2 * entries
+    root = math.sqrt(squared)
+    while Fraction(root) ** 2 < squared:
+        root = math.nextafter(root, math.inf)
+    return root
 
 
 @lru_cache(maxsize=4096)

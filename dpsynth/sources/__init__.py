@@ -2,6 +2,5 @@
 
 from dpsynth.sources.base import Codes, MarginalSource, RowSource
 from dpsynth.sources.memory import MemorySource
-from dpsynth.sources.streaming import StreamingSource, stream_parquet
 
-__all__ = ["Codes", "MarginalSource", "MemorySource", "RowSource", "StreamingSource", "stream_parquet"]
+__all__ = ["Codes", "MarginalSource", "MemorySource", "RowSource"]

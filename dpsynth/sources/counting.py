@@ -1,7 +1,8 @@
 """Counting joints of coded rows, and summing marginals out of them: integers throughout, so the order can't matter."""
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from dpsynth.sources.cover import JOINT_CELLS, Joint, joint_cover
 CHUNK_ROWS = 131_072
 """Rows counted at a time, so that their joint codes stay in cache."""
 MOST_CHUNK_ROWS = 2**22
+Tables = dict[Clique, NDArray[np.int64]]
 THREADS = 2
 WORTH_THREADS = 2**21
 """Rows times joints below which threads cost more than they save."""
@@ -79,13 +81,26 @@ def count_marginals(
 
     if threads > 1 and rows * len(joints) >= WORTH_THREADS:
         with ThreadPoolExecutor(threads) as pool:
-            yield from in_order(cliques, joints, pool.map(count, joints))
+            yield from in_order(cliques, _a_few_ahead(pool, count, joints, 2 * threads))
     else:
-        yield from in_order(cliques, joints, map(count, joints))
+        yield from in_order(cliques, map(count, joints))
+
+
+def _a_few_ahead(
+    pool: ThreadPoolExecutor, count: Callable[[Joint], Tables], joints: Sequence[Joint], most: int
+) -> Iterator[Tables]:
+    """What each joint gave, in order, with at most ``most`` of them counted ahead of their reader."""
+    ahead: deque[Future[Tables]] = deque()
+    for joint in joints:
+        ahead.append(pool.submit(count, joint))
+        if len(ahead) >= most:
+            yield ahead.popleft().result()
+    while ahead:
+        yield ahead.popleft().result()
 
 
 def in_order(
-    cliques: Sequence[Clique], joints: Sequence[Joint], counted: Iterator[dict[Clique, NDArray[np.int64]]]
+    cliques: Sequence[Clique], counted: Iterator[dict[Clique, NDArray[np.int64]]]
 ) -> Iterator[tuple[Clique, NDArray[np.int64]]]:
     """Pairs in the order asked, from what each joint gave; a clique that is asked twice gets a table of its own."""
     waiting: dict[Clique, NDArray[np.int64]] = {}

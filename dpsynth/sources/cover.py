@@ -39,7 +39,7 @@ def joint_cover(domain: Domain, cliques: Sequence[Clique], *, limit: int = JOINT
       limit: Cells of a grown joint.
 
     Returns:
-      The joints, in the order in which they were started.
+      The joints, in the order in which the cliques ask for them.
     """
     left = sorted(dict.fromkeys(cliques), key=lambda q: (-len(q), -domain.cells(q)))
     if not left:
@@ -65,7 +65,8 @@ def joint_cover(domain: Domain, cliques: Sequence[Clique], *, limit: int = JOINT
                 asked=tuple(left[i] for i in np.flatnonzero(done)),
             )
         )
-    return joints
+    place = {clique: i for i, clique in reversed(list(enumerate(cliques)))}
+    return sorted(joints, key=lambda joint: min(place[q] for q in joint.asked))
 
 
 def _grow(

@@ -27,14 +27,18 @@ Block = tuple[Codes, NDArray[np.int64] | None]
 class StreamingSource:
     """Coded records that are read anew, in blocks, for every call; its memory depends on the domain, not on the rows.
 
+    Precondition: the rows are already coded and bounded by the caller, as :mod:`dpsynth.records` does. What is checked
+    here guards against a mistaken caller: such a refusal follows from what records hold, can come after charges, and is
+    outside any claim. The engine itself reads no stream.
+
     Marginals that were counted are remembered, up to ``REMEMBERED_CELLS``, so that asking again takes no pass.
 
     Args:
       domain: The public domain.
       open_blocks: Starts a pass: codes (attributes, rows), unsigned, attributes in domain order, with the unit of each
         row or None. Every pass must give the same rows.
-      max_rows: Bound on the rows of one unit; checked on every pass, because every sensitivity rests on it. Where units
-        are given the check keeps one counter a unit.
+      max_rows: Bound on the rows of one unit, kept by the caller, because every sensitivity rests on it; checked in
+        every pass, with one counter a unit where units are given.
       threads: Joints counted at the same time.
     """
 
@@ -71,7 +75,7 @@ class StreamingSource:
         new = [q for q in cliques if q not in known]
         joints = joint_cover(self._domain, new)
         counted = (found for batch in _passes(joints) for found in self._pass(batch))
-        waiting = in_order(new, joints, counted)
+        waiting = in_order(new, counted)
         for clique in cliques:
             if clique in known:
                 yield clique, self._known[clique].copy()
@@ -111,7 +115,7 @@ class StreamingSource:
 
     def _checked(self) -> Iterator[tuple[Codes, NDArray[np.int64]]]:
         sizes = np.array(self._domain.sizes)
-        seen = np.zeros(0, dtype=np.int64)
+        seen: dict[int, int] = {}
         before, by_row = 0, None
         for codes, given in self._open():
             if codes.ndim != 2 or codes.shape[0] != len(sizes) or codes.dtype.kind != "u":
@@ -124,7 +128,7 @@ class StreamingSource:
             by_row = given is None
             units = np.arange(before, before + rows, dtype=np.int64) if given is None else given
             if given is not None:
-                seen = _count_units(seen, given, rows, self._max_rows)
+                _count_units(seen, given, rows, self._max_rows)
             before += rows
             yield codes, units
 
@@ -134,10 +138,12 @@ def stream_parquet(
 ) -> StreamingSource:
     """A source over a Parquet file of integer codes.
 
+    Precondition: already coded and bounded by the caller; a refusal of what the file holds is outside any claim.
+
     Args:
       path: The file; its columns include the domain's.
       domain: The public domain of the codes.
-      units: Column of unit indices, counted from 0; None where each row is a unit.
+      units: Column of whole unit identifiers; None where each row is a unit.
       max_rows: Bound on the rows of one unit; checked on every pass.
       block_rows: Rows read at a time.
     """
@@ -149,7 +155,7 @@ def stream_parquet(
 
         with pq.ParquetFile(path) as file:
             for batch in file.iter_batches(batch_size=block_rows, columns=columns, use_threads=False):
-                owners = None if units is None else _column(batch, units).astype(np.int64)
+                owners = None if units is None else _owners(batch, units)
                 yield _codes(batch, domain, dtype), owners
 
     return StreamingSource(domain, blocks, max_rows=max_rows)
@@ -163,6 +169,13 @@ def _codes(batch: Any, domain: Domain, dtype: np.dtype[Any]) -> Codes:
             raise ValueError("a code lies outside the domain")
         codes[row] = values
     return codes
+
+
+def _owners(batch: Any, name: str) -> NDArray[np.int64]:
+    values = _column(batch, name)
+    if values.dtype.kind not in "iu":
+        raise ValueError("a unit isn't a whole number")
+    return values.astype(np.int64)
 
 
 def _column(batch: Any, name: str) -> NDArray[Any]:
@@ -180,14 +193,11 @@ def _passes(joints: Sequence[Joint]) -> Iterator[list[Joint]]:
         yield batch
 
 
-def _count_units(
-    seen: NDArray[np.int64], units: NDArray[np.int64], rows: int, max_rows: int
-) -> NDArray[np.int64]:
+def _count_units(seen: dict[int, int], units: NDArray[np.int64], rows: int, max_rows: int) -> None:
+    """Add a block's rows to the rows of each unit; nothing is sized by an identifier."""
     if units.shape != (rows,):
         raise ValueError("a block must name the unit of every row")
-    if rows:
-        seen = np.pad(seen, (0, max(0, int(units.max()) + 1 - seen.size)))
-        seen += np.bincount(units, minlength=seen.size)
-        if seen.max() > max_rows:
+    for unit, more in zip(*(part.tolist() for part in np.unique(units, return_counts=True)), strict=True):
+        seen[unit] = seen.get(unit, 0) + more
+        if seen[unit] > max_rows:
             raise ValueError("a unit has more rows than max_rows")
-    return seen

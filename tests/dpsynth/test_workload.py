@@ -70,6 +70,13 @@ def test_aim_weighs_candidates_by_their_overlap_with_the_workload():
     assert set(listed) == {c for k in (1, 2, 3) for c in itertools.combinations("abc", k)}
 
 
+def test_too_many_combinations_are_refused_before_they_are_listed():
+    wide = Domain.of({f"x{i:03}": 2 for i in range(400)})
+    with pytest.raises(ParameterError, match="10,586,800 combinations"):
+        Workload().candidates(wide, sizes=(3,), cells_each=10, cells_together=10**9)
+    assert len(Workload(ways=2).candidates(wide, sizes=(2,), cells_each=10, cells_together=10**9)) == 400 * 399 // 2
+
+
 def test_candidates_keep_the_heavy_ones_within_the_limit():
     wide = Domain.of({f"x{i:03}": 30 for i in range(100)})
     workload = Workload(ways=3, marginals=((("x007", "x050", "x099"), 5),))
@@ -87,6 +94,10 @@ def test_candidates_keep_the_heavy_ones_within_the_limit():
         {"ways": 6},
         {"ways": 0, "target": "a", "marginals": ((("a",), 1),)},
         {"target_weight": 0},
+        {"target_weight": 2.5},
+        {"target_weight": True},
+        {"marginals": ((("a", "b"), 1.0),)},
+        {"marginals": ((("a", "b"), "3"),)},
         {"marginals": ((("a", "b"), 101),)},
         {"marginals": ((("a", "b"), 1), (("b", "a"), 2))},
         {"marginals": ((("a", "a"), 1),)},

@@ -112,8 +112,8 @@ MUTANTS = (
     ),
     Mutant(
         "sources: a stream forgets the units of earlier blocks", STREAMING,
-        "seen = _count_units(seen, given, rows, self._max_rows)",
         "_count_units(seen, given, rows, self._max_rows)",
+        "_count_units({}, given, rows, self._max_rows)",
         (_COUNT + "test_a_stream_counts_units_over_blocks",),
         "a person's rows in two blocks pass the bound",
     ),

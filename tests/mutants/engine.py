@@ -33,7 +33,7 @@ MUTANTS = (
         "a heavy score moves by its weight",
     ),
     Mutant(
-        "adaptive: all errors charged as one", ADAPTIVE, "self.source.max_rows * math.sqrt(len(pairs))",
+        "adaptive: all errors charged as one", ADAPTIVE, "vector_sensitivity(self.source.max_rows, len(pairs))",
         "self.source.max_rows * 1.0",
         (_ORACLE + "test_noisy_errors_of_the_tree",), "one record moves every pair's error",
     ),
@@ -91,7 +91,7 @@ MUTANTS = (
         (_REPORTED + "test_a_fit_tells_each_round_and_the_share_that_was_charged",), "another share is told",
     ),
     Mutant(
-        "scoring: model of floats", SCORING, "np.rint(expected.ravel()).astype(np.int64)", "expected.ravel()",
+        "scoring: model of floats", SCORING, "whole.astype(np.int64)", "expected.ravel()",
         (_TOLD + "test_one_record_moves_an_error_by_exactly_one",), "truncation after summing moves an error by 2",
     ),
     Mutant(

@@ -15,13 +15,13 @@ _ERRORS = _ORACLE + "test_errors_of_many_marginals"
 
 MUTANTS = (
     Mutant(
-        "errors: a vector charged as one error", ERRORS, "source.max_rows * math.sqrt(len(expected))",
+        "errors: a vector charged as one error", ERRORS, "vector_sensitivity(source.max_rows, len(expected))",
         "source.max_rows * 1.0",
         (_ERRORS,), "one record moves every error",
     ),
     Mutant(
-        "errors: rows of a person ignored", ERRORS, "source.max_rows * math.sqrt(len(expected))",
-        "math.sqrt(len(expected))",
+        "errors: rows of a person ignored", ERRORS, "vector_sensitivity(source.max_rows, len(expected))",
+        "vector_sensitivity(1, len(expected))",
         ("tests/dpsynth/mechanisms/test_tree.py::test_errors_pay_for_the_rows_of_a_person",),
         "a person with k rows moves each error by k",
     ),

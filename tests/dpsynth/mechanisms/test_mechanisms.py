@@ -1,5 +1,7 @@
 """Mechanisms on data with known structure: what is spent, what is found, what is refused."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,7 @@ from accountant.price import AMOUNT_UNIT, Coordinate, Price
 from accountant.spend import BOTH_SIDES, Side
 from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
+from dpsynth.measurement import Measurement
 from dpsynth.mechanisms import AdaptiveConfig, AimConfig, adaptive
 from dpsynth.mechanisms.aim import candidate_weights
 from dpsynth.mechanisms.scoring import CANDIDATES_CELLS
@@ -178,6 +181,51 @@ def test_candidates_of_a_wide_table_stay_within_their_limit():
         assert sum(len(q) == 2 for q in offered) == 60 * 59 // 2
         assert any(len(q) == 3 for q in offered)
     check_size(wide, find_synthesizer("adaptive"))
+
+
+@pytest.mark.parametrize("name", ["mst", "adaptive"])
+def test_pairs_that_would_not_fit_together_are_refused_before_anything_is_counted(name):
+    wide = Domain(names=tuple(f"c{i}" for i in range(6)), sizes=(4_000, *(2_000,) * 5))
+    check_size(wide, find_synthesizer(name))
+    wider = Domain(names=(*wide.names, "more"), sizes=(*wide.sizes, 1))
+    with pytest.raises(ParameterError, match="6 pairs of 40,004,000 cells"):
+        check_size(wider, find_synthesizer(name))
+    check_size(wider, find_synthesizer("independent"))
+
+
+def test_errors_of_all_pairs_hold_one_expected_table_at_a_time(monkeypatch):
+    """Eight columns of 300 codes: 28 pairs of 0.7 MB each, of which few lie in memory together."""
+    domain = Domain(names=tuple("abcdefgh"), sizes=(300,) * 8)
+    source = MemorySource(domain, np.zeros((8, 2_000), dtype=np.uint16))
+    held = []
+
+    def vector(exact, **_):
+        held.append(tracemalloc.get_traced_memory()[1])
+        return np.zeros(exact.shape)
+
+    monkeypatch.setattr(adaptive, "measure_gaussian", vector)
+    monkeypatch.setattr(adaptive._Adaptive, "measure", lambda *_: [])
+    run = adaptive._Adaptive(
+        source=source,
+        config=AdaptiveConfig(),
+        coordinate=Coordinate.GDP,
+        spend=spend_of(AMOUNT_UNIT),
+        random=SeededRandom(1),
+        sides=(Side.TRAINING,),
+    )
+    one_ways = [Measurement(clique=(n,), values=np.ones(300), sigma=1.0) for n in domain.names]
+    tracemalloc.start()
+    run.tree(one_ways, 2_000.0, AMOUNT_UNIT)
+    tracemalloc.stop()
+    assert held[0] < 10 * 8 * 90_000 < 28 * 8 * 90_000
+
+
+@pytest.mark.parametrize("name", ["adaptive", "aim", "mwem", "mixture", "tree"])
+def test_more_combinations_than_can_be_listed_are_refused_before_anything_is_counted(name):
+    made = find_synthesizer(name)
+    check_size(Domain(names=tuple(f"c{i}" for i in range(225)), sizes=(2,) * 225), made)
+    with pytest.raises(ParameterError, match="4,499,950 combinations of 300 columns"):
+        check_size(Domain(names=tuple(f"c{i}" for i in range(300)), sizes=(2,) * 300), made)
 
 
 def test_more_codes_than_the_mixture_holds_are_refused_before_anything_is_counted():

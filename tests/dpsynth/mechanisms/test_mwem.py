@@ -10,12 +10,14 @@ import pytest
 from accountant.filters import FilterSpend
 from accountant.price import AMOUNT_UNIT, Coordinate, Price
 from accountant.spend import Side
+from dpsynth import feasible_noise
 from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
 from dpsynth.estimation import estimate_total
 from dpsynth.estimation.multiplicative import SWEEPS, estimate_joint, multiplicative_weights
 from dpsynth.mechanisms import MwemConfig, measure_mwem
 from dpsynth.mechanisms.mwem import candidate_weights, estimate_mwem, is_small
+from dpsynth.mechanisms.shares import by_cells, split
 from dpsynth.noise.random import SeededRandom
 from dpsynth.sources import MemorySource
 from dpsynth.workload import Workload
@@ -113,6 +115,25 @@ def test_one_column_gets_everything():
     (only,) = measured(domain, relation()[:1], MwemConfig())
     assert only.clique == ("a",)
     assert only.sigma == pytest.approx(1.0, rel=0.05)
+
+
+def test_columns_get_everything_where_no_pair_fits_the_model():
+    """One-way marginals alone pass the limit, so that no round would have anything to offer."""
+    domain = Domain.of({f"c{i}": 4_000 for i in range(26)} | {"s": 12})
+    assert candidate_weights(domain, MwemConfig()) == {}
+    codes = np.zeros((27, 50), dtype=np.uint16)
+    assert [m.clique for m in measured(domain, codes, MwemConfig())] == [(n,) for n in domain.names]
+    assert feasible_noise._of_mwem(MwemConfig(), domain, AMOUNT_UNIT) == [
+        min(split(AMOUNT_UNIT, by_cells(domain, [(n,) for n in domain.names])))
+    ]
+
+
+@pytest.mark.parametrize(("model_cells", "pairs"), [(24, ["ab", "bc", "ac", "abc"]), (23, ["ab", "bc", "ac"])])
+def test_candidates_are_those_whose_model_fits_beside_all_columns(model_cells, pairs):
+    config = MwemConfig(joint_cells=1, model_cells=model_cells)
+    assert {"".join(q) for q in candidate_weights(DOMAIN, config)} == set(pairs)
+    small = MwemConfig(joint_cells=24, model_cells=1)
+    assert len(candidate_weights(DOMAIN, small)) == 4
 
 
 def test_weights_are_those_of_the_workload():

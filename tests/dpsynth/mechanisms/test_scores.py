@@ -9,6 +9,7 @@ from accountant.spend import Side
 from dpsynth.domain import Domain
 from dpsynth.measurement import Measurement
 from dpsynth.mechanisms import MstConfig, measure_mst, mst
+from dpsynth.mechanisms.scoring import l1_error
 from dpsynth.noise.random import SeededRandom
 from dpsynth.sources import MemorySource
 
@@ -64,3 +65,7 @@ def test_selection_is_told_how_much_one_person_moves_a_score(monkeypatch, max_ro
         random=SeededRandom(1),
     )
     assert told == [max_rows] * 2
+
+
+def test_an_error_against_an_absurd_model_stays_within_64_bits():
+    assert 0 < l1_error(np.array([0, 7]), np.array([1e30, 1e30])) < 2**63

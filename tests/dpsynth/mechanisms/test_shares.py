@@ -1,11 +1,14 @@
 """Shares of a budget: parts never exceed the whole, graded weights stay near their own."""
 
+import math
+from fractions import Fraction
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from accountant.calibrate import discrete_gaussian_sigma
 from accountant.price import AMOUNT_UNIT, Coordinate
-from dpsynth.mechanisms.shares import graded, sigmas, split
+from dpsynth.mechanisms.shares import graded, sigmas, split, vector_sensitivity
 
 
 @given(st.lists(st.floats(1e-6, 1e9), min_size=1, max_size=30), st.integers(1_000, 2**50))
@@ -27,3 +30,16 @@ def test_remembered_sigmas_are_those_of_the_accountant():
             amounts = [AMOUNT_UNIT // 7, AMOUNT_UNIT, AMOUNT_UNIT // 7]
             asked = [discrete_gaussian_sigma(amount=a, coordinate=coordinate, sensitivity=k) for a in amounts]
             assert sigmas(amounts, coordinate=coordinate, sensitivity=k) == asked
+
+
+@given(st.integers(1, 10**6), st.integers(1, 10**7))
+def test_the_sensitivity_of_a_vector_is_never_below_the_true_root(rows, entries):
+    found = Fraction(vector_sensitivity(rows, entries))
+    assert found**2 >= rows**2 * entries
+    assert found**2 <= rows**2 * entries * (1 + Fraction(1, 2**50))
+
+
+def test_the_sensitivity_of_three_rounds_up():
+    assert Fraction(vector_sensitivity(1, 2)) ** 2 >= 2
+    assert any(Fraction(math.sqrt(n)) ** 2 < n < Fraction(vector_sensitivity(1, n)) ** 2 for n in range(2, 20))
+    assert vector_sensitivity(3, 4) == 6.0

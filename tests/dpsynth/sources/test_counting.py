@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dpsynth.domain import Domain
-from dpsynth.sources import MemorySource, StreamingSource, counting, streaming
+from dpsynth.sources import MemorySource, counting, streaming
 from dpsynth.sources.cover import joint_cover
+from dpsynth.sources.streaming import StreamingSource
 
 
 @st.composite
@@ -152,6 +153,27 @@ def test_a_stream_counts_units_over_blocks():
     assert len(list(StreamingSource(domain, lambda: iter([block, block]), max_rows=2).blocks())) == 2
     with pytest.raises(ValueError, match="max_rows"):
         list(StreamingSource(domain, lambda: iter([block, block]), max_rows=1).blocks())
+
+
+def test_units_of_a_stream_take_no_array_of_their_largest_identifier():
+    domain = Domain(names=("a",), sizes=(2,))
+    block = (np.zeros((1, 2), dtype=np.uint8), np.array([2**60, -1]))
+    source = StreamingSource(domain, lambda: iter([block, block]), max_rows=2)
+    ((_, table),) = source.counts([("a",)])
+    assert table.tolist() == [4, 0]
+
+
+def test_finished_tables_wait_for_their_reader_a_few_at_a_time():
+    """Pairs of different sizes, asked smallest first: what was counted ahead of its turn is no more than a few."""
+    domain = Domain(names=tuple("abcdefgh"), sizes=tuple(range(300, 380, 10)))
+    source = MemorySource(domain, np.zeros((8, 150_000), dtype=np.uint16))
+    pairs = list(itertools.combinations(domain.names, 2))
+    tracemalloc.start()
+    seen = sum(int(table.sum()) for _, table in source.counts(pairs))
+    highest = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert seen == 150_000 * len(pairs)
+    assert highest < sum(map(domain.cells, pairs)) * 8 / 2
 
 
 def test_memory_of_a_stream_does_not_follow_its_rows():

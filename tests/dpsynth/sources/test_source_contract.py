@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from dpsynth.domain import Domain
-from dpsynth.sources import MemorySource, StreamingSource, stream_parquet
+from dpsynth.sources import MemorySource
+from dpsynth.sources.streaming import StreamingSource, stream_parquet
 
 DOMAIN = Domain(names=("a", "b", "c"), sizes=(3, 2, 300))
 
