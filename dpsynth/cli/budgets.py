@@ -36,7 +36,7 @@ def budget(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Divide a budget: who may spend which share on what; read a plan that you edited.
+    """Divide a budget into shares, or read shares you edited.
 
     Shares are of the budget's cap in its coordinate, where they add up; epsilons don't. A training person pays the
     training lines and a holdout person the holdout lines. Nothing is touched or charged.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["app", "create_ledger"]
 
 app = typer.Typer(
-    help="Make, read and check ledgers: the budget of a data set, or of a tree of scopes.",
+    help="Make, read and check ledgers, of one data set or many.",
     no_args_is_help=True,
     rich_markup_mode="markdown",
 )

@@ -16,7 +16,8 @@ from dpsynth.cli import declaring, main
 from dpsynth.cli.console import plain
 
 SECRET = "Jane Doe earns 123456"
-COMMANDS = ["demo", "init", "check", "schema", "plan", "release", "publish", "verify", "sample", "attack", "ledger"]
+COMMANDS = ["demo", "init", "check", "schema", "plan", "budget"]
+COMMANDS += ["release", "publish", "verify", "sample", "attack", "ledger"]
 
 
 @pytest.fixture
