@@ -22,14 +22,12 @@ from dpsynth.estimation import MixtureModel
 from dpsynth.estimation.mixture_solver import fit_mixture
 from dpsynth.measurement import Measurement
 from dpsynth.mechanisms.errors import measure_errors
+from dpsynth.mechanisms.scoring import CANDIDATES_CELLS
 from dpsynth.mechanisms.shares import by_cells, sigmas, split
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.measure import measure_marginals
 from dpsynth.sources.base import MarginalSource
 from dpsynth.workload import Workload
-
-CANDIDATES_CELLS = 60_000_000
-"""Cells of all candidates together; light and large ones are left out."""
 
 LEAST_SHARE = 0.2
 """Of an equal share: what every measured triple gets at least, so that its noise can be foreseen."""

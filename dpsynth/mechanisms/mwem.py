@@ -21,15 +21,12 @@ from dpsynth.estimation import Fit, TreeModel, estimate_total, estimate_tree, fi
 from dpsynth.estimation.feasible import TreeSizes
 from dpsynth.estimation.multiplicative import estimate_joint, joint_model, multiplicative_weights
 from dpsynth.measurement import Measurement
-from dpsynth.mechanisms.scoring import Candidates, scoring_sample, select_candidate
+from dpsynth.mechanisms.scoring import CANDIDATES_CELLS, Candidates, scoring_sample, select_candidate
 from dpsynth.mechanisms.shares import by_cells, sigmas, split
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.measure import measure_marginals
 from dpsynth.sources.base import MarginalSource
 from dpsynth.workload import Workload
-
-CANDIDATES_CELLS = 60_000_000
-"""Cells of all candidates together; light and large ones are left out."""
 
 MOST_ROUNDS_PER_ATTRIBUTE = 16
 FIT_CALLS, FIT_TOLERANCE = 50, 1e-3

@@ -24,14 +24,12 @@ from dpsynth.estimation import estimate_total
 from dpsynth.estimation.feasible import TreeSizes
 from dpsynth.measurement import Measurement
 from dpsynth.mechanisms.errors import independent_counts, measure_errors
+from dpsynth.mechanisms.scoring import CANDIDATES_CELLS
 from dpsynth.mechanisms.shares import by_cells, sigmas, split
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.measure import measure_marginals
 from dpsynth.sources.base import MarginalSource
 from dpsynth.workload import Workload
-
-CANDIDATES_CELLS = 60_000_000
-"""Cells of all candidates together; light and large ones are left out."""
 
 MOST_PER_ATTRIBUTE = 8
 """Candidates chosen at most, as a multiple of the number of attributes."""
