@@ -1,7 +1,8 @@
 """Peers on coded Adult at epsilon 1, each in its own environment: error, CPU seconds, memory, or why it didn't finish.
 
 Run with ``python -m benchmarks.peers.compare [--only NAME] [--again]`` after ``make bench-peers`` has made the
-environments. Results go to ``benchmarks/results/peers.json`` one by one: what was measured before is kept.
+environments. Results go to ``benchmarks/results/peers.json`` one by one: what was measured before is kept. After each
+peer our ``adaptive`` runs within the same limits, so that both were measured while the machine did the same things.
 """
 
 import argparse
@@ -21,8 +22,10 @@ TABLE, EPSILON, DELTA, SEED = "adult_aim", 1.0, 1e-9, 0
 CPU_LIMIT = 600
 """CPU seconds after which a peer is stopped; the system ends the process."""
 WALL_LIMIT = 5400
-MEMORY_LIMIT = 14 * 2**30
+MEMORY_LIMIT = 10 * 2**30
 """Bytes of address space: what the machine can give one process while it does other things."""
+OURS = "adaptive"
+"""Our synthesizer that runs beside each peer."""
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 FILE = RESULTS / "peers.json"
 _LIMITED = (
@@ -122,23 +125,40 @@ def measure(peer: Peer) -> dict[str, Any]:
         else:
             arguments = [str(our_measurements(table, domain, Path(folder))), str(domain), str(out), "--rows", "48842"]
         script = str(Path(__file__).parent / f"{peer.script}.py")
-        done = run(
-            [*_limited(), str(peer.python), script, *arguments, "--seed", str(SEED)],
-            cwd=Path(folder),
-            environment=ONE_THREAD,
-            timeout_seconds=WALL_LIMIT,
-        )
-        finished = done.code == 0 and out.exists()
-        error = _score(table, out, domain) if finished else None
+        done = _run_limited([str(peer.python), script, *arguments, "--seed", str(SEED)], Path(folder))
+        found = _told(done, out, table, domain)
     return {
-        "outcome": "finished" if finished else f"did not finish: {_reason(done)}",
-        "error": error,
-        "cpu_seconds": round(done.cpu_seconds, 2),
-        "peak_mb": round(done.peak_mb, 1),
+        **found,
+        "seed": SEED,
         "cpu_limit_seconds": CPU_LIMIT,
+        "memory_limit_gib": MEMORY_LIMIT / 2**30,
+        "beside": {OURS: _ours(table, domain)},
         "versions": _versions(peer),
         "commit": commit(),
         "machine": {k: v for k, v in machine().items() if k != "packages"},
+    }
+
+
+def _ours(table: Path, domain: Path) -> dict[str, Any]:
+    """Our own fit of the same table and seed, within the same limits and by the same scorer."""
+    budget = ["--epsilon", str(EPSILON), "--delta", str(DELTA), "--synthesizer", OURS, "--seed", str(SEED)]
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "made.parquet"
+        command = [sys.executable, "-m", "benchmarks.fit_coded", str(table), str(domain), str(out), *budget]
+        return _told(_run_limited(command, ROOT), out, table, domain)
+
+
+def _run_limited(command: list[str], folder: Path) -> Run:
+    return run([*_limited(), *command], cwd=folder, environment=ONE_THREAD, timeout_seconds=WALL_LIMIT)
+
+
+def _told(done: Run, out: Path, table: Path, domain: Path) -> dict[str, Any]:
+    finished = done.code == 0 and out.exists()
+    return {
+        "outcome": "finished" if finished else f"did not finish: {_reason(done)}",
+        "error": _score(table, out, domain) if finished else None,
+        "cpu_seconds": round(done.cpu_seconds, 2),
+        "peak_mb": round(done.peak_mb, 1),
     }
 
 
@@ -146,7 +166,7 @@ def our_measurements(table: Path, domain: Path, folder: Path) -> Path:
     """What our ``adaptive`` measures on the table, as noisy marginals in an npz file."""
     out = folder / "measurements.npz"
     command = [sys.executable, "-m", "benchmarks.fit_coded", str(table), str(domain), str(folder / "ours.parquet")]
-    budget = ["--epsilon", str(EPSILON), "--delta", str(DELTA), "--synthesizer", "adaptive", "--seed", str(SEED)]
+    budget = ["--epsilon", str(EPSILON), "--delta", str(DELTA), "--synthesizer", OURS, "--seed", str(SEED)]
     done = run([*command, *budget, "--measurements", str(out)], environment=ONE_THREAD)
     if done.code != 0:
         raise RuntimeError(done.output[-500:])
