@@ -1,5 +1,7 @@
 """The figures of the accountant: its mathematics against golden values and independent libraries, and its ledger."""
 
+from collections.abc import Mapping, Sequence
+
 from benchmarks.accountant_books import kills, races, tampering, times
 from benchmarks.accountant_golden import aim_plan, filter_time, golden, import_time, query_time
 from benchmarks.accountant_oracles import composition, conversions, laws, samplers
@@ -24,3 +26,14 @@ SECTIONS: tuple[Section, ...] = (
     ("mutation", generic_mutants),
     ("races", races),
 )
+
+OURS = ("accountant", "benchmarks/accountant*.py", "benchmarks/oracles", "benchmarks/harness.py", "constraints.txt")
+GUARDS = ("tests/accountant", "tests/dpsynth/noise", "tests/dpsynth/gate")
+MUTATED = (*OURS, "dpsynth/noise", "dpsynth/gate", *GUARDS)
+COVERS: Mapping[str, Sequence[str]] = {
+    "": (*OURS, "dpsynth/noise", "tests/accountant"),
+    "tests": (*OURS, "dpsynth", "tests", ":!dpsynth/deep", ":!dpsynth/cli", ":!tests/dpsynth/deep", ":!tests/docs"),
+    "mutants": (*MUTATED, "tests/oracles", "tests/mutants", "benchmarks/line_mutants.py"),
+    "mutation": (*MUTATED, "benchmarks/mutation", "benchmarks/mutation_survivors.yaml"),
+}
+"""What decides each section: races, kills, prices and cross-checks hang on the accountant and the noise alone."""

@@ -4,7 +4,7 @@ import re
 import sys
 from collections.abc import Iterator
 
-from benchmarks.harness import Figure, holds, run
+from benchmarks.harness import Figure, Run, holds, run
 
 ORACLES = ("tests/oracles", "tests/statistical", "tests/dpsynth/noise", "tests/dpsynth/gate")
 LAWS = ("tests/accountant",)
@@ -21,16 +21,22 @@ def tests() -> Iterator[Figure]:
 def _passed(what: str, paths: tuple[str, ...]) -> Figure:
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", "2", "-rs", *paths]
     done = run(command, timeout_seconds=1_500)
-    counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|skipped|error)", done.output)}
-    clean = done.code == 0 and set(counts) == {"passed"}
+    clean, told = outcome(done)
     return holds(
         f"{what} ({', '.join(paths)})",
         clean,
-        ", ".join(f"{n} {word}" for word, n in counts.items()) or f"exit code {done.code}",
+        told,
         "all passed, none skipped",
         cpu_seconds=done.cpu_seconds,
         tail="" if clean else done.output[-1500:],
     )
+
+
+def outcome(done: Run) -> tuple[bool, str]:
+    """Whether a run of the tests passed with none skipped, and its counts in words."""
+    counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|skipped|error)", done.output)}
+    told = ", ".join(f"{n} {word}" for word, n in counts.items()) or f"no counts, exit code {done.code}"
+    return done.code == 0 and set(counts) == {"passed"}, told
 
 
 def named_mutants() -> Iterator[Figure]:

@@ -1,7 +1,22 @@
 """The figures of the marginal engine: errors, CPU and memory on coded tables, speed, correctness, peers."""
 
+from collections.abc import Mapping, Sequence
+
 from benchmarks.engine_checks import SECTIONS as CHECKS
+from benchmarks.engine_runs import DECIDES
 from benchmarks.engine_tables import SECTIONS as TABLES
 from benchmarks.harness import Section
 
 SECTIONS: tuple[Section, ...] = (*TABLES, *CHECKS)
+
+TESTED = (
+    *("accountant", "dpsynth", "tests", "benchmarks/engine*.py", "pyproject.toml", "constraints.txt"),
+    *(":!dpsynth/deep", ":!tests/dpsynth/deep", ":!tests/accountant"),
+)
+COVERS: Mapping[str, Sequence[str]] = {
+    "": DECIDES,
+    "peers": (*DECIDES, "benchmarks/results/peers.json"),
+    "correctness": TESTED,
+    "mutants": TESTED,
+}
+"""What decides each section."""

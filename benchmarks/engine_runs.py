@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import CACHE, SHARED, commit, run
+from benchmarks.harness import CACHE, SHARED, commit, run, state
 from benchmarks.line_utility import scorer
 
 SEEDS = (0, 1, 2, 3, 4)
@@ -26,6 +26,11 @@ MAGNITUDES = {
 }
 """Public magnitudes of the tables, which ``auto`` decides by."""
 FEW_SEEDS = (0, 1, 2)
+DECIDES = (
+    *("accountant", "dpsynth", ":!dpsynth/deep", ":!dpsynth/cli", "benchmarks/engine*.py", "benchmarks/fit_coded.py"),
+    *("benchmarks/harness.py", "benchmarks/line_utility.py", "constraints.txt"),
+)
+"""The paths that decide a fit and its figures."""
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 
 
@@ -85,7 +90,7 @@ def fits(
     ways: tuple[int, ...] = (3,),
     limit: int = 0,
 ) -> Fits:
-    """Fit all rows without a gate, in test mode, sample as many, and score; seeds fitted on this commit are kept."""
+    """Fit all rows without a gate, in test mode, sample as many, and score; seeds fitted on this code are kept."""
     done = [
         _kept(table, synthesizer, {"epsilon": epsilon, "delta": delta, "seed": seed, "ways": ways, "limit": limit})
         for seed in seeds
@@ -109,10 +114,9 @@ def geometric_mean(values: Sequence[float]) -> float:
 
 
 def _kept(table: Table, synthesizer: str, how: dict[str, Any]) -> dict[str, Any]:
-    at = commit()
     name = "-".join(str(v) for v in (table.name, synthesizer, *how.values())).replace(" ", "")
-    kept = CACHE / "engine" / at / "fits" / f"{name}.json"
-    if kept.exists() and not at.endswith("-changed"):
+    kept = CACHE / "engine" / state(DECIDES) / "fits" / f"{name}.json"
+    if kept.exists() and not commit(DECIDES).endswith("-changed"):
         found: dict[str, Any] = json.loads(kept.read_text())
         return found
     done = _fit(table, synthesizer, how)

@@ -17,18 +17,28 @@ def main() -> int:
     """Measure what was asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--room", default="line", help=f"one of {', '.join(ROOMS)}, or all")
-    parser.add_argument("--fresh", action="store_true", help="ignore what this commit measured before")
+    parser.add_argument("--fresh", action="store_true", help="ignore what was measured before on this very code")
+    parser.add_argument("--only", nargs="+", default=(), metavar="SECTION", help="measure these sections only")
     arguments = parser.parse_args()
     asked = list(ROOMS) if arguments.room == "all" else [arguments.room]
     unknown = [room for room in asked if room not in ROOMS]
     if unknown:
         print(f"SHORT: the room {unknown[0]!r} has no figures yet; there are figures for {', '.join(ROOMS)}.")
         return 2
-    results = [
-        measure_room(room, import_module(ROOMS[room]).SECTIONS, minutes=MINUTES, fresh=arguments.fresh)
-        for room in asked
-    ]
+    results = [_measure(room, arguments) for room in asked]
     return 0 if all(results) else 1
+
+
+def _measure(room: str, arguments: argparse.Namespace) -> bool:
+    found = import_module(ROOMS[room])
+    return measure_room(
+        room,
+        found.SECTIONS,
+        minutes=MINUTES,
+        fresh=arguments.fresh,
+        covers=getattr(found, "COVERS", None),
+        only=arguments.only,
+    )
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What every figure shares: a measured value against its bar, processes measured from outside, results on disk."""
 
+import hashlib
 import json
 import os
 import platform
@@ -7,7 +8,7 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -110,14 +111,23 @@ def run(
     return Run(code=code, wall_seconds=wall, cpu_seconds=cpu, peak_mb=peak_kb / 1024, output=output)
 
 
-def commit() -> str:
-    """The commit measured; marked where the tree differs from it."""
+ALL = ("accountant", "dpsynth", "tests", "benchmarks", ":!benchmarks/results", "pyproject.toml", "constraints.txt")
+"""The paths, as git takes them, that decide a figure of which nothing narrower is said."""
 
-    def git(*arguments: str) -> str:
-        return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
-    dirty = git("status", "--porcelain", "--", "accountant", "dpsynth", "benchmarks/*.py", "constraints.txt")
-    return git("rev-parse", "HEAD") + ("-changed" if dirty else "")
+def commit(covers: Sequence[str] = ALL) -> str:
+    """The commit measured; marked where the tree differs from it in what decides the figure."""
+    dirty = _git("status", "--porcelain", "--", *covers)
+    return _git("rev-parse", "HEAD") + ("-changed" if dirty else "")
+
+
+def state(covers: Sequence[str] = ALL) -> str:
+    """A name for the committed content of these paths: equal where nothing that decides a figure has changed."""
+    return hashlib.sha256(_git("ls-files", "--stage", "--", *covers).encode()).hexdigest()[:16]
+
+
+def _git(*arguments: str) -> str:
+    return subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
 
 def machine() -> dict[str, object]:
@@ -136,29 +146,48 @@ def machine() -> dict[str, object]:
 Section = tuple[str, Callable[[], Iterable[Figure]]]
 
 
-def measure_room(room: str, sections: Sequence[Section], *, minutes: float, fresh: bool) -> bool:
+def measure_room(
+    room: str,
+    sections: Sequence[Section],
+    *,
+    minutes: float,
+    fresh: bool,
+    covers: Mapping[str, Sequence[str]] | None = None,
+    only: Sequence[str] = (),
+) -> bool:
     """Measure a room's sections, print a line per figure, write the results; True where every bar is met.
 
-    A section that was measured on this very commit is taken from the cache, so an interrupted run resumes.
+    A section that was measured when all that decides it had the very same content is taken from the cache, so an
+    interrupted run resumes; each figure says at which commit it was measured.
+
+    Args:
+      room: The room's name.
+      sections: Its sections, in order.
+      minutes: After how many no further section begins.
+      fresh: Whether to ignore what was measured before.
+      covers: By section, the paths that decide it where they are fewer than all the code; ``""`` for all the others.
+      only: Sections to measure; the others are taken from the cache, or fall short.
     """
-    began, at, figures = time.monotonic(), commit(), []
-    folder = CACHE / room / at
+    began, figures = time.monotonic(), []
     for name, section in sections:
-        kept = folder / f"{name}.json"
-        if kept.exists() and not fresh and not at.endswith("-changed"):
-            found = [Figure(**f) for f in json.loads(kept.read_text())]
-        elif time.monotonic() - began > minutes * 60:
-            found = [holds(name, False, "not measured: out of time; run again to resume", "measured")]
+        deciding = (covers or {}).get(name, (covers or {}).get("", ALL))
+        at, kept = commit(deciding), CACHE / room / state(deciding) / f"{name}.json"
+        ask = not only or name in only
+        if kept.exists() and not (fresh and ask) and not at.endswith("-changed"):
+            found = json.loads(kept.read_text())
+        elif not ask or time.monotonic() - began > minutes * 60:
+            lacking = holds(name, False, "not measured: out of time; run again to resume", "measured")
+            found = [asdict(lacking) | {"commit": None}]
         else:
-            found = _measured(name, section)
-            folder.mkdir(parents=True, exist_ok=True)
-            kept.write_text(json.dumps([asdict(f) for f in found]))
+            found = [asdict(f) | {"commit": at} for f in _measured(name, section)]
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.write_text(json.dumps(found))
         for figure in found:
-            print(figure.line(), flush=True)
+            print(Figure(**{k: v for k, v in figure.items() if k != "commit"}).line(), flush=True)
         figures += found
-    _write(room, at, figures, time.monotonic() - began)
-    short = [f for f in figures if not f.met]
-    print(f"{len(figures) - len(short)} figures met, {len(short)} short ({room}, commit {at[:12]})")
+    _write(room, figures, time.monotonic() - began)
+    short = [f for f in figures if not f["met"]]
+    print(f"{len(figures) - len(short)} figures met, {len(short)} short ({room}, commit {commit()[:12]})")
     return not short
 
 
@@ -169,14 +198,14 @@ def _measured(name: str, section: Callable[[], Iterable[Figure]]) -> list[Figure
         return [holds(name, False, f"broke with {type(error).__name__}: {error}", "measured")]
 
 
-def _write(room: str, at: str, figures: Sequence[Figure], seconds: float) -> None:
+def _write(room: str, figures: Sequence[Mapping[str, object]], seconds: float) -> None:
     RESULTS.mkdir(parents=True, exist_ok=True)
     body = {
         "room": room,
-        "commit": at,
+        "commit": commit(),
         "machine": machine(),
         "seconds": round(seconds, 1),
-        "figures": [asdict(f) for f in figures],
+        "figures": list(figures),
     }
     (RESULTS / f"{room}.json").write_text(json.dumps(body, indent=1, sort_keys=True) + "\n")
 
