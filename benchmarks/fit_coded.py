@@ -3,10 +3,12 @@
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from accountant.adjacency import PrivacyUnit
 from accountant.budget import Budget
@@ -36,7 +38,8 @@ def main() -> None:
     given = parser.parse_args()
     domain = Domain.of(json.loads(given.domain.read_text()))
     table = pq.ParquetFile(given.table).read(columns=list(domain.names))
-    codes = np.array([column.to_numpy() for column in table.columns]).astype(np.uint16)
+    columns = [np.from_dlpack(c.combine_chunks()) for c in table.columns]  # to_numpy() would import pandas
+    codes = np.array(columns).astype(np.uint16)
     budget = Budget(epsilon=given.epsilon, delta=given.delta)
     random = SeededRandom(given.seed)
     fitted = fit_model(
@@ -50,8 +53,14 @@ def main() -> None:
     if given.measurements:
         _write_measurements(given.measurements, fitted.measurements)
     made = sample_codes(fitted.model, codes.shape[1], rng=generator(draw_seed(random)))
-    pq.write_table(pa.table(dict(zip(domain.names, made, strict=True))), given.out)
+    pq.write_table(pa.table([_column(values) for values in made], names=list(domain.names)), given.out)
     print(fitted.report.synthesizer)
+
+
+def _column(values: NDArray[Any]) -> pa.Array:
+    """A column of codes; ``pa.array()`` would import pandas."""
+    whole = np.ascontiguousarray(values)
+    return pa.Array.from_buffers(pa.from_numpy_dtype(whole.dtype), len(whole), [None, pa.py_buffer(whole)])
 
 
 def _chosen(name: str, domain: Domain, budget: Budget, magnitude: int | None) -> Synthesizer:

@@ -90,6 +90,54 @@ def tally() -> Compiled:
     return cast(Compiled, compiled(_tally, signature))
 
 
+def _prices(
+    counts: Any, wanted: Any, scale: float, shapes: Any, starts: Any, levels: Any, costs: Any, weights: Any
+) -> None:
+    ways, finest = shapes.shape[1], (len(levels) - 1) / 24.0
+    steps = np.ones((3, 3), np.int64)
+    for q in range(shapes.shape[0]):
+        cells = 1
+        for j in range(ways):
+            cells *= shapes[q, j]
+        for i in range(ways):  # strides of the copy that has axis i innermost
+            stride = shapes[q, i]
+            steps[i, i] = 1
+            for j in range(ways - 1, -1, -1):
+                if j != i:
+                    steps[i, j] = stride
+                    stride *= shapes[q, j]
+        last = shapes[q, ways - 1]
+        for cell in range(cells):
+            expected = np.float32(wanted[starts[q] + cell]) * np.float32(scale)
+            level = min(np.rint(np.log2(expected + np.float32(1.0)) * finest), len(levels) - 1.0)
+            weight = np.uint8(level)
+            excess = np.float32(counts[starts[q] + cell]) - expected
+            cost = levels[weight] * (np.float32(2.0) * excess + np.float32(1.0))
+            front, back = cell // last, cell % last
+            for i in range(ways):
+                at = ways * starts[q] + i * cells + back * steps[i, ways - 1]
+                if ways == 3:
+                    at += (front // shapes[q, 1]) * steps[i, 0] + (front % shapes[q, 1]) * steps[i, 1]
+                else:
+                    at += front * steps[i, 0]
+                costs[at], weights[at] = cost, weight
+
+
+@cache
+def prices() -> Compiled:
+    """The compiled ``prices(counts, wanted, scale, shapes, starts, levels, costs, weights)``.
+
+    ``counts`` and ``wanted``: each table's counts, flat, from ``starts[q]`` on; a wanted one times ``scale`` is what is
+    expected. ``shapes`` (tables, 2 or 3). Fills ``costs`` and ``weights`` as :func:`improve` takes them, each table
+    in a copy for each of its attributes, which is innermost in it.
+    """
+    whole, real = numba.int64, numba.float32[::1]
+    signature = numba.void(
+        numba.int32[::1], numba.int32[::1], numba.float64, whole[:, ::1], whole[::1], real, real, numba.uint8[::1]
+    )
+    return cast(Compiled, compiled(_prices, signature))
+
+
 def _improve(
     rows: Any, attribute: Any, size: Any, order: Any, places: Any, costs: Any, weights: Any, levels: Any,
     steps: Any, allowed: Any,
@@ -105,8 +153,10 @@ def _improve(
             at = places[k, 2] + row[places[k, 0]] * places[k, 3] + row[places[k, 1]] * places[k, 4]
             begins[k] = at
             left += costs[at + old]
-            weight += levels[weights[at + old]]
-        if left < np.float32(2.0) * weight:  # its cells aren't overfull: moving it would hardly pay
+        if left > np.float32(0.0):  # only then are weights, which lie elsewhere in memory, worth reading
+            for k in range(contexts):
+                weight += levels[weights[begins[k] + old]]
+        if left <= np.float32(2.0) * weight:  # its cells aren't overfull: moving it would hardly pay
             continue
         score[:] = 0.0
         for k in range(contexts):

@@ -69,13 +69,16 @@ def round_to_model(
     Privacy:
       None; post-processing.
     """
-    from dpsynth.sampling.kernel import improve
+    from dpsynth.sampling.kernel import improve, prices
 
-    counts, wanted = (_tables(c, domain, sets) for c in (codes, many))
-    expected = wanted * np.float32(codes.shape[1] / many.shape[1])
+    sizes = np.array(domain.sizes, dtype=np.int64)
+    shapes = sizes[sets]
+    cells = shapes.prod(axis=1)
+    starts = np.cumsum(cells) - cells
+    counts, wanted = (_tables(c, sizes, sets, starts, int(cells.sum())) for c in (codes, many))
     levels = (1.0 / np.geomspace(1.0, 2.0**24, LEVELS)).astype(np.float32)
-    weights = np.minimum(np.rint(np.log2(expected + 1.0) * ((LEVELS - 1) / 24)), LEVELS - 1).astype(np.uint8)
-    costs = levels[weights] * (2.0 * (counts - expected) + np.float32(1.0))
+    costs, weights = (np.empty(len(counts) * sets.shape[1], dtype=kind) for kind in (np.float32, np.uint8))
+    prices()(counts, wanted, codes.shape[1] / many.shape[1], shapes, starts, levels, costs, weights)
     places = _places(domain, sets)
     possible, allowed = _possible(domain, steps)
     rows = np.ascontiguousarray(codes.T, dtype=np.int32)
@@ -89,23 +92,15 @@ def round_to_model(
     return np.ascontiguousarray(rows.T)
 
 
-def _tables(codes: NDArray[Any], domain: Domain, sets: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Counts of all tables, in a copy for each attribute of a table, which is innermost in it."""
+def _tables(
+    codes: NDArray[Any], sizes: NDArray[np.int64], sets: NDArray[np.int64], starts: NDArray[np.int64], cells: int
+) -> NDArray[np.int32]:
+    """Counts of all tables, flat, one after the other."""
     from dpsynth.sampling.kernel import tally
 
-    sizes = np.array(domain.sizes, dtype=np.int64)
-    cells = sizes[sets].prod(axis=1)
-    starts = np.cumsum(cells) - cells
-    once = np.zeros(int(cells.sum()), dtype=np.int32)
-    tally()(np.ascontiguousarray(codes, dtype=np.uint32), sizes, sets, starts, once)
-    ways = sets.shape[1]
-    out = np.empty(len(once) * ways, dtype=np.float32)
-    for q, start, count in zip(sets.tolist(), starts.tolist(), cells.tolist(), strict=True):
-        table = once[start : start + count].reshape([domain.sizes[a] for a in q])
-        for i in range(ways):
-            begin = ways * start + i * count
-            out[begin : begin + count] = np.moveaxis(table, i, -1).ravel()
-    return out
+    table = np.zeros(cells, dtype=np.int32)
+    tally()(np.ascontiguousarray(codes, dtype=np.uint32), sizes, sets, starts, table)
+    return table
 
 
 def _places(domain: Domain, sets: NDArray[np.int64]) -> list[NDArray[np.int64]]:

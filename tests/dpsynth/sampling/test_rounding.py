@@ -8,7 +8,7 @@ import pytest
 from dpsynth.domain import Domain
 from dpsynth.estimation import Oracle, StructuralZeros, TreeModel, junction_tree
 from dpsynth.sampling import generator, rounding, sample_codes
-from dpsynth.sampling.kernel import draw, improve
+from dpsynth.sampling.kernel import draw, improve, prices
 
 DOMAIN = Domain.of({"a": 5, "b": 9, "c": 3, "d": 12, "e": 2})
 CLIQUES = [("a", "b"), ("b", "c"), ("c", "d"), ("a", "e")]
@@ -87,12 +87,28 @@ def test_costs_are_kept_as_if_worked_out_anew(ways):
     sets = np.array(list(itertools.combinations(range(5), ways)), dtype=np.int64)
     codes, many = (np.array([rng.integers(0, s, n) for s in DOMAIN.sizes]) for n in (400, 900))
 
-    def books(rows):
-        held, wanted = (rounding._tables(c, DOMAIN, sets) for c in (rows, many))
-        return 2.0 * (held - wanted * np.float32(4 / 9)) + 1.0
+    def copies(rows):
+        """Counts of each table, in a copy for each of its attributes, which is innermost in it."""
+        found = []
+        for q in sets.tolist():
+            shape = [DOMAIN.sizes[a] for a in q]
+            joint = np.ravel_multi_index([rows[a] for a in q], shape)
+            table = np.bincount(joint, minlength=np.prod(shape)).reshape(shape)
+            found += [np.moveaxis(table, i, -1).ravel() for i in range(ways)]
+        return np.concatenate(found)
 
-    costs, levels = books(codes).astype(np.float32), np.ones(256, dtype=np.float32)
-    weights, rows = np.zeros(len(costs), dtype=np.uint8), np.ascontiguousarray(codes.T, dtype=np.int32)
+    def books(rows):
+        return 2.0 * (copies(rows) - copies(many) * 4 / 9) + 1.0
+
+    sizes, levels = np.array(DOMAIN.sizes), np.ones(256, dtype=np.float32)
+    cells = sizes[sets].prod(axis=1)
+    starts = np.cumsum(cells) - cells
+    held, wanted = (rounding._tables(c, sizes, sets, starts, int(cells.sum())) for c in (codes, many))
+    costs, weights = np.empty(ways * len(held), dtype=np.float32), np.empty(ways * len(held), dtype=np.uint8)
+    prices()(held, wanted, 4 / 9, sizes[sets], starts, levels, costs, weights)
+    np.testing.assert_allclose(costs, books(codes), atol=1e-4)
+    np.testing.assert_array_equal(weights, np.rint(np.log2(copies(many) * 4 / 9 + 1.0) * (255 / 24)))
+    rows = np.ascontiguousarray(codes.T, dtype=np.int32)
     possible, allowed = rounding._possible(DOMAIN, [])
     places = rounding._places(DOMAIN, sets)
     before = (books(codes) ** 2).sum()
