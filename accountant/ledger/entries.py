@@ -37,6 +37,14 @@ def today() -> str:
     return datetime.datetime.now(datetime.UTC).date().isoformat()
 
 
+def is_day(day: object) -> bool:
+    """Whether a value is a date in its one form, as 2026-12-31."""
+    try:
+        return isinstance(day, str) and datetime.date.fromisoformat(day).isoformat() == day
+    except ValueError:
+        return False
+
+
 def unit_to_json(unit: PrivacyUnit) -> dict[str, Any]:
     """The privacy unit as JSON values."""
     return {"column": unit.column, "max_rows": unit.max_rows, "adjacency": str(unit.adjacency)}

@@ -7,6 +7,7 @@ JSON holds one entry and its hash, so that the entries of a release still verify
 
 import csv
 import io
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -33,7 +34,7 @@ COLUMNS = (
 """Of the CSV: a row per charged step, and one per entry of any other kind. Units are exact: 2^-40 and 2^-62."""
 
 FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""A text that begins with one of these, after any white space, may run as a formula in a spreadsheet."""
+"""A text that begins with one of these, after anything that isn't seen, may run as a formula in a spreadsheet."""
 
 _BREAKS = frozenset("\t\r\n")
 _PRICED = {"reserve": "price", "commit": "charged", "abort": "charged", "reconcile": "charged"}
@@ -88,7 +89,7 @@ def _rows(entry: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         kind = str(entry.get("kind"))
         yield (
             common
-            | {"label": ": ".join(str(entry[name]) for name in _SAID.get(kind, ()))}
+            | {"label": ": ".join(str(entry[name]) for name in _SAID.get(kind, ())), "parameters": _budget(entry)}
             | _amounts(entry.get(_PRICED.get(kind, "")))
         )
         return
@@ -107,6 +108,12 @@ def _rows(entry: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         )
 
 
+def _budget(entry: Mapping[str, Any]) -> str:
+    """What a scope may spend from this entry on, and until when, in words."""
+    budget = entry.get("budget")
+    return "" if budget is None else parameters(budget | {"expires": entry.get("expires") or "never"})
+
+
 def _amounts(price: Mapping[str, int] | None) -> dict[str, Any]:
     if price is None:
         return {}
@@ -120,4 +127,10 @@ def _amounts(price: Mapping[str, int] | None) -> dict[str, Any]:
 
 def _guarded(value: Any) -> str:
     text = str(value)
-    return "'" + text if text.lstrip().startswith(FORMULA) or text[:1] in _BREAKS else text
+    first = next((sign for sign in text if not _unseen(sign)), "")
+    return "'" + text if first in FORMULA or text[:1] in _BREAKS else text
+
+
+def _unseen(sign: str) -> bool:
+    """White space, and what has no width or form of its own: controls, formats, marks, what isn't assigned."""
+    return sign.isspace() or unicodedata.category(sign)[0] in "CM"

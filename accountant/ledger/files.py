@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+WITNESS = "witness.json"
+"""Name of the witness in a ledger's folder."""
+
 
 def write_new(path: Path, content: bytes, *, mode: int) -> None:
     """Create ``path`` exclusively with ``mode`` and flush it to disk; raises OSError."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from accountant.canonical import dumps, sha256_of
 from accountant.errors import LedgerTampered, Refusal
-from accountant.ledger.entries import GENESIS, Entry
+from accountant.ledger.entries import GENESIS, Entry, is_day
 from accountant.ledger.replay import UNREADABLE, VerifiedRelease, advance, require_version, tampered
 from accountant.ledger.scope import (
     Level,
@@ -72,6 +72,8 @@ class Fold:
         if (entry.get("seq"), entry.get("prev")) != (self.seq + 1, self.head):
             raise tampered(where, "the chain is broken")
         try:
+            if type(entry["seq"]) is not int or not is_day(entry["date"]):
+                raise tampered(where, "its number or its date isn't in its one form")
             if entry["version"] > 1 and not entry["date"] >= self.date:
                 raise tampered(where, "its date is before that of an earlier entry")
             rule = _RULES.get(entry["kind"], Fold._check_release) if self.hashes else Fold._check_first

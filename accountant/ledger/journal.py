@@ -2,8 +2,8 @@
 
 import json
 import threading
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,9 +13,10 @@ from accountant.errors import LedgerError
 from accountant.faults import reach
 from accountant.ledger.checkpoints import check_checkpoint, check_checkpoints, sign_checkpoint
 from accountant.ledger.entries import GENESIS, HASH, VERSION, today
+from accountant.ledger.files import WITNESS
 from accountant.ledger.fold import Change, Fold, is_signed
 from accountant.ledger.keys import load_signing_key
-from accountant.ledger.layout import KEYS, WITNESS, open_store
+from accountant.ledger.layout import KEYS, open_store
 from accountant.ledger.replay import FENCING, tampered
 from accountant.ledger.store import Lease, Rows
 from accountant.ledger.witness import WitnessFile
@@ -97,12 +98,23 @@ class Journal:
                     rows.put_lease(fields["release"], lease)
                 reach("transaction.before")
             reach("transaction.after")
-            self.fold.take(entry, digest, change)
+            with self._whole():
+                self.fold.take(entry, digest, change)
             if is_signed(entry):
                 self._sealed = self.fold.seq
             self._bear_witness(flush=is_signed(entry))
         reach(f"{kind}.after")
         return change
+
+    @contextmanager
+    def _whole(self) -> Iterator[None]:
+        """An interrupt while the state grows may leave it half grown: it is read and verified anew."""
+        try:
+            yield
+        except BaseException as error:
+            if not isinstance(error, Exception):
+                self.fold, self._sealed = Fold(), 0
+            raise
 
     def _entry(self, kind: str, fields: Mapping[str, Any]) -> dict[str, Any]:
         fold = self.fold
@@ -128,8 +140,9 @@ class Journal:
         fresh = rows.after(max(0, known - 1))
         if known and (not fresh or fresh[0][2] != fold.head):
             raise tampered(f"entry {known}", "it was there before and is gone or another")
-        for row in fresh[1:] if known else fresh:
-            fold.read(row)
+        with self._whole():
+            for row in fresh[1:] if known else fresh:
+                fold.read(row)
         self.witness.check(slots, fold.hashes, public_key=self.public_key)
         if fold.signed and fold.signed[-1] > self._sealed:  # through the chain it seals everything before it
             check_checkpoint(rows.checkpoint(fold.signed[-1]), fold, fold.signed[-1])

@@ -15,7 +15,7 @@ from accountant.ledger.store import EntryStore
 if TYPE_CHECKING:
     from accountant.ledger.postgres import PostgresStore
 
-DATABASE, WITNESS, KEYS, RELEASES = "ledger.sqlite", "witness.json", "keys", "releases"
+DATABASE, KEYS, RELEASES = "ledger.sqlite", "keys", "releases"
 STORE = "store.json"
 
 

@@ -4,11 +4,12 @@ A lease protects from each other those who mean well. What makes a late process 
 chain: it is compared under the writer's lock, before anything is charged.
 """
 
+import math
 import os
 import socket
 import time
 
-from accountant.errors import LedgerError
+from accountant.errors import LedgerError, ParameterError
 from accountant.ledger.store import Lease
 
 LEASE_SECONDS = 3600.0
@@ -26,7 +27,17 @@ def holder() -> str:
 
 
 def new_lease(seconds: float) -> Lease:
-    """A lease of this process from now."""
+    """A lease of this process from now.
+
+    Raises:
+      ParameterError: It isn't a finite positive number of seconds.
+    """
+    if not 0.0 < seconds < math.inf:
+        raise ParameterError(
+            f"A lease can't last {seconds!r} seconds.",
+            "It protects a run from its last act on, for a time that is longer than nothing and ends.",
+            "Give a positive number of seconds, such as 3600.",
+        )
     return holder(), now() + seconds
 
 

@@ -1,6 +1,5 @@
 """Making ledgers and scopes, and renewing them: the acts that declare what may be spent."""
 
-import datetime
 import os
 import shutil
 from pathlib import Path
@@ -11,11 +10,11 @@ from accountant.budget import Budget
 from accountant.canonical import dumps, sha256_hex
 from accountant.errors import LedgerError, ParameterError
 from accountant.ledger.checkpoints import sign_checkpoint
-from accountant.ledger.entries import GENESIS, VERSION, today, unit_to_json
-from accountant.ledger.files import flush_folder
+from accountant.ledger.entries import GENESIS, VERSION, is_day, today, unit_to_json
+from accountant.ledger.files import WITNESS, flush_folder
 from accountant.ledger.fold import Fold
 from accountant.ledger.keys import create_keys, load_signing_key
-from accountant.ledger.layout import KEYS, RELEASES, WITNESS, Postgres, make_store
+from accountant.ledger.layout import KEYS, RELEASES, Postgres, make_store
 from accountant.ledger.scope import Level, Scope, declared, renewed_by, require_child, require_renewal
 from accountant.ledger.store import Rows
 from accountant.ledger.witness import Witness, WitnessFile
@@ -39,12 +38,6 @@ def make_ledger(
     """See :meth:`Ledger.create`."""
     _require_text(name, "A data set's id", "Data sets are known by a declared id, never by their content.")
     _require_day(expires)
-    if path.exists():
-        raise LedgerError(
-            f"A ledger can't be created at {path}.",
-            "Something is there already, and a ledger never replaces anything.",
-            "Choose another folder, or open the ledger that is there.",
-        )
     staged = path.with_name(f".{path.name}.{os.urandom(4).hex()}.new")
     fields = {
         "dataset": name,
@@ -54,6 +47,12 @@ def make_ledger(
         "expires": expires,
     }
     try:
+        if path.exists():
+            raise LedgerError(
+                f"A ledger can't be created at {path}.",
+                "Something is there already, and a ledger never replaces anything.",
+                "Choose another folder, or open the ledger that is there.",
+            )
         _build(staged, fields, store)
         staged.rename(path)
         flush_folder(path.parent)
@@ -154,11 +153,8 @@ def _require_text(text: str, what: str, why: str) -> None:
 
 
 def _require_day(day: str | None) -> None:
-    try:
-        if day is None or datetime.date.fromisoformat(day).isoformat() == day:
-            return
-    except ValueError:
-        pass
+    if day is None or is_day(day):
+        return
     raise ParameterError(
         f"A budget can't end on {day!r}.", "The last day is a date (UTC) in its one form.", "Write it as 2026-12-31."
     )

@@ -231,12 +231,14 @@ def reserve(
     release_id = os.urandom(8).hex()
     plan_hash = sha256_hex(plan)
     key_hash = None if idempotency_key is None else sha256_hex({"idempotency_key": idempotency_key})
+    by_id = split is not None and split.id_column is not None
+    split_key_id = ledger.split_key_id(dataset) if by_id else None  # read before the transaction
     found: list[VerifiedRelease] = []
 
     def build(fold: Fold, _: Rows) -> dict[str, Any] | None:
         scope = _require_scope(fold, dataset, unit)
-        _require_split(split, scope, ledger)
-        found.extend(_earlier(fold, key_hash, plan_hash))
+        _require_split(split, scope, split_key_id)
+        found.extend(_earlier(fold, key_hash, plan_hash, dataset))
         if found:
             return None
         line = list(fold.line(dataset))
@@ -294,10 +296,10 @@ def _require_scope(fold: Fold, dataset: str, unit: PrivacyUnit) -> Scope:
     return scope
 
 
-def _require_split(split: Split | None, scope: Scope, ledger: "Ledger") -> None:
+def _require_split(split: Split | None, scope: Scope, key_id: str | None) -> None:
     if split is None or split.id_column is None:
         return
-    if split.id_column != scope.unit.column or split.key_id != ledger.split_key_id(scope.name):
+    if split.id_column != scope.unit.column or split.key_id != key_id:
         raise ParameterError(
             f"A split by the column {split.id_column!r} was declared for the {scope.describe()}.",
             "Only a coin of the privacy unit's id under the data set's own key puts people on the same side each time.",
@@ -305,17 +307,18 @@ def _require_split(split: Split | None, scope: Scope, ledger: "Ledger") -> None:
         )
 
 
-def _earlier(fold: Fold, key_hash: str | None, plan_hash: str) -> list[VerifiedRelease]:
+def _earlier(fold: Fold, key_hash: str | None, plan_hash: str, dataset: str) -> list[VerifiedRelease]:
     """The finished release of this key, if any; an earlier run that never touched the data doesn't count."""
     if key_hash is None:
         return []
     runs = [r for r in fold.releases.values() if r.key_hash == key_hash and not _undone(r)]
     for run in runs:
-        if run.plan_hash != plan_hash:
+        if (run.plan_hash, run.dataset) != (plan_hash, dataset):
+            other = "plan" if run.dataset == dataset else "data set"
             raise IdempotencyConflict(
-                f"The idempotency key was used before, with another plan (release {run.release_id}).",
-                "One key stands for one plan, so that a retry never spends twice.",
-                "Use a new key for the new plan.",
+                f"The idempotency key was used before, with another {other} (release {run.release_id}).",
+                "One key stands for one plan on one data set, so that a retry never spends twice.",
+                f"Use a new key for the new {other}.",
             )
         if run.state is not State.COMMITTED:
             raise IdempotencyConflict(

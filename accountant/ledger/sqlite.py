@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from accountant.errors import LedgerError, Refusal
+from accountant.ledger.files import WITNESS
 from accountant.ledger.replay import tampered
 from accountant.ledger.store import Lease, Row
 
@@ -205,6 +206,8 @@ class SqliteStore:
 
     def _connect(self) -> sqlite3.Connection:
         if not any(self._inode):
+            if _is_witnessed(self._path):
+                raise tampered(str(self._path), "the database is gone, and its witness isn't")
             raise LedgerError(
                 f"There is no ledger at {self._path.parent}.",
                 "The folder or its ledger.sqlite doesn't exist.",
@@ -292,7 +295,7 @@ def _require_shape(connection: sqlite3.Connection, path: Path) -> None:
     version = _version(connection)
     connection.execute("COMMIT")
     if statements.isdisjoint(_FIRST) and identity != APPLICATION_ID:
-        raise _not_a_ledger(path)
+        raise _no_ledger(path)
     if identity == APPLICATION_ID and version > SCHEMA_VERSION:
         raise LedgerError(
             f"The ledger {path.parent} has the schema {version}, and this accountant knows up to {SCHEMA_VERSION}.",
@@ -303,7 +306,14 @@ def _require_shape(connection: sqlite3.Connection, path: Path) -> None:
         raise tampered(str(path), "its tables, triggers or version aren't a ledger's")
 
 
-def _not_a_ledger(path: Path) -> LedgerError:
+def _is_witnessed(path: Path) -> bool:
+    """Whether a ledger's witness lies beside a database."""
+    return path.with_name(WITNESS).exists()
+
+
+def _no_ledger(path: Path) -> Refusal:
+    if _is_witnessed(path):
+        return tampered(str(path), "another file, or an empty one, is in the place of the database")
     return LedgerError(
         f"{path} isn't a ledger.",
         "It isn't an SQLite file with a ledger's tables.",
@@ -331,7 +341,7 @@ def _translated(path: Path) -> Iterator[None]:
 def _refusal(path: Path, error: sqlite3.Error) -> Refusal:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_NOTADB:
-        return _not_a_ledger(path)
+        return _no_ledger(path)
     if code == sqlite3.SQLITE_CORRUPT:
         return tampered(str(path), "the database file is damaged")
     what, why, next_step = _REFUSALS.get(code, _REFUSALS[sqlite3.SQLITE_IOERR])

@@ -210,7 +210,8 @@ _ADVICE = {
 
 
 def _held(ledger: "Ledger", release: Any) -> dict[str, Any]:
-    from accountant.compose import larger_side
+    from accountant.ledger.entries import VERSION
+    from accountant.ledger.replay import owed
     from accountant.price import AMOUNT_UNIT
 
     cap = ledger.scope(release.dataset).cap.amount
@@ -220,7 +221,7 @@ def _held(ledger: "Ledger", release: Any) -> dict[str, Any]:
         "state": str(release.state),
         "held": release.charged.amount / AMOUNT_UNIT,
         "share": release.charged.amount / cap if cap else 0.0,
-        "charged": larger_side(release.totals).amount / AMOUNT_UNIT,
+        "charged": owed(release.totals, release.unit, VERSION).amount / AMOUNT_UNIT,
         "dataset": release.dataset,
         "lease_minutes": _lease_minutes(ledger, release.release_id),
     }

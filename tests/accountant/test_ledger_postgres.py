@@ -15,6 +15,7 @@ from accountant import faults
 from accountant.errors import LedgerError, LedgerTampered, MissingExtra, ParameterError
 from accountant.ledger import Ledger, Postgres, State
 from accountant.ledger.postgres import PostgresStore
+from accountant.ledger.store import Row
 from accountant.ledger.verify import verify
 from tests.accountant import servers
 from tests.accountant.ledgers import BUDGET, UNIT, committed, files, new_ledger, reserved, step, touched
@@ -255,6 +256,33 @@ def test_a_commit_whose_answer_was_lost_is_looked_up_and_never_repeated(
     assert lost
     state = verify(ledger.path).releases[0]
     assert ([s.label for s in state.steps], state.state) == (["once"], State.TOUCHED)
+
+
+def test_a_commit_that_the_database_answers_with_an_undoing_is_no_commit(ledger: Ledger) -> None:
+    store, before = ledger.journal.store, ledger.seq
+    with pytest.raises(LedgerError, match="undid an entry"), store.writing() as rows, suppress(psycopg.Error):
+        rows.append((before + 7, "{}", "x"))  # refused, and with it the whole transaction
+    assert ledger.seq == before
+
+
+def test_a_statement_of_a_lost_transaction_never_runs_outside_of_it(ledger: Ledger) -> None:
+    store, before = ledger.journal.store, ledger.seq
+    assert isinstance(store, PostgresStore)
+
+    def lose_and_append() -> None:
+        with store.writing() as rows:
+            assert store._connection is not None
+            store._connection.close()
+            rows.append((before + 1, "{}", "x"))
+
+    with pytest.raises(LedgerError, match="connection to the ledger's database was lost"):
+        lose_and_append()
+    assert [row[0] for row in _rows(ledger)] == list(range(1, before + 1))
+
+
+def _rows(ledger: Ledger) -> list[Row]:
+    with ledger.journal.store.reading() as rows:
+        return rows.after(0)
 
 
 def test_an_interrupted_commit_leaves_no_transaction_open(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -164,7 +164,10 @@ def test_the_csv_has_a_row_per_charge_and_adds_up(released: Toy) -> None:
     assert sigma in {step.event.sigma for step in release.steps if hasattr(step.event, "sigma")}
 
 
-@pytest.mark.parametrize("mark", [*FORMULA, "\t=", "\r\n=", "  @"])
+UNSEEN = ("\t=", "\r\n=", "  @", "\u200b=", "\ufeff@", "\u2060\u00ad+", "\x01-", "\u0301=")
+
+
+@pytest.mark.parametrize("mark", [*FORMULA, *UNSEEN])
 def test_no_cell_of_the_csv_starts_a_formula(mark: str) -> None:
     event = {"kind": mark + "cmd", "adjacency": mark, "sigma": "0x1p+0"}
     step = {"label": mark + "1+1", "sides": [mark], "event": event, "price": {"amount": 1, "delta": 1}}
