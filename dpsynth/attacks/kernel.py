@@ -4,7 +4,6 @@ The loop runs over synthetic rows inside a column, so that one vector instructio
 synthetic table stays in the first-level cache while every record passes over it. Counters have the codes' own width.
 """
 
-import pickle
 from collections.abc import Callable
 from functools import cache
 from typing import Any, cast
@@ -12,6 +11,8 @@ from typing import Any, cast
 import numba  # type: ignore[import-untyped,unused-ignore]
 import numpy as np
 from numpy.typing import NDArray
+
+from dpsynth.compiling import compiled
 
 BLOCK = 1024
 """Synthetic rows of one block: a power of two, so that the minimum is a tree of halvings."""
@@ -61,13 +62,7 @@ def kernel(dtype: str) -> Kernel:
     ``scan(records, blocks, skip, best)``: records (rows, columns); blocks (blocks, columns, BLOCK), padded with a value
     that is no code; skip[i] the position of a synthetic row that record i ignores, or -1; best[i] in and out. Records
     must not be equal to a synthetic row other than the skipped one: the scan of a record ends at distance 1.
-
-    The machine code is cached beside this file, or in the user's cache folder where the installation can't be
-    written, or not at all where neither can be: a folder never decides whether a release runs.
     """
     number = numba.from_dtype(np.dtype(dtype))
     signature = numba.void(number[:, ::1], number[:, :, ::1], numba.int64[::1], number[::1])
-    try:
-        return cast(Kernel, numba.njit(signature, nogil=True, cache=True)(_scan))
-    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError):
-        return cast(Kernel, numba.njit(signature, nogil=True)(_scan))
+    return cast(Kernel, compiled(_scan, signature))

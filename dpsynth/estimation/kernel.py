@@ -5,7 +5,6 @@ an operation joins a big table with a small one on a subset of its axes, whose p
 the outer axes and by two inner loops, of which one keeps its axes and the other is summed over (or repeated).
 """
 
-import pickle
 from collections.abc import Callable
 from functools import cache
 from typing import Any, cast
@@ -13,6 +12,8 @@ from typing import Any, cast
 import numba  # type: ignore[import-untyped,unused-ignore]
 import numpy as np
 from numpy.typing import NDArray
+
+from dpsynth.compiling import compiled
 
 Sweep = Callable[[NDArray[np.int64], NDArray[np.int32], NDArray[np.float64], NDArray[np.float64]], int]
 Elimination = Callable[..., None]
@@ -194,16 +195,3 @@ def elimination() -> Elimination:
         numba.boolean[:, ::1], numba.float64[::1], numba.int64[:, ::1], numba.float64, numba.float64[::1]
     )
     return cast(Elimination, compiled(_eliminate, signature))
-
-
-def compiled(function: Callable[..., Any], signature: Any, **options: Any) -> Any:
-    """A function's machine code for one signature.
-
-    It is cached beside the function's file, or in the user's cache folder where the installation can't be written, or
-    not at all where neither can be: a folder never decides whether a fit runs.
-    """
-    options |= {"nogil": True, "error_model": "numpy"}
-    try:
-        return numba.njit(signature, cache=True, **options)(function)
-    except (RuntimeError, OSError, EOFError, pickle.UnpicklingError):
-        return numba.njit(signature, **options)(function)

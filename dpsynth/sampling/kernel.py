@@ -7,7 +7,7 @@ from typing import Any, cast
 import numba  # type: ignore[import-untyped,unused-ignore]
 import numpy as np
 
-from dpsynth.estimation.kernel import compiled
+from dpsynth.compiling import compiled
 
 Compiled = Callable[..., Any]
 
