@@ -37,7 +37,9 @@ from dpsynth.noise.measure import measure_gaussian, measure_marginals
 from dpsynth.sources.base import Codes, MarginalSource
 from dpsynth.workload import Workload
 
-FIT_CALLS, FIT_TOLERANCE = 100, 1e-3
+FIT_CALLS, FIT_TOLERANCE = 100, 3e-3
+FEW_ATTRIBUTES = 10
+"""Up to here, and half as many more, a round makes one selection: nothing is chosen by scores of an older fit."""
 MOST_ROUNDS_PER_ATTRIBUTE = 16
 WEIGHTS = {2: 10, 3: 7}
 """Integer weight of a candidate's score by its number of attributes."""
@@ -54,8 +56,8 @@ class AdaptiveConfig:
       round_share: For the rounds.
       selection_share: Of each round, for its selection.
       rounds_per_attribute: Planned selections, as a multiple of the number of attributes; fewer where shares grow.
-      picks_per_attribute: Selections of a round as a multiple of the number of attributes, at least one; all from one
-        fit, and no two share more than one attribute.
+      picks_per_attribute: Selections of a round as a multiple of the number of attributes beyond ``FEW_ATTRIBUTES``, at
+        least one; all from one fit, and no two share more than one attribute.
       penalty: Noise that a cell must beat, as a multiple of sigma.
       saturation: A cell's penalty never exceeds this multiple of its expected count.
       model_cells: Largest model, in cells of its junction tree.
@@ -68,8 +70,8 @@ class AdaptiveConfig:
     error_share: float = 0.15
     round_share: float = 0.45
     selection_share: float = 0.10
-    rounds_per_attribute: int = 3
-    picks_per_attribute: float = 0.2
+    rounds_per_attribute: int = 2
+    picks_per_attribute: float = 0.25
     penalty: float = 0.6
     saturation: float = 4.0
     model_cells: int = 1_000_000
@@ -203,7 +205,7 @@ class _Adaptive:
         workload = config.workload or Workload()
         candidates = Candidates(self.source, {q: WEIGHTS[len(q)] * max(1, workload.weight(q)) for q in offered})
         sizes = TreeSizes(self.domain, [m.clique for m in found])
-        picks = max(1, round(config.picks_per_attribute * len(self.domain.names)))
+        picks = max(1, round(config.picks_per_attribute * (len(self.domain.names) - FEW_ATTRIBUTES)))
         share = max(1, amount // (config.rounds_per_attribute * len(self.domain.names)))
         left, fit = amount, self._fit(found, total, None)
         while left > 0:

@@ -17,8 +17,8 @@ from dpsynth.noise.selection import select_exponential
 from dpsynth.sampling import generator, sample_codes
 from dpsynth.sources.base import Codes, MarginalSource
 
-SCORING_ROWS = 50_000
-"""Rows sampled from the model to score candidates; more gain nothing."""
+FEWEST_SCORING_ROWS, MOST_SCORING_ROWS = 25_000, 50_000
+"""Rows sampled from the model to score candidates: half of the model's own, within these; more gain nothing."""
 
 CANDIDATES_CELLS = 60_000_000
 """Cells of all candidates together (240 MB of exact counts); the lightest and largest are left out."""
@@ -125,7 +125,8 @@ def scoring_sample(model: TreeModel, random: RandomSource) -> Codes:
     Privacy:
       None; post-processing.
     """
-    return sample_codes(model, SCORING_ROWS, rng=generator(draw_seed(random)), rounded=False)
+    rows = int(min(MOST_SCORING_ROWS, max(FEWEST_SCORING_ROWS, model.total / 2)))
+    return sample_codes(model, rows, rng=generator(draw_seed(random)), rounded=False)
 
 
 def expected_counts(sample: Codes, domain: Domain, clique: Clique, total: float) -> NDArray[np.float64]:
