@@ -78,7 +78,7 @@ MUTANTS = (
     Mutant(
         "ledger: another plan under the key",
         RESERVATION,
-        "if run.plan_hash != plan_hash:",
+        "if (run.plan_hash, run.dataset) != (plan_hash, dataset):",
         "if False:",
         (_LEDGER + "test_the_same_key_with_another_plan_is_a_conflict",),
         "another release than asked for",
@@ -302,7 +302,7 @@ MUTANTS = (
     Mutant(
         "ledger: any key keeps sides apart",
         RESERVATION,
-        " or split.key_id != ledger.split_key_id(scope.name)",
+        " or split.key_id != key_id",
         "",
         (_SCOPES + "test_a_split_of_another_key_or_column_is_refused",),
         "side totals apart without condition",
