@@ -14,6 +14,7 @@ from accountant.price import AMOUNT_UNIT, Coordinate
 from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
 from dpsynth.feasible_noise import require_drawable
+from dpsynth.mechanisms import AdaptiveConfig
 from dpsynth.synthesizers import REGISTRY, Synthesizer, check_size
 
 AUTO = "auto"
@@ -23,6 +24,9 @@ ASSUMED_ROWS = 10_000
 
 CLEAR = 600
 """Rows, in standard deviations of one count that had the whole budget, from which adaptive rounds pay off."""
+
+NARROW, LARGER_MODEL = 20, 2_000_000
+"""Up to so many columns ``adaptive`` may grow a model of so many cells: that is worth its time, and little memory."""
 
 _SIMPLER = ("tree", "mst", "independent")
 """What is taken instead, in this order, where the better choice can't be run on a domain or a budget."""
@@ -55,6 +59,8 @@ def choose_synthesizer(
     first = "adaptive" if clear else "tree"
     for name in dict.fromkeys((first, *_SIMPLER)):
         made = REGISTRY[name]
+        if isinstance(made.config, AdaptiveConfig) and len(domain.names) <= NARROW:
+            made = replace(made, config=replace(made.config, model_cells=LARGER_MODEL))
         if _runs(made, domain, amount=amount, coordinate=coordinate, unit=unit):
             short = "" if name == first else f"; {first} doesn't fit this domain and budget"
             return replace(made, why=f"auto chose {name}: {because}{short}")

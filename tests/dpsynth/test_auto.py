@@ -7,6 +7,7 @@ from accountant.budget import Budget
 from accountant.price import AMOUNT_UNIT, Coordinate
 from dpsynth.auto import choose_synthesizer
 from dpsynth.domain import Domain
+from dpsynth.mechanisms import AdaptiveConfig
 from dpsynth.plan import make_plan
 from tests.dpsynth import lines
 
@@ -30,6 +31,12 @@ def test_more_rows_or_more_budget_pay_for_rounds(coordinate):
     assert chosen(50_000, coordinate=coordinate).name == "adaptive"
     assert chosen(1_000, epsilon=10.0, coordinate=coordinate).name == "adaptive"
     assert chosen(10_000, epsilon=0.1, coordinate=coordinate).name == "tree"
+
+
+def test_few_columns_may_have_a_larger_model():
+    assert chosen(50_000).config.model_cells == 2_000_000
+    wide = Domain.of({f"c{i}": 3 for i in range(21)})
+    assert chosen(50_000, domain=wide).config == AdaptiveConfig()
 
 
 def test_rows_of_one_person_count_as_one_signal():
