@@ -28,6 +28,8 @@ PYTHON_PEERS ?= python3.11
 PY := $(VENV)/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check --quiet
 VENV_OK := $(shell "$(PY)" -c 'import sys, pip; print(sys.version_info >= (3, 11))' 2>/dev/null)
+# First and alone: anything else that asks for it would bring gigabytes of another build.
+TORCH := torch==2.13.0
 RUN_STAMP := $(VENV)/.dpsynth-run
 DEV_STAMP := $(VENV)/.dpsynth-dev
 
@@ -61,6 +63,8 @@ $(RUN_STAMP): pyproject.toml constraints.txt
 $(DEV_STAMP): pyproject.toml constraints.txt
 	$(make_venv)
 	@echo "Installing dpsynth, what it needs and what its tests need (pinned in constraints.txt) ..."
+	@$(PIP) install $(TORCH) \
+		|| echo "=== NOTE: $(TORCH) can't be installed: the tests of the DP-SGD synthesizers will be SKIPPED. ===" >&2
 	@$(PIP) install -c constraints.txt -e '.[dev]'
 	@touch $(RUN_STAMP) $@
 
@@ -87,13 +91,12 @@ figures: $(DEV_STAMP)
 bench:
 	@$(MAKE) --no-print-directory figures ROOM=all
 
-# torch first and alone: anything else that asks for it would bring gigabytes of another build.
 ORACLES := .venv-oracles
 oracles: $(ORACLES)/.ready
 $(ORACLES)/.ready: benchmarks/oracles/requirements.txt
 	@echo "Setting up $(ORACLES): independent accountants and samplers (about 1.6 GB) ..."
 	@rm -rf $(ORACLES); "$(PYTHON_PEERS)" -m venv $(ORACLES)
-	@$(ORACLES)/bin/python -m pip --disable-pip-version-check --quiet install torch==2.13.0
+	@$(ORACLES)/bin/python -m pip --disable-pip-version-check --quiet install $(TORCH)
 	@$(ORACLES)/bin/python -m pip --disable-pip-version-check --quiet install -r $<
 	@touch $@
 
@@ -102,8 +105,8 @@ $(ORACLES)/.ready: benchmarks/oracles/requirements.txt
 	@"$(PYTHON_PEERS)" -m venv $@ && $@/bin/pip --quiet install dpmm==0.1.9 pyarrow==16.1.0 || { rm -rf $@; exit 1; }
 
 .venv-peer-smartnoise:
-	@"$(PYTHON_PEERS)" -m venv $@ && $@/bin/pip --quiet install torch==2.13.0 \
-		&& $@/bin/pip --quiet install torch==2.13.0 smartnoise-synth==1.0.8 pyarrow || { rm -rf $@; exit 1; }
+	@"$(PYTHON_PEERS)" -m venv $@ && $@/bin/pip --quiet install $(TORCH) \
+		&& $@/bin/pip --quiet install $(TORCH) smartnoise-synth==1.0.8 pyarrow || { rm -rf $@; exit 1; }
 
 .venv-peer-mbi:
 	@"$(PYTHON_PEERS)" -m venv $@ && $@/bin/pip --quiet install mbi==2.0.0 pyarrow || { rm -rf $@; exit 1; }

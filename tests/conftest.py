@@ -1,6 +1,7 @@
 """What all tests share: where the larger real tables may lie, and how much random testing a default run does."""
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -19,13 +20,17 @@ def pytest_report_header() -> str:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say loudly where the ledger wasn't tested on PostgreSQL."""
+    """Say loudly where the ledger wasn't tested on PostgreSQL, and where there is no torch."""
     from tests.accountant.servers import missing
 
     lacking = missing()
     if lacking is not None:
         terminalreporter.write_line(
             f"=== POSTGRESQL IS ABSENT: {lacking}. The ledger's tests on it were SKIPPED. ===", red=True, bold=True
+        )
+    if find_spec("torch") is None:
+        terminalreporter.write_line(
+            "=== TORCH IS ABSENT: the tests of the DP-SGD synthesizers were SKIPPED. ===", red=True, bold=True
         )
 
 

@@ -21,6 +21,9 @@ ROOMS_TAKING_GENERATORS = ("dpsynth.encode", *ROOMS_WITH_GENERATORS)
 KEYED = frozenset({"Generator", "PCG64", "Philox", "SeedSequence"})
 """The parts of numpy.random without global state."""
 
+TORCH_DRAWS = ("rand", "normal", "multinomial", "bernoulli", "poisson", "dropout", "Generator", "seed", "manual_seed")
+TORCH_FILLS = frozenset({"normal_", "uniform_", "bernoulli_", "exponential_", "random_", "geometric_", "cauchy_"})
+
 
 def in_room(module: Module, rooms: tuple[str, ...]) -> bool:
     """Whether a module is one of these packages or inside one."""
@@ -73,6 +76,19 @@ def generators(module: Module) -> Iterator[str]:
         for node in ast.walk(module.tree):
             if isinstance(node, ast.Call) and dotted(node.func).endswith("random.Generator"):
                 yield f"{module.path}:{node.lineno} makes a generator instead of taking one"
+
+
+def torch_draws(module: Module) -> Iterator[str]:
+    """Random numbers of torch, whose generators are seeded and guessable: noise and batches come from ``noise``."""
+    for line, name in imported(module.tree):
+        if name.startswith(("torch.random", "torch.distributions", "torch.utils.data")):
+            yield f"{module.path}:{line} imports {name}"
+    for node in ast.walk(module.tree):
+        name = dotted(node)
+        if name.startswith("torch.") and name.split(".")[-1].startswith(TORCH_DRAWS):
+            yield f"{module.path}:{node.lineno} uses {name}"  # type: ignore[attr-defined]
+        if isinstance(node, ast.Attribute) and node.attr in TORCH_FILLS:
+            yield f"{module.path}:{node.lineno} fills a tensor by {node.attr}"
 
 
 def printing(module: Module) -> Iterator[str]:
@@ -148,6 +164,7 @@ def unfinished(module: Module) -> Iterator[str]:
 RULES: list[Callable[[Module], Iterator[str]]] = [
     secret_bits,
     generators,
+    torch_draws,
     printing,
     pickling,
     broad_excepts,
@@ -170,6 +187,12 @@ BAD = {
         "import numpy as np\nx = np.random.default_rng()",
         "from numpy.random import default_rng",
         "import numpy as np\ndef f(g: np.random.Generator): ...",
+    ],
+    "torch_draws": [
+        "import torch\ntorch.randn(3)",
+        "import torch\ntorch.zeros(3).normal_()",
+        "import torch\ntorch.manual_seed(0)",
+        "from torch.utils.data import DataLoader",
     ],
     "printing": ["print(1)"],
     "pickling": [

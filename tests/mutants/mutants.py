@@ -1,6 +1,6 @@
 """Every named mutant, by room. ``benchmarks/line_mutants.py`` applies them one by one."""
 
-from tests.mutants import accountant, data, engine, gate, ledger, mechanisms, noise, planning, publication
+from tests.mutants import accountant, data, deep, engine, gate, ledger, mechanisms, noise, planning, publication
 
 MUTANTS = (
     *noise.MUTANTS,
@@ -12,4 +12,5 @@ MUTANTS = (
     *engine.MUTANTS,
     *mechanisms.MUTANTS,
     *publication.MUTANTS,
+    *deep.MUTANTS,
 )

@@ -1,0 +1,136 @@
+"""The autoregressive network: each column's distribution given the columns before it, all of them in one pass.
+
+Logits of column j = b_j + the skip rows of the codes of columns m < j + W h, where hidden unit k belongs to a column
+m(k) and sees the codes of columns up to it, and reaches the logits of columns after it. Source: Germain et al. 2015
+(arXiv:1502.03509), with fixed degrees in column order.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dpsynth.deep.layers import Reach, Tape
+from dpsynth.noise.base import RandomSource
+from dpsynth.noise.normal import draw_normal, draw_uniform
+
+LOWEST = -60.0
+"""Logits further below a record's largest one count as this far below."""
+
+SAMPLED_AT_ONCE = 16_384
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Autoregressive:
+    """Shapes and masks of the network; no parameters.
+
+    Attributes:
+      sizes: Codes of each column, in the order in which columns are drawn.
+      hidden: Hidden units.
+      masks: 1 where a weight may differ from zero, by parameter.
+    """
+
+    sizes: tuple[int, ...]
+    hidden: int
+    masks: Mapping[str, Tensor] = field(repr=False)
+    _starts: Tensor = field(repr=False)
+    _into_hidden: Reach = field(repr=False)
+    _into_logits: Reach = field(repr=False)
+    _skip: Reach = field(repr=False)
+
+    @classmethod
+    def of(cls, sizes: Sequence[int], *, hidden: int) -> "Autoregressive":
+        """The network of a domain."""
+        d = len(sizes)
+        columns = torch.eye(d)[torch.repeat_interleave(torch.arange(d), torch.tensor(list(sizes)))]
+        units = torch.eye(d)[torch.arange(hidden) * max(1, d - 1) // hidden]
+        upto, before = torch.triu(torch.ones(d, d)), torch.triu(torch.ones(d, d), diagonal=1)
+        into_hidden = Reach(inputs=columns, outputs=units, blocks=upto)
+        into_logits = Reach(inputs=units, outputs=columns, blocks=before)
+        skip = Reach(inputs=columns, outputs=columns, blocks=before)
+        return cls(
+            sizes=tuple(sizes),
+            hidden=hidden,
+            masks={"in": into_hidden.mask(), "out": into_logits.mask(), "skip": skip.mask()},
+            _starts=torch.tensor([0, *np.cumsum(sizes)[:-1].tolist()]),
+            _into_hidden=into_hidden,
+            _into_logits=into_logits,
+            _skip=skip,
+        )
+
+    def initial(self, *, random: RandomSource) -> dict[str, Tensor]:
+        """Parameters to start from: every distribution uniform, hidden units at random.
+
+        Privacy:
+          None; post-processing.
+        """
+        codes = sum(self.sizes)
+        seen = self._into_hidden.blocks.sum(dim=0) @ self._into_hidden.outputs.T
+        spread = draw_normal(codes * self.hidden, random=random).reshape(codes, self.hidden)
+        first = torch.from_numpy(spread.astype(np.float32)) * self.masks["in"] / seen.sqrt()
+        return {
+            "in": first,
+            "in bias": torch.zeros(self.hidden),
+            "out": torch.zeros(self.hidden, codes),
+            "skip": torch.zeros(codes, codes),
+            "bias": torch.zeros(codes),
+        }
+
+    def objective(self, tape: Tape, codes: Tensor) -> Tensor:
+        """The logits times the gradient of the negative log-likelihood: its own gradient is that gradient."""
+        inner = torch.relu(tape.lookup(codes, self._starts, "in", "in bias", self._into_hidden))
+        logits = tape.dense(inner, "out", None, self._into_logits)
+        logits = logits + tape.lookup(codes, self._starts, "skip", "bias", self._skip)
+        with torch.no_grad():
+            slope = self._shares(logits)
+            slope.scatter_add_(1, codes + self._starts, torch.full(codes.shape, -1.0))
+        return (logits * slope).sum(dim=1)
+
+    def _shares(self, logits: Tensor) -> Tensor:
+        """Every column's probabilities, side by side."""
+        powers = torch.exp(torch.clamp(logits - logits.amax(dim=1, keepdim=True), min=LOWEST))
+        return powers / ((powers @ self._skip.inputs) @ self._skip.inputs.T)
+
+    def sample(self, parameters: Mapping[str, Tensor], rows: int, *, random: RandomSource) -> NDArray[np.int64]:
+        """Draw rows, int64, shape (rows, columns).
+
+        Privacy:
+          None; post-processing.
+        """
+        parts = [min(SAMPLED_AT_ONCE, rows - start) for start in range(0, rows, SAMPLED_AT_ONCE)]
+        return np.concatenate([np.zeros((0, len(self.sizes)), np.int64), *self._drawn(parameters, parts, random)])
+
+    def _drawn(
+        self, parameters: Mapping[str, Tensor], parts: Sequence[int], random: RandomSource
+    ) -> Iterator[NDArray[np.int64]]:
+        for rows in parts:
+            yield self._draw(parameters, rows, random).numpy()
+
+    def _draw(self, parameters: Mapping[str, Tensor], rows: int, random: RandomSource) -> Tensor:
+        """Column after column; what a code adds to hidden units and later logits is added once it is drawn."""
+        d = len(self.sizes)
+        ends = np.cumsum(self.sizes).tolist()
+        edges = list(pairwise([0, *ends]))
+        units = self._units()
+        inner = parameters["in bias"].repeat(rows, 1)
+        logits = parameters["bias"].repeat(rows, 1)
+        codes = torch.zeros(rows, d, dtype=torch.int64)
+        uniforms = torch.from_numpy(draw_uniform(rows * d, random=random).reshape(d, rows))
+        for m, (start, end) in enumerate(edges):
+            powers = torch.softmax(logits[:, start:end].double(), dim=1).cumsum(dim=1)
+            drawn = torch.searchsorted(powers, uniforms[m][:, None] * powers[:, -1:], right=True)[:, 0]
+            codes[:, m] = drawn = torch.clamp(drawn, max=end - start - 1)
+            inner += parameters["in"][start + drawn]
+            logits[:, end:] += parameters["skip"][start + drawn, end:]
+            if len(units[m]):
+                logits[:, end:] += torch.relu(inner[:, units[m]]) @ parameters["out"][units[m], end:]
+        return codes
+
+    def _units(self) -> list[Tensor]:
+        """Hidden units of each column."""
+        owner = self._into_hidden.outputs.argmax(dim=1)
+        return [torch.nonzero(owner == m)[:, 0] for m in range(len(self.sizes))]

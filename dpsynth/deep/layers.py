@@ -1,0 +1,184 @@
+"""The layers of our networks: each knows the norm of one record's gradient without making the gradient.
+
+A forward pass writes down, for every layer, its inputs and its outputs (:class:`Tape`). One backward pass to the
+outputs alone gives each record's signal g there. A layer's gradient for one record is the outer product of g and its
+inputs, so its norm is a product of norms; the gradient of a weighted batch is one matrix product. No gradient of a
+single record is ever held.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Reach:
+    """Which blocks of inputs reach which blocks of outputs; weights between the others are always zero.
+
+    Attributes:
+      inputs: Block of each input, one-hot, shape (inputs, input blocks).
+      outputs: Block of each output, one-hot, shape (outputs, output blocks).
+      blocks: 1 where an input block reaches an output block, shape (input blocks, output blocks).
+    """
+
+    inputs: Tensor = field(repr=False)
+    outputs: Tensor = field(repr=False)
+    blocks: Tensor = field(repr=False)
+
+    def mask(self) -> Tensor:
+        """1 for every weight that may differ from zero, shape (inputs, outputs)."""
+        return self.inputs @ self.blocks @ self.outputs.T
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Dense:
+    """outputs = inputs W + b.
+
+    Attributes:
+      weight: Name of W, shape (inputs, outputs).
+      bias: Name of b; None without.
+      reach: Which blocks reach which; None where all do.
+      inputs: Shape (records, inputs).
+      outputs: Shape (records, outputs).
+    """
+
+    weight: str
+    bias: str | None
+    reach: Reach | None
+    inputs: Tensor = field(repr=False)
+    outputs: Tensor = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Lookup:
+    """outputs = the sum of the rows of W that a record's codes name, + b: a dense layer on one-hot inputs.
+
+    Attributes:
+      weight: Name of W, shape (rows, outputs); the rows are the columns' codes, one column after the other.
+      bias: Name of b; None without.
+      reach: Which columns reach which blocks of outputs; None where all do.
+      rows: Row of each column's code, shape (records, columns); the columns' rows don't overlap.
+      outputs: Shape (records, outputs).
+    """
+
+    weight: str
+    bias: str | None
+    reach: Reach | None
+    rows: Tensor = field(repr=False)
+    outputs: Tensor = field(repr=False)
+
+
+Layer = Dense | Lookup
+
+
+class Tape:
+    """What a forward pass wrote down. Each parameter is used by one layer once: norms of shared ones would not add."""
+
+    __slots__ = ("_parameters", "_used", "layers")
+
+    def __init__(self, parameters: Mapping[str, Tensor]) -> None:
+        self._parameters = parameters
+        self._used: set[str] = set()
+        self.layers: list[Layer] = []
+
+    def dense(self, inputs: Tensor, weight: str, bias: str | None = None, reach: Reach | None = None) -> Tensor:
+        """A dense layer; returns its outputs."""
+        outputs = self._begin(inputs @ self._take(weight), bias)
+        self.layers.append(Dense(weight=weight, bias=bias, reach=reach, inputs=inputs.detach(), outputs=outputs))
+        return outputs
+
+    def lookup(
+        self, codes: Tensor, starts: Tensor, weight: str, bias: str | None = None, reach: Reach | None = None
+    ) -> Tensor:
+        """The sum of the rows that codes name; returns the outputs.
+
+        Args:
+          codes: int64, shape (records, columns), each below its column's number of codes.
+          starts: First row of each column, shape (columns,).
+          weight: Name of the table.
+          bias: Name of the bias.
+          reach: Which columns reach which blocks of outputs.
+        """
+        rows = codes + starts
+        outputs = self._begin(_summed_rows(self._take(weight), rows), bias)
+        self.layers.append(Lookup(weight=weight, bias=bias, reach=reach, rows=rows, outputs=outputs))
+        return outputs
+
+    def _take(self, name: str) -> Tensor:
+        if name in self._used:
+            raise ValueError(f"the parameter {name!r} is used twice: norms of its gradients would not add up")
+        self._used.add(name)
+        return self._parameters[name]
+
+    def _begin(self, outputs: Tensor, bias: str | None) -> Tensor:
+        outputs = outputs if bias is None else outputs + self._take(bias)
+        return outputs if outputs.requires_grad else outputs.requires_grad_()
+
+
+def squared_norms(layer: Layer, signal: Tensor) -> Tensor:
+    """Squared L2 norm of each record's gradient of a layer's parameters.
+
+    Args:
+      layer: What a forward pass wrote down.
+      signal: Gradient of each record's loss at the layer's outputs, shape (records, outputs).
+
+    Returns:
+      Shape (records,).
+    """
+    own = 0.0 if layer.bias is None else 1.0
+    square = signal.square()
+    if layer.reach is None:
+        return square.sum(dim=1) * (_INPUT_NORMS[type(layer)](layer, None) + own)
+    reached = _INPUT_NORMS[type(layer)](layer, layer.reach)
+    return ((square @ layer.reach.outputs) * (reached + own)).sum(dim=1)
+
+
+def weighted_gradients(layer: Layer, signal: Tensor, weights: Tensor, into: Mapping[str, Tensor]) -> None:
+    """Add the gradients of a batch, each record's times its weight.
+
+    Args:
+      layer: What a forward pass wrote down.
+      signal: As in :func:`squared_norms`.
+      weights: Shape (records,).
+      into: The sums by parameter, added to in place.
+    """
+    scaled = signal * weights[:, None]
+    _ADD_WEIGHTS[type(layer)](layer, scaled, into[layer.weight])
+    if layer.bias is not None:
+        into[layer.bias].add_(scaled.sum(dim=0))
+
+
+def _dense_norms(layer: Dense, reach: Reach | None) -> Tensor:
+    square = layer.inputs.square()
+    return square.sum(dim=1) if reach is None else square @ reach.inputs @ reach.blocks
+
+
+def _lookup_norms(layer: Lookup, reach: Reach | None) -> Tensor:
+    columns = float(layer.rows.shape[1])
+    return torch.tensor(columns) if reach is None else reach.blocks.sum(dim=0)
+
+
+def _add_dense(layer: Dense, scaled: Tensor, into: Tensor) -> None:
+    into.addmm_(layer.inputs.T, scaled)
+
+
+def _summed_rows(table: Tensor, rows: Tensor) -> Tensor:
+    if table.shape[1] == 1:  # many times faster than bags of single numbers
+        return table[:, 0][rows].sum(dim=1, keepdim=True)
+    return torch.nn.functional.embedding_bag(rows, table, mode="sum")
+
+
+def _add_lookup(layer: Lookup, scaled: Tensor, into: Tensor) -> None:
+    columns = layer.rows.shape[1]
+    if into.shape[1] == 1:
+        values = scaled.expand(-1, columns).reshape(-1)
+        into[:, 0].add_(torch.bincount(layer.rows.reshape(-1), values, minlength=len(into)))
+        return
+    for column in range(columns):
+        into.index_add_(0, layer.rows[:, column], scaled)
+
+
+_INPUT_NORMS: dict[type, Callable[..., Tensor]] = {Dense: _dense_norms, Lookup: _lookup_norms}
+_ADD_WEIGHTS: dict[type, Callable[..., None]] = {Dense: _add_dense, Lookup: _add_lookup}

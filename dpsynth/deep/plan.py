@@ -1,0 +1,246 @@
+"""The fixed plan of a DP-SGD run: how many steps, with which batches, bounds and noise; priced before anything is read.
+
+Nothing here depends on a record. The number of people is a declared magnitude or an output that was charged; a wrong
+one makes the model worse and never the privacy: sampling probability, bound and noise are what they say.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from accountant.calibrate import least_noise
+from accountant.compose import price
+from accountant.errors import UnsupportedEvent
+from accountant.events import Composed, Event, FixedPlan, Gaussian, PoissonSampledGaussian, Repeat
+from accountant.price import AMOUNT_UNIT, Coordinate
+from accountant.spend import Side, Spend, Step
+from dpsynth.errors import ParameterError
+
+SMALLEST_NOISE, LARGEST_NOISE = 0.3, 1e4
+"""Noise multipliers that a plan may have; below, the price says nothing and float sums would show through the noise."""
+
+_CLOSE = 5e-4
+"""Relative width at which the search for a noise multiplier within an amount ends."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """A run of equal DP-SGD steps on one network.
+
+    Attributes:
+      label: What it trains, in public words.
+      steps: Steps, each charged, whatever is in its batch.
+      sampling_probability: With which each person joins each batch, independently; above 0, at most 1.
+      clip: Public bound on the L2 norm of one person's gradient.
+    """
+
+    label: str
+    steps: int
+    sampling_probability: float
+    clip: float
+
+    def __post_init__(self) -> None:
+        fits = self.steps >= 1 and 0.0 < self.sampling_probability <= 1.0 and 0.0 < self.clip < math.inf
+        if type(self.steps) is not int or not fits:
+            raise ParameterError(
+                f"A phase has {self.steps} steps, the sampling probability {self.sampling_probability} and the bound "
+                f"{self.clip}.",
+                "It takes a whole number of steps, a probability above 0 and at most 1, and a finite bound above 0.",
+                "Mend the settings of the synthesizer.",
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SgdPlan:
+    """Phases with one noise multiplier.
+
+    Attributes:
+      phases: In the order in which they are run.
+      noise_multiplier: Standard deviation of the noise of a step over its phase's bound.
+      people: Declared magnitude (or charged count) of the people that are trained on; with the sampling probability it
+        gives the divisor of every step.
+    """
+
+    phases: tuple[Phase, ...]
+    noise_multiplier: float
+    people: float
+
+    def __post_init__(self) -> None:
+        labels = {phase.label for phase in self.phases}
+        sound = SMALLEST_NOISE <= self.noise_multiplier <= LARGEST_NOISE and 1.0 <= self.people < math.inf
+        if not (sound and 0 < len(labels) == len(self.phases)):
+            raise ParameterError(
+                f"A plan has {len(self.phases)} phases, the noise multiplier {self.noise_multiplier:.4g} and "
+                f"{self.people:g} people.",
+                f"Phases have names of their own, noise multipliers lie between {SMALLEST_NOISE} and "
+                f"{LARGEST_NOISE:g}, and there is at least one person.",
+                "Raise or lower the budget, or mend the settings of the synthesizer.",
+            )
+
+    def events(self) -> tuple[Event, ...]:
+        """What is done to the records, phase by phase."""
+        return tuple(
+            Repeat(
+                event=PoissonSampledGaussian(
+                    noise_multiplier=self.noise_multiplier, sampling_probability=phase.sampling_probability
+                ),
+                count=phase.steps,
+            )
+            for phase in self.phases
+        )
+
+    def expected_batch(self, phase: Phase) -> float:
+        """The public divisor of a phase's sums."""
+        return phase.sampling_probability * self.people
+
+
+class ChargedSteps:
+    """The steps of a plan that were charged and not taken yet: each is taken once, and none that wasn't charged.
+
+    Made by :func:`charge_plan`.
+    """
+
+    __slots__ = ("_left", "_plan")
+
+    def __init__(self, plan: SgdPlan, event: FixedPlan) -> None:
+        if event.events != plan.events():
+            raise ParameterError(
+                "Another plan was charged than the one to be run.",
+                "The steps that are taken are those whose price was recorded.",
+                "Charge the plan with charge_plan().",
+            )
+        self._plan, self._left = plan, {phase.label: phase.steps for phase in plan.phases}
+
+    @property
+    def plan(self) -> SgdPlan:
+        """What was charged."""
+        return self._plan
+
+    def left(self, phase: Phase) -> int:
+        """Steps of a phase that can still be taken."""
+        return self._left[phase.label] if phase in self._plan.phases else 0
+
+    def take(self, phase: Phase) -> None:
+        """Take one step of a phase.
+
+        Privacy:
+          None by itself; whoever draws a batch takes its step first.
+          Checked by: tests/dpsynth/deep/test_plan.py::test_no_step_is_taken_twice_or_uncharged
+
+        Raises:
+          ParameterError: All charged steps of the phase are taken, or it isn't of the plan.
+        """
+        if self.left(phase) < 1:
+            raise ParameterError(
+                f"No charged step of {phase.label!r} is left.",
+                f"The plan has {phase.steps if phase in self._plan.phases else 0} of them, and all are taken.",
+                "Charge another plan.",
+            )
+        self._left[phase.label] -= 1
+
+
+def charge_plan(
+    plan: SgdPlan, *, delta: float, spend: Spend, label: str, sides: tuple[Side, ...] = (Side.TRAINING,)
+) -> ChargedSteps:
+    """Charge a whole plan at once, before any record is read for it.
+
+    Args:
+      plan: What will be run.
+      delta: Additive delta of the pair (mu, delta) that dominates the plan's curve.
+      spend: Charged once.
+      label: Public words for the ledger.
+      sides: Whose records will be read.
+
+    Returns:
+      The charged steps.
+
+    Privacy:
+      Spends ``FixedPlan`` of the plan's events on each of ``sides``; add-remove of one person.
+      Checked by: tests/dpsynth/deep/test_plan.py::test_a_plan_is_charged_whole_and_once
+
+    Raises:
+      BudgetExceeded: The charge was refused; nothing was recorded.
+      UnsupportedEvent: No pair dominates the plan at ``delta``.
+    """
+    event = plan_event(plan, delta=delta)
+    spend.charge([Step(label=label, event=event, sides=sides)])
+    return ChargedSteps(plan, event)
+
+
+def plan_event(plan: SgdPlan, *, delta: float) -> FixedPlan:
+    """The plan as one event with a price in every coordinate.
+
+    Raises:
+      UnsupportedEvent: No pair dominates the plan at ``delta``.
+    """
+    from accountant.pld import fixed_plan  # loads SciPy
+
+    return fixed_plan(plan.events(), delta)
+
+
+def plan_for_target(phases: Sequence[Phase], *, people: float, epsilon: float, delta: float) -> SgdPlan:
+    """The plan with the least noise within (epsilon, delta), certified on the fine grid.
+
+    Raises:
+      ParameterError: No noise in range reaches the target.
+    """
+
+    def composed(noise: float) -> Event:
+        return Composed(events=_with_noise(phases, noise, people).events())
+
+    least = 1.001 * SMALLEST_NOISE
+    found = least_noise(lambda noise: composed(min(max(noise, least), LARGEST_NOISE)), epsilon=epsilon, delta=delta)
+    return _with_noise(phases, min(max(found.scale, least), LARGEST_NOISE), people)
+
+
+def plan_for_amount(
+    phases: Sequence[Phase], *, people: float, amount: int, coordinate: Coordinate, delta: float
+) -> SgdPlan:
+    """The plan with the least noise whose event costs at most ``amount`` units and ``delta``.
+
+    Args:
+      phases: What is run.
+      people: Declared magnitude of the people trained on.
+      amount: Units of 2^-40 of ``coordinate``.
+      coordinate: The ledger's coordinate.
+      delta: Additive delta of the event.
+
+    Raises:
+      ParameterError: No noise in range fits.
+    """
+    least, high = SMALLEST_NOISE, 1.0
+
+    def fits(noise: float, *, certified: bool = False) -> bool:
+        return _fits(_with_noise(phases, noise, people), amount, coordinate, delta, certified=certified)
+
+    while not fits(high):
+        if high >= LARGEST_NOISE:
+            raise ParameterError(
+                f"No noise keeps these steps within {amount / AMOUNT_UNIT:.3g} of {coordinate.symbol}.",
+                f"Noise multipliers up to {LARGEST_NOISE:g} were tried.",
+                "Raise the budget, or take fewer steps.",
+            )
+        least, high = high, min(2.0 * high, LARGEST_NOISE)
+    while high > least * (1.0 + _CLOSE):
+        middle = math.sqrt(least * high)
+        least, high = (least, middle) if fits(middle) else (middle, high)
+    while high < LARGEST_NOISE and not fits(high, certified=True):
+        high = min(high * (1.0 + _CLOSE), LARGEST_NOISE)
+    return _with_noise(phases, high, people)
+
+
+def _fits(plan: SgdPlan, amount: int, coordinate: Coordinate, delta: float, *, certified: bool) -> bool:
+    """Whether a plan's event costs at most ``amount``: as it is priced, or by the mu of the coarse grid."""
+    from accountant.pld import CALIBRATE_GRID, dominating_gdp
+
+    try:
+        if certified:
+            return price(plan_event(plan, delta=delta), coordinate).amount <= amount
+        mu = dominating_gdp(plan.events(), delta, grid=CALIBRATE_GRID)
+        return price(Gaussian(noise_multiplier=1.0 / max(mu, 1e-6)), coordinate).amount <= amount
+    except UnsupportedEvent:  # no pair, so little noise is it
+        return False
+
+
+def _with_noise(phases: Sequence[Phase], noise: float, people: float) -> SgdPlan:
+    return SgdPlan(phases=tuple(phases), noise_multiplier=noise, people=people)

@@ -1,0 +1,185 @@
+"""One DP-SGD step: a Poisson batch of people, each one's gradient clipped, one sum, noise, a public divisor.
+
+  1. take a charged step
+  2. every person joins the batch by a coin of their own; a batch may be empty, and its step is taken all the same
+  3. each person's gradient is scaled to at most the public bound, and the scaled gradients are summed
+  4. normal noise of the plan's noise multiplier times the bound is added, and the sum is rounded to a public grid
+  5. the sum is divided by the public expected batch
+
+Source: Abadi et al. 2016 (arXiv:1607.00133), Algorithm 1, with the norms of ``layers``. What floats can't keep exactly:
+the noise is a float64 normal, and the sum's rounding depends on its terms; the bound is lowered by ``MARGIN`` for it,
+and step 4 leaves no bit below the grid.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dpsynth.deep.layers import Tape, squared_norms, weighted_gradients
+from dpsynth.deep.plan import ChargedSteps, Phase
+from dpsynth.errors import ParameterError
+from dpsynth.noise.base import RandomSource
+from dpsynth.noise.coins import row_coins
+from dpsynth.noise.normal import draw_normal, round_to_grid
+from dpsynth.sources.base import RowSource
+
+MARGIN = 2.0**-10
+"""The bound is lowered by this share, for the rounding of norms and sums in float32."""
+
+CHUNK = 4096
+"""Records whose signals are held at a time, whatever the batch."""
+
+GRID_BITS = 20
+"""A step's sum is a multiple of the power of two next below its noise's deviation over 2^20."""
+
+Parameters = dict[str, Tensor]
+
+
+class Network(Protocol):
+    """A network that the engine can train: each record's objective depends on that record and the parameters alone."""
+
+    @property
+    def masks(self) -> Mapping[str, Tensor]:
+        """1 where a weight may differ from zero, by parameter; parameters without a mask are free everywhere."""
+        ...
+
+    def objective(self, tape: Tape, codes: Tensor) -> Tensor:
+        """A number per record whose gradient is that of its loss; nothing else reads it.
+
+        Args:
+          tape: Every parameter is used through it, once.
+          codes: int64, shape (records, columns).
+        """
+        ...
+
+
+class People:
+    """Coded records, one per person, in memory. Private.
+
+    Raises:
+      ParameterError: A person may have several records: their summed gradient would have to be clipped.
+    """
+
+    __slots__ = ("_codes",)
+
+    def __init__(self, source: RowSource, *, max_rows: int) -> None:
+        if max_rows != 1:
+            raise ParameterError(
+                f"A synthesizer trained by DP-SGD can't take units of up to {max_rows:,} rows.",
+                "It clips the gradient of one record, and a unit's records together would move a step by more.",
+                "Declare one row per unit, or choose a synthesizer that measures marginals.",
+            )
+        blocks = [codes for codes, _ in source.blocks()]
+        columns = len(source.domain.names)
+        self._codes: NDArray[Any] = np.concatenate([np.zeros((columns, 0), dtype=np.uint8), *blocks], axis=1)
+
+    def __repr__(self) -> str:
+        return "People(private)"
+
+    def batch(self, *, sampling_probability: float, random: RandomSource) -> Iterator[Tensor]:
+        """A Poisson batch in chunks: every person is in it with this probability, once at most. Private.
+
+        Privacy:
+          None by itself; the step that reads it was charged.
+          Checked by: tests/dpsynth/deep/test_sgd.py::test_batches_are_independent_coins_of_every_person
+        """
+        share = Fraction(sampling_probability)
+        chosen = np.flatnonzero(row_coins(self._codes.shape[1], share=share, random=random))
+        for start in range(0, len(chosen), CHUNK):
+            codes = self._codes[:, chosen[start : start + CHUNK]].T
+            yield torch.from_numpy(codes.astype(np.int64))
+
+
+def noisy_gradient(
+    network: Network,
+    parameters: Mapping[str, Tensor],
+    people: People,
+    phase: Phase,
+    *,
+    charged: ChargedSteps,
+    random: RandomSource,
+) -> Parameters:
+    """The gradient of one DP-SGD step over a batch of people.
+
+    Args:
+      network: What is trained.
+      parameters: Its parameters, functions of earlier accounted outputs.
+      people: The records.
+      phase: A phase of the charged plan.
+      charged: Of which one step is taken, before any record is looked at.
+      random: Source of the batch and of the noise.
+
+    Returns:
+      The noisy mean gradient by parameter, float32, divided by the public expected batch.
+
+    Privacy:
+      One application of the phase's ``PoissonSampledGaussian``; add-remove of one person, who moves the sum by at most
+      ``phase.clip`` in L2, and only where their coin put them into the batch.
+      Checked by: tests/dpsynth/deep/test_sgd.py::test_a_neighbour_moves_the_sum_by_at_most_the_bound,
+        tests/dpsynth/deep/test_sgd.py::test_the_noise_is_the_plans
+
+    Raises:
+      ParameterError: No charged step of the phase is left.
+    """
+    charged.take(phase)
+    sums = {name: torch.zeros_like(value) for name, value in parameters.items()}
+    for codes in people.batch(sampling_probability=phase.sampling_probability, random=random):
+        add_clipped(network, parameters, codes, clip=phase.clip, into=sums)
+    deviation = charged.plan.noise_multiplier * phase.clip
+    return _noised(sums, network.masks, deviation, charged.plan.expected_batch(phase), random)
+
+
+def add_clipped(
+    network: Network, parameters: Mapping[str, Tensor], codes: Tensor, *, clip: float, into: Mapping[str, Tensor]
+) -> None:
+    """Add each record's gradient, scaled to an L2 norm of at most ``clip``; exact and private, without noise.
+
+    A record whose gradient isn't finite adds nothing.
+
+    Args:
+      network: What is trained.
+      parameters: Its parameters.
+      codes: int64, shape (records, columns).
+      clip: The bound.
+      into: The sums by parameter, added to in place.
+    """
+    tape = Tape(parameters)
+    objective = network.objective(tape, codes)
+    signals = torch.autograd.grad(objective.sum(), [layer.outputs for layer in tape.layers])
+    with torch.no_grad():
+        square = sum(squared_norms(layer, signal) for layer, signal in zip(tape.layers, signals, strict=True))
+        finite = torch.isfinite(square)
+    if not bool(finite.all()):
+        if bool(finite.any()):
+            add_clipped(network, parameters, codes[finite], clip=clip, into=into)
+        return
+    with torch.no_grad():
+        weights = torch.clamp(clip * (1.0 - MARGIN) / torch.sqrt(square), max=1.0)
+        for layer, signal in zip(tape.layers, signals, strict=True):
+            weighted_gradients(layer, signal, weights, into)
+        for name, mask in network.masks.items():
+            into[name].mul_(mask)
+
+
+def _noised(
+    sums: Mapping[str, Tensor], masks: Mapping[str, Tensor], deviation: float, divisor: float, random: RandomSource
+) -> Parameters:
+    """Sum plus noise on every free weight, on the grid, over the divisor."""
+    step = 2.0 ** (math.floor(math.log2(deviation)) - GRID_BITS)
+    out = {}
+    for name, total in sums.items():
+        mask = masks.get(name)
+        free = total if mask is None else total[mask > 0]
+        noisy = free.numpy().astype(np.float64).ravel()
+        noisy += deviation * draw_normal(noisy.size, random=random)
+        rounded = torch.from_numpy((round_to_grid(noisy, step=step) / divisor).astype(np.float32))
+        out[name] = rounded.reshape(total.shape) if mask is None else torch.zeros_like(total).masked_scatter_(
+            mask > 0, rounded
+        )
+    return out

@@ -1,0 +1,95 @@
+"""Continuous normal noise and uniforms for DP-SGD, in float64, from bits that the operating system keyed.
+
+Unlike every other law of this room these can't be exact: a float has 53 bits, and sums of floats round. What is done
+about it: each call has a fresh 256-bit key, a uniform has as many further bits as its smallness needs, and whoever adds
+the noise rounds the sum to a public grid afterwards (:func:`round_to_grid`), so that no low bit of a float leaves.
+"""
+
+import math
+
+import numpy as np
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from numpy.typing import NDArray
+
+from dpsynth.noise.base import RandomSource
+from dpsynth.noise.tables import CumulativeTable, Words
+
+Floats = NDArray[np.float64]
+
+LARGEST_NORMAL = math.sqrt(2.0 * 128.0 * math.log(2.0))
+"""Nothing larger is drawn, 13.3: the tail beyond it has a probability below 2^-127."""
+
+_BYTE = CumulativeTable.from_weights([1] * 256)
+_SMALL = np.uint64(1 << 11)
+"""A word below it leaves a uniform with fewer than 53 bits: such a one takes a second word."""
+_TO_UNIT = 2.0**-64
+
+
+def draw_normal(size: int, *, random: RandomSource) -> Floats:
+    """Independent standard normals by the polar form (Box, Muller 1958).
+
+    Args:
+      size: Number of draws.
+      random: Where the key comes from; 256 bits of it are taken, whatever the size.
+
+    Returns:
+      float64, shape (size,), each within +-``LARGEST_NORMAL``.
+
+    Privacy:
+      None by itself: it reads no record. Whoever adds it to a sum of records charges first.
+      Checked by: tests/dpsynth/noise/test_normal.py::test_the_law_is_normal_to_its_tails
+    """
+    words, pairs = _stream(random), (size + 1) // 2
+    radius = np.sqrt(-2.0 * np.log(_positive(pairs, words)))
+    angle = 2.0 * math.pi * _unit(words(pairs))
+    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:size]
+
+
+def draw_uniform(size: int, *, random: RandomSource) -> Floats:
+    """Independent uniforms in [0, 1), multiples of 2^-53; for what follows the noise.
+
+    Args:
+      size: Number of draws.
+      random: Where the key comes from.
+
+    Privacy:
+      None; post-processing: it reads no record, and no noise can be told from it.
+    """
+    return _unit(_stream(random)(size))
+
+
+def round_to_grid(values: Floats, *, step: float) -> Floats:
+    """The nearest multiples of a public step, as float64.
+
+    Args:
+      values: Sums to which noise was added, any shape.
+      step: A power of two, so that multiples are exact.
+
+    Privacy:
+      None; post-processing.
+    """
+    out: Floats = np.rint(values / step)
+    out *= step
+    return out
+
+
+def _stream(random: RandomSource) -> Words:
+    """Words under a fresh key: nothing is kept between calls, so neither a fork nor a copy can repeat any."""
+    key = bytes(random.draw(_BYTE, 32).tolist())
+    cipher = Cipher(algorithms.AES(key), modes.CTR(bytes(16))).encryptor()
+    return lambda count: np.frombuffer(cipher.update(bytes(8 * count)), dtype="<u8").astype(np.uint64, copy=False)
+
+
+def _unit(words: NDArray[np.uint64]) -> Floats:
+    return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
+
+
+def _positive(size: int, words: Words) -> Floats:
+    """Uniforms in (0, 1] of 128 bits, rounded once to a float; the last 64 are drawn only where they matter."""
+    first = words(size)
+    value = (first.astype(np.float64) + 0.5) * _TO_UNIT
+    small = np.flatnonzero(first < _SMALL)
+    if len(small):
+        more = (words(len(small)).astype(np.float64) + 1.0) * _TO_UNIT
+        value[small] = (first[small].astype(np.float64) + more) * _TO_UNIT
+    return value

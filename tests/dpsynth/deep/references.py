@@ -1,0 +1,115 @@
+"""What the room's tests share: networks with random parameters, their losses written again, and people."""
+
+import numpy as np
+import torch
+
+from dpsynth.deep import ChargedSteps, Phase, SgdPlan
+from dpsynth.deep.autoregressive import Autoregressive
+from dpsynth.deep.critic import LEAK, Critic
+from dpsynth.deep.plan import plan_event
+from dpsynth.deep.sgd import People
+from dpsynth.domain import Domain
+from dpsynth.noise.random import SeededRandom
+from dpsynth.sources import MemorySource
+
+SIZES = (3, 2, 4)
+
+
+def autoregressive(sizes=SIZES, hidden=7):
+    """The network, random parameters that keep its masks, and its loss of one record."""
+    network = Autoregressive.of(sizes, hidden=hidden)
+    return network, _random(network), lambda p, codes: likelihood(p, codes, sizes)
+
+
+def critic(sizes=SIZES, hidden=5, real=1.0):
+    """The same of a critic."""
+    from dataclasses import replace
+
+    network = replace(Critic.of(sizes, hidden=hidden, pair_scale=4.0, code_scale=1.5), real=real)
+    return network, _random(network), lambda p, codes: logistic(p, codes, network)
+
+
+NETWORKS = {
+    "autoregressive": autoregressive,
+    "critic of people": critic,
+    "critic of made rows": lambda: critic(real=0.0),
+    "one column": lambda: autoregressive(sizes=(4,), hidden=2),
+    "critic of one column": lambda: critic(sizes=(4,)),
+    "many columns": lambda: autoregressive(sizes=(2, 3, 2, 5, 2, 3), hidden=11),
+}
+
+
+def _random(network):
+    torch.manual_seed(3)
+    found = network.initial(random=SeededRandom(5))
+    return {n: torch.randn_like(v) * network.masks.get(n, torch.ones_like(v)) for n, v in found.items()}
+
+
+def one_hot(codes, sizes):
+    """A record's codes side by side, float, one for each code of each column."""
+    return torch.cat([indicator(c, s) for c, s in zip(codes, sizes, strict=True)])
+
+
+def indicator(code, size):
+    """One where the code stands, float; torch's own doesn't run under vmap."""
+    return (torch.arange(size) == code).float()
+
+
+def likelihood(p, codes, sizes):
+    """Minus the log-likelihood of one record, column by column, from the definition."""
+    x = one_hot(codes, sizes)
+    d, hidden = len(sizes), len(p["in bias"])
+    ends = np.cumsum(sizes).tolist()
+    starts = [0, *ends[:-1]]
+    owner = [k * max(1, d - 1) // hidden for k in range(hidden)]
+    inner = [torch.relu(x[: ends[m]] @ p["in"][: ends[m], k] + p["in bias"][k]) for k, m in enumerate(owner)]
+    loss = torch.zeros(())
+    for j in range(d):
+        block = slice(starts[j], ends[j])
+        logits = p["bias"][block] + x[: starts[j]] @ p["skip"][: starts[j], block]
+        for k, m in enumerate(owner):
+            if m < j:
+                logits = logits + inner[k] * p["out"][k, block]
+        loss = loss - (torch.log_softmax(logits, 0) * x[block]).sum()
+    return loss
+
+
+def logistic(p, codes, network):
+    """The logistic loss of one record, from the definition."""
+    sizes, d = network.sizes, len(network.sizes)
+    x = one_hot(codes, sizes)
+    inner = torch.nn.functional.leaky_relu(x @ p["in"] / d**0.5, LEAK)
+    score = p["bias"][0] + inner @ p["out"][:, 0] / network.hidden**0.5
+    score = score + network.code_scale / d**0.5 * (x @ p["codes"][:, 0])
+    begin, total = 0, torch.zeros(())
+    for j in range(d):
+        for k in range(j + 1, d):
+            table = p["pairs"][begin : begin + sizes[j] * sizes[k], 0].reshape(sizes[j], sizes[k])
+            total = total + indicator(codes[j], sizes[j]) @ table @ indicator(codes[k], sizes[k])
+            begin += sizes[j] * sizes[k]
+    score = score + network.pair_scale / max(1, d * (d - 1) / 2) ** 0.5 * total
+    return torch.nn.functional.binary_cross_entropy_with_logits(score, torch.tensor(network.real))
+
+
+def records(sizes, rows, seed=0):
+    """Random coded records, int64, shape (rows, columns)."""
+    rng = np.random.default_rng(seed)
+    return torch.from_numpy(np.stack([rng.integers(0, s, rows) for s in sizes], axis=1))
+
+
+def people(codes, sizes=SIZES):
+    """Records as people."""
+    domain = Domain.of({f"c{j}": s for j, s in enumerate(sizes)})
+    array = np.asarray(codes, dtype=np.uint8).reshape(-1, len(sizes)).T
+    return People(MemorySource(domain, np.ascontiguousarray(array)), max_rows=1)
+
+
+def charged_for(phase, *, noise=2.0, count=100.0):
+    """The charged steps of a plan of one phase."""
+    plan = SgdPlan(phases=(phase,), noise_multiplier=noise, people=count)
+    return ChargedSteps(plan, plan_event(plan, delta=1e-9))
+
+
+def phase(*, steps=1, share=0.5, clip=1.0):
+    """A phase for tests."""
+    return Phase(label="test", steps=steps, sampling_probability=share, clip=clip)

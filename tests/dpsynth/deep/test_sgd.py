@@ -1,0 +1,198 @@
+"""One DP-SGD step: coins of every person, the bound, the noise, the divisor, and what a bad record may not do."""
+
+import itertools
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import binom, chisquare, kstest
+
+from dpsynth.deep import sgd
+from dpsynth.deep.layers import Tape
+from dpsynth.deep.sgd import CHUNK, GRID_BITS, MARGIN, People, add_clipped, noisy_gradient
+from dpsynth.domain import Domain
+from dpsynth.errors import ParameterError
+from dpsynth.noise.random import SeededRandom
+from dpsynth.sources import MemorySource
+from tests.dpsynth.deep.references import NETWORKS, SIZES, autoregressive, charged_for, people, phase, records
+
+THRESHOLD = 1e-6
+
+
+def clipped(network, parameters, codes, clip):
+    """The exact clipped sum as one vector."""
+    found = {n: torch.zeros_like(v) for n, v in parameters.items()}
+    if len(codes):
+        add_clipped(network, parameters, torch.tensor(codes), clip=clip, into=found)
+    return torch.cat([v.flatten() for v in found.values()]).double()
+
+
+@pytest.mark.parametrize("clip", [0.05, 1.0, 50.0])
+@pytest.mark.parametrize("name", ["autoregressive", "critic"])
+def test_a_neighbour_moves_the_sum_by_at_most_the_bound(name, clip):
+    """All data sets of at most three records on a 2x2 domain, and every record that may join."""
+    if name == "critic":
+        from tests.dpsynth.deep.references import critic
+
+        network, parameters, _ = critic(sizes=(2, 2))
+    else:
+        network, parameters, _ = autoregressive(sizes=(2, 2))
+    cells = list(itertools.product(range(2), range(2)))
+    moves = []
+    for rows in range(4):
+        for data in itertools.combinations_with_replacement(cells, rows):
+            before = clipped(network, parameters, list(data), clip)
+            moves += [(clipped(network, parameters, [*data, one], clip) - before).norm().item() for one in cells]
+    assert max(moves) <= clip
+    if clip < 1.0:
+        assert max(moves) >= clip * (1 - 2 * MARGIN)
+
+
+def test_batches_are_independent_coins_of_every_person():
+    rows, share, times = 60, 0.3, 3000
+    data = np.stack([np.arange(rows) % 8, np.arange(rows) // 8], axis=1)
+    source, random = people(data, sizes=(8, 8)), SeededRandom(4)
+    counts = np.zeros((times, rows), dtype=np.int64)
+    for t in range(times):
+        for codes in source.batch(sampling_probability=share, random=random):
+            np.add.at(counts[t], (codes[:, 0] + 8 * codes[:, 1]).numpy(), 1)
+    assert counts.max() == 1  # nobody twice
+    sizes = counts.sum(axis=1)
+    low, high = binom.ppf(1e-3, rows, share), binom.ppf(1 - 1e-3, rows, share)
+    edges = np.arange(low, high + 1)
+    seen = np.bincount(np.clip(sizes, low, high).astype(int) - int(low), minlength=len(edges))
+    law = binom.pmf(edges, rows, share)
+    law[0], law[-1] = binom.cdf(low, rows, share), binom.sf(high - 1, rows, share)
+    assert chisquare(seen, law / law.sum() * times).pvalue > THRESHOLD
+    assert abs(counts.mean(axis=0) - share).max() < 5.5 * math.sqrt(share * (1 - share) / times)
+    assert abs(np.corrcoef(counts.T) - np.eye(rows)).max() < 6.0 / math.sqrt(times)
+
+
+def test_large_batches_come_in_chunks_and_whole():
+    rows = CHUNK + 10
+    source = people(np.zeros((rows, 1)), sizes=(2,))
+    parts = [len(codes) for codes in source.batch(sampling_probability=1.0, random=SeededRandom(1))]
+    assert parts == [CHUNK, 10]
+
+
+def noise_of(rows, *, noise=2.0, clip=1.5, share=0.5, count=100.0, seed=6):
+    """A step's gradient times the divisor, the network's own clipped sum not subtracted."""
+    network, parameters, _ = autoregressive(sizes=(40, 40), hidden=20)
+    step = phase(clip=clip, share=share)
+    charged = charged_for(step, noise=noise, count=count)
+    found = noisy_gradient(network, parameters, rows, step, charged=charged, random=SeededRandom(seed))
+    return network, {n: v.double() * share * count for n, v in found.items()}
+
+
+def test_the_noise_is_the_plans():
+    network, found = noise_of(people(np.zeros((0, 2)), sizes=(40, 40)))
+    free = torch.cat([v[network.masks[n] > 0] if n in network.masks else v.flatten() for n, v in found.items()])
+    assert len(free) > 3000
+    assert kstest(free.numpy() / (2.0 * 1.5), "norm").pvalue > THRESHOLD
+    assert abs(free.std().item() / 3.0 - 1.0) < 5.0 / math.sqrt(2 * len(free))
+    for n, mask in network.masks.items():
+        assert bool((found[n][mask == 0] == 0).all())
+    grid = 2.0 ** (math.floor(math.log2(3.0)) - GRID_BITS)
+    assert torch.allclose(free / grid, torch.round(free / grid), atol=0.3)  # float32 after the division
+
+
+def test_an_empty_batch_takes_its_step_and_its_noise():
+    step = phase(steps=1)
+    charged = charged_for(step)
+    network, parameters, _ = autoregressive()
+    nobody = people(np.zeros((0, 3)))
+    found = noisy_gradient(network, parameters, nobody, step, charged=charged, random=SeededRandom(1))
+    assert charged.left(step) == 0
+    assert all(bool((v != 0).any()) for v in found.values())
+    with pytest.raises(ParameterError, match="No charged step"):
+        noisy_gradient(network, parameters, nobody, step, charged=charged, random=SeededRandom(1))
+
+
+def test_a_step_is_taken_before_a_record_is_looked_at():
+    class Untouchable:
+        def batch(self, **kwargs):
+            raise AssertionError("a record was looked at")
+
+    step = phase(steps=1)
+    charged = charged_for(step)
+    charged.take(step)
+    network, parameters, _ = autoregressive()
+    with pytest.raises(ParameterError, match="No charged step"):
+        noisy_gradient(network, parameters, Untouchable(), step, charged=charged, random=SeededRandom(1))
+
+
+def test_the_divisor_is_the_declared_batch_whoever_is_there():
+    """The same seed: twice the declared people, half the step; the number of records plays no part."""
+    rows = people(np.zeros((0, 2)), sizes=(40, 40))
+    _, one = noise_of(rows, count=100.0)
+    _, two = noise_of(rows, count=200.0)
+    for n in one:
+        torch.testing.assert_close(one[n], two[n], rtol=1e-5, atol=1e-5)
+
+
+def test_the_gradient_is_sum_plus_noise_over_the_divisor(monkeypatch):
+    monkeypatch.setattr(sgd, "draw_normal", lambda size, random: np.zeros(size))
+    network, parameters, _ = autoregressive()
+    codes = records(SIZES, 30)
+    step = phase(share=1.0, clip=0.7)
+    charged = charged_for(step, count=50.0)
+    found = noisy_gradient(network, parameters, people(codes), step, charged=charged, random=SeededRandom(1))
+    expected = clipped(network, parameters, codes.tolist(), 0.7) / 50.0
+    together = torch.cat([v.flatten() for v in found.values()]).double()
+    torch.testing.assert_close(together, expected, rtol=1e-4, atol=1e-5)
+
+
+@dataclass
+class Exploding:
+    """One weight; the gradient of code 1 isn't finite."""
+
+    value: float
+    masks = {}  # noqa: RUF012
+
+    def objective(self, tape, codes):
+        out = tape.lookup(codes, torch.zeros(1, dtype=torch.int64), "w")[:, 0]
+        return out * torch.where(codes[:, 0] == 1, torch.tensor(self.value), torch.tensor(1.0))
+
+
+@pytest.mark.parametrize("value", [math.inf, math.nan, 1e30])
+def test_a_gradient_that_is_not_finite_adds_nothing(value):
+    network, parameters = Exploding(value), {"w": torch.zeros(2, 1)}
+    for data in ([[1]], [[0], [1]], [[0], [1], [0]]):
+        found = {"w": torch.zeros(2, 1)}
+        add_clipped(network, parameters, torch.tensor(data), clip=1.0, into=found)
+        zeros = sum(row == [0] for row in data)
+        torch.testing.assert_close(found["w"], torch.tensor([[zeros * (1 - MARGIN)], [0.0]]))
+
+
+def test_units_of_several_rows_are_refused():
+    domain = Domain.of({"a": 2})
+    source = MemorySource(domain, np.zeros((1, 4), dtype=np.uint8), units=np.array([0, 0, 1, 1]), max_rows=2)
+    with pytest.raises(ParameterError, match="units of up to 2 rows"):
+        People(source, max_rows=2)
+
+
+def test_people_tell_nothing_of_themselves():
+    assert repr(people(np.zeros((5, 3)))) == "People(private)"
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_weights_outside_the_masks_stay_zero(name):
+    network, parameters, _ = NETWORKS[name]()
+    step = phase()
+    charged = charged_for(step)
+    codes = records(network.sizes, 20)
+    found = noisy_gradient(
+        network, parameters, people(codes, sizes=network.sizes), step, charged=charged, random=SeededRandom(1)
+    )
+    assert found.keys() == parameters.keys()
+    for n, mask in network.masks.items():
+        assert bool((found[n][mask == 0] == 0).all())
+        assert bool((network.initial(random=SeededRandom(1))[n][mask == 0] == 0).all())
+
+
+def test_the_tape_holds_no_gradient_of_parameters():
+    network, parameters, _ = autoregressive()
+    network.objective(Tape(parameters), records(SIZES, 3))
+    assert not any(v.requires_grad for v in parameters.values())

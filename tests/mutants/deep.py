@@ -1,0 +1,107 @@
+"""Faults of DP-SGD: the bound, the noise, the batches, the divisor, and steps that nobody paid for."""
+
+from tests.mutants.base import Mutant
+
+SGD, PLAN, LAYERS = (f"dpsynth/deep/{name}.py" for name in ("sgd", "plan", "layers"))
+NORMAL = "dpsynth/noise/normal.py"
+
+_SGD, _PLAN, _LAYERS = (f"tests/dpsynth/deep/test_{name}.py::test_" for name in ("sgd", "plan", "layers"))
+_NORMS = _LAYERS + "norms_of_every_layer_are_those_of_vmap"
+_NEIGHBOUR = _SGD + "a_neighbour_moves_the_sum_by_at_most_the_bound"
+_BATCHES = _SGD + "batches_are_independent_coins_of_every_person"
+_COINS = "np.flatnonzero(row_coins(self._codes.shape[1], share=share, random=random))"
+
+MUTANTS = (
+    Mutant(
+        "deep: no clip", SGD, "torch.clamp(clip * (1.0 - MARGIN) / torch.sqrt(square), max=1.0)",
+        "torch.ones_like(square)",
+        (_NEIGHBOUR,), "one person moves the sum by any amount",
+    ),
+    Mutant(
+        "deep: the bound for layers one by one", SGD,
+        "            weighted_gradients(layer, signal, weights, into)",
+        "            weights = torch.clamp(clip / torch.sqrt(squared_norms(layer, signal)), max=1.0)\n"
+        "            weighted_gradients(layer, signal, weights, into)",
+        (_NEIGHBOUR,), "together they pass the bound",
+    ),
+    Mutant(
+        "deep: half noise", SGD, "noisy += deviation * draw_normal", "noisy += 0.5 * deviation * draw_normal",
+        (_SGD + "the_noise_is_the_plans",), "the noise is half of what was charged",
+    ),
+    Mutant(
+        "deep: noise without the bound", SGD, "charged.plan.noise_multiplier * phase.clip",
+        "charged.plan.noise_multiplier * 1.0",
+        (_SGD + "the_noise_is_the_plans",), "a bound above 1 has less noise than was charged",
+    ),
+    Mutant(
+        "deep: shuffled batches accounted as Poisson", SGD, _COINS,
+        f"np.argsort(-{_COINS[15:-1]}.astype(int), kind='stable')"
+        "[: round(self._codes.shape[1] * sampling_probability)]",
+        (_BATCHES,), "a batch of a fixed size isn't amplified as independent coins are",
+    ),
+    Mutant(
+        "deep: a person twice in a batch", SGD, _COINS,
+        f"np.repeat({_COINS}, 2)[::3]",
+        (_BATCHES,), "a person moves the sum by twice the bound",
+    ),
+    Mutant(
+        "deep: the divisor counts people", SGD, "charged.plan.expected_batch(phase), random)",
+        "phase.sampling_probability * max(1, people._codes.shape[1]), random)",
+        (_SGD + "the_gradient_is_sum_plus_noise_over_the_divisor",), "the number of people is private",
+    ),
+    Mutant(
+        "deep: what isn't finite is summed", SGD, "finite = torch.isfinite(square)",
+        "finite = torch.ones_like(square, dtype=torch.bool)",
+        (_SGD + "a_gradient_that_is_not_finite_adds_nothing",), "one record makes the whole sum infinite",
+    ),
+    Mutant(
+        "deep: a step for nothing", PLAN, "self._left[phase.label] -= 1", "self._left[phase.label] -= 0",
+        (_PLAN + "no_step_is_taken_twice_or_uncharged", _SGD + "an_empty_batch_takes_its_step_and_its_noise"),
+        "more steps are taken than were charged",
+    ),
+    Mutant(
+        "deep: the step after the records", SGD,
+        "    charged.take(phase)\n    sums = {name: torch.zeros_like(value) for name, value in parameters.items()}\n"
+        "    for codes in people.batch(sampling_probability=phase.sampling_probability, random=random):\n"
+        "        add_clipped(network, parameters, codes, clip=phase.clip, into=sums)\n",
+        "    sums = {name: torch.zeros_like(value) for name, value in parameters.items()}\n"
+        "    for codes in people.batch(sampling_probability=phase.sampling_probability, random=random):\n"
+        "        add_clipped(network, parameters, codes, clip=phase.clip, into=sums)\n    charged.take(phase)\n",
+        (_SGD + "a_step_is_taken_before_a_record_is_looked_at",), "an uncharged step reads records",
+    ),
+    Mutant(
+        "deep: one step charged for a phase", PLAN, "count=phase.steps", "count=1",
+        (_PLAN + "the_events_are_what_is_done",), "a whole phase is paid as one step",
+    ),
+    Mutant(
+        "deep: a bias is free", LAYERS, "own = 0.0 if layer.bias is None else 1.0", "own = 0.0",
+        (_NORMS,), "norms leave out biases, so clipped gradients pass the bound",
+    ),
+    Mutant(
+        "deep: lookups count as one column", LAYERS, "columns = float(layer.rows.shape[1])", "columns = 1.0",
+        (_NORMS,), "norms of lookups are too small",
+    ),
+    Mutant(
+        "deep: one reach for all blocks", LAYERS, "torch.tensor(columns) if reach is None else reach.blocks.sum(dim=0)",
+        "torch.tensor(columns) if reach is None else reach.blocks.amax(dim=0)",
+        (_NORMS,), "norms of masked lookups are too small",
+    ),
+    Mutant(
+        "deep: a parameter used twice", LAYERS, "        if name in self._used:", "        if not self._used:",
+        (_LAYERS + "a_parameter_is_used_once",), "norms of shared parameters don't add up",
+    ),
+    Mutant(
+        "deep: units of many rows", SGD, "if max_rows != 1:", "if max_rows < 1:",
+        (_SGD + "units_of_several_rows_are_refused",), "a person's rows are clipped one by one",
+    ),
+    Mutant(
+        "normal: tails of 64 bits", NORMAL, "first < _SMALL", "first < 0",
+        ("tests/dpsynth/noise/test_normal.py::test_a_small_uniform_takes_a_second_word",),
+        "the tail ends where events of a visible probability lie",
+    ),
+    Mutant(
+        "normal: one key for all calls", NORMAL, "bytes(random.draw(_BYTE, 32).tolist())", "bytes(32)",
+        ("tests/dpsynth/noise/test_normal.py::test_each_call_has_a_key_of_its_own_from_the_source",),
+        "noise that was added once can be subtracted",
+    ),
+)
