@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from benchmarks.mutation.mutants import Mutant
@@ -38,15 +38,22 @@ class CoverageMap:
         return bool(mutant.names) or "" in self._executing(mutant.file, *mutant.span)
 
     def tests_of(self, mutant: Mutant) -> list[Mapping[str, Any]]:
-        """The tests that may kill it, cheapest first and those that start processes last."""
+        """The tests that may kill it, cheapest first: named as its file, then others that execute it, then processes.
+
+        Without a mutant each test that needs a server starts its own; in a mutant's child they share one.
+        """
         ids = set(self._executing(mutant.file, *mutant.span))
         for name in mutant.names:
             ids |= self._reaching(name, mutant.file)
         files = {test for line in self.lines.get(mutant.file, {}).values() for test in line}
         able = [t for t in self.tests if t["id"] in ids or (t["forks"] and t["id"] in files)]
+        about = PurePosixPath(mutant.file).stem
+        started = min((t["seconds"] for t in able if t["forks"]), default=0.0)
         chosen, seconds = [], 0.0
-        for test in sorted(able, key=lambda t: (t["forks"], t["seconds"], t["id"])):
-            seconds += test["seconds"]
+        keys = {t["id"]: (t["id"] not in ids, about not in t["id"], t["forks"], t["seconds"], t["id"]) for t in able}
+        for test in sorted(able, key=lambda t: keys[t["id"]]):
+            shared = started if test["forks"] and any(t["forks"] for t in chosen) else 0.0
+            seconds += test["seconds"] - shared
             if chosen and seconds > LONGEST:
                 break
             chosen.append(test)

@@ -5,6 +5,7 @@ import io
 import math
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -195,3 +196,14 @@ def test_a_renewed_budget_is_in_the_csv(tmp_path: Path) -> None:
     assert "expires=never" in rows[0]["parameters"]
     assert "epsilon=3; " in rows[1]["parameters"]
     assert "expires=2099-01-31" in rows[1]["parameters"]
+
+
+def test_a_witness_of_another_signature_is_refused(tmp_path: Path) -> None:
+    with new_ledger(tmp_path) as ledger:
+        seen, hashes, key = WitnessFile(ledger.path / "witness.json"), [ledger.head], ledger.journal.public_key
+    first, _ = seen.read()
+    seen.check([first], hashes, public_key=key)
+    digit = "0" if first.signature[0] != "0" else "1"
+    for signature in (digit + first.signature[1:], first.signature.upper(), "", "x"):
+        with pytest.raises(LedgerTampered, match="isn't signed"):
+            seen.check([replace(first, signature=signature)], hashes, public_key=key)

@@ -93,3 +93,18 @@ def test_a_reader_without_permission_follows_its_writer(
         assert reader.seq == seq
     reader.close()
     writer.close()
+
+
+def test_a_store_at_rest_is_closed_before_a_fork_and_one_in_use_is_not(tmp_path: Path) -> None:
+    ledger = new_ledger(tmp_path)
+    ledger.entries("none")
+    store = ledger.journal.store
+    assert isinstance(store, sqlite_store.SqliteStore)
+    assert store._connection is not None
+    store.hold()
+    assert store._connection is None
+    store.go_on()
+    with store.reading():
+        store.hold()
+        assert store._connection is not None
+        store.go_on()
