@@ -47,15 +47,26 @@ def add_counts(domain: Domain, codes: Codes, clique: Clique, table: NDArray[np.i
         table += np.bincount(joint, minlength=table.size)
 
 
-def marginals_of(domain: Domain, joint: Joint, table: NDArray[np.int64]) -> dict[Clique, NDArray[np.int64]]:
+def marginals_of(domain: Domain, joint: Joint, table: NDArray[np.int64]) -> Tables:
     """The asked cliques of a counted joint, int64, C-order."""
-    shaped = table.reshape(domain.shape(joint.clique))
-    found = {}
-    for clique in joint.asked:
-        away = tuple(i for i, name in enumerate(joint.clique) if name not in clique)
-        summed = shaped.sum(axis=away, dtype=np.int64) if away else shaped
-        found[clique] = np.ascontiguousarray(summed).reshape(domain.shape(clique))
+    found: Tables = {}
+    _sum_out(table.reshape(domain.shape(joint.clique)), joint.clique, joint.asked, 0, found)
     return found
+
+
+def _sum_out(table: NDArray[np.int64], names: Clique, asked: Sequence[Clique], kept: int, found: Tables) -> None:
+    """Sum a table down to the asked cliques, all of which hold its first ``kept`` names: one attribute at a time, so
+    that cliques share what they both sum over."""
+    if len(asked) == 1 and len(asked[0]) == kept:
+        (clique,) = asked
+        found[clique] = np.ascontiguousarray(table.reshape(*table.shape[:kept], -1).sum(axis=-1, dtype=np.int64))
+        return
+    name = names[kept]
+    without = [q for q in asked if name not in q]
+    if len(without) < len(asked):
+        _sum_out(table, names, [q for q in asked if name in q], kept + 1, found)
+    if without:
+        _sum_out(table.sum(axis=kept, dtype=np.int64), names[:kept] + names[kept + 1 :], without, kept, found)
 
 
 def count_marginals(

@@ -105,10 +105,22 @@ MUTANTS = (
         "an exact count decides what is done",
     ),
     Mutant(
-        "sources: a cover forgets a clique", COVER, "done = pending & (missing == 0)",
-        "done = pending & (missing <= 1)",
+        "sources: a cover takes a clique twice", COVER, "done = [i for i in within if self.pending[i]]",
+        "done = within",
         (_COUNT + "test_a_cover_holds_every_clique_once_within_its_limit",),
+        "a marginal that was given is counted again",
+    ),
+    Mutant(
+        "sources: a wide clique takes in what it doesn't hold", COVER, "if whole.issuperset(q)]",
+        "if not whole.isdisjoint(q)]",
+        (_COUNT + "test_a_clique_wider_than_any_grown_joint_is_a_joint_of_its_own",),
         "a marginal is summed out of a table that lacks one of its columns",
+    ),
+    Mutant(
+        "sources: a marginal of some records", COUNTING, "_sum_out(table.sum(axis=kept, dtype=np.int64), names[:kept]",
+        "_sum_out(table.take(0, axis=kept), names[:kept]",
+        (_COUNT + "test_counts_are_the_bits_of_naive_counting",),
+        "records are missing from a count",
     ),
     Mutant(
         "sources: a stream forgets the units of earlier blocks", STREAMING,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from dpsynth.domain import Domain
 from dpsynth.sources import MemorySource, counting, streaming
-from dpsynth.sources.cover import joint_cover
+from dpsynth.sources.cover import MOST_COLUMNS, joint_cover
 from dpsynth.sources.streaming import StreamingSource
 
 
@@ -63,6 +63,26 @@ def test_a_cover_holds_every_clique_once_within_its_limit(table, limit):
 def test_fewer_joints_than_pairs():
     domain = Domain(names=tuple("abcdefghij"), sizes=(4,) * 10)
     assert len(joint_cover(domain, list(itertools.combinations(domain.names, 2)))) <= 4
+
+
+def test_a_clique_wider_than_any_grown_joint_is_a_joint_of_its_own():
+    domain = Domain(names=tuple(f"x{i:02}" for i in range(24)), sizes=(1, 2) * 12)
+    wide = domain.names[:18]
+    cliques = [*itertools.combinations(domain.names, 2), wide]
+    joints = joint_cover(domain, cliques)
+    assert wide in [j.clique for j in joints]
+    assert all(set(q) <= set(j.clique) for j in joints for q in j.asked)
+    assert sorted(q for j in joints for q in j.asked) == sorted(cliques)
+    assert max(len(j.clique) for j in joints if j.clique != wide) == MOST_COLUMNS
+    codes = (np.random.default_rng(0).random((24, 200)) * np.array(domain.sizes)[:, None]).astype(np.uint8)
+    for clique, table in MemorySource(domain, codes).counts(cliques):
+        np.testing.assert_array_equal(table, naive(domain, codes, clique))
+
+
+def test_fewer_joints_than_triples():
+    domain = Domain(names=tuple(f"x{i:02}" for i in range(16)), sizes=(10,) * 16)
+    triples = list(itertools.combinations(domain.names, 3))
+    assert len(joint_cover(domain, triples)) < len(triples) / 3
 
 
 def test_large_marginals_are_counted_in_wide_codes():
