@@ -96,6 +96,8 @@ class FitReport:
       selections: How often a marginal was chosen by its score.
       coordinate: What amounts are in.
       budget: What each kind of step cost.
+      fit_mb: Megabytes that fitting the graphical model of these marginals takes, from their shapes; None where the
+        model is another.
     """
 
     synthesizer: str
@@ -105,6 +107,7 @@ class FitReport:
     selections: int
     coordinate: Coordinate
     budget: tuple[StepCost, ...]
+    fit_mb: float | None = None
 
     @property
     def preserved(self) -> tuple[Clique, ...]:
@@ -136,6 +139,7 @@ class FitReport:
             f"{self.synthesizer}: {len(self.measured)} marginals measured, {self.selections} selections, "
             f"about {self.rows:,.0f} rows by noisy totals, {self.coordinate.symbol} {spent:.4g} spent",
             *(f"  {c.label}: {c.times} times, {c.share:.1%}" for c in self.budget),
+            *([] if self.fit_mb is None else [f"  fitting the model of them takes {self.fit_mb:,.0f} MB"]),
             "Preserved up to noise, with everything that can be summed out of it (L1 error, share of rows):",
         ]
         for m in self.measured:
@@ -157,12 +161,13 @@ class FitReport:
             "selections": self.selections,
             "coordinate": str(self.coordinate),
             "budget": [[c.label, c.times, c.amount] for c in self.budget],
+            "fit_mb": None if self.fit_mb is None else float(self.fit_mb).hex(),
         }
 
     @classmethod
     def from_json(cls, domain: Domain, body: Any) -> "FitReport":
         """Rebuild a report; raises KeyError, ValueError or TypeError where a field is missing or of another kind."""
-        rows = float.fromhex(body["rows"])
+        rows, megabytes = float.fromhex(body["rows"]), body.get("fit_mb")
         merged = [(tuple(clique), float.fromhex(sigma), int(times)) for clique, sigma, times in body["measured"]]
         return cls(
             synthesizer=str(body["synthesizer"]),
@@ -172,6 +177,7 @@ class FitReport:
             selections=int(body["selections"]),
             coordinate=Coordinate(body["coordinate"]),
             budget=_with_shares([(str(label), int(n), int(amount)) for label, n, amount in body["budget"]]),
+            fit_mb=None if megabytes is None else float.fromhex(megabytes),
         )
 
 
@@ -183,6 +189,7 @@ def report_fit(
     rows: float,
     coordinate: Coordinate,
     synthesizer: str,
+    fit_mb: float | None = None,
 ) -> FitReport:
     """Report what was measured and charged.
 
@@ -193,6 +200,7 @@ def report_fit(
       rows: Estimated number of rows, an accounted output.
       coordinate: The ledger's coordinate.
       synthesizer: Public name of what was run.
+      fit_mb: Megabytes that the fit takes, from public shapes and accounted outputs.
     """
     return FitReport(
         synthesizer=synthesizer,
@@ -202,6 +210,7 @@ def report_fit(
         selections=sum(isinstance(step.event, BoundedRange) for step in steps),
         coordinate=coordinate,
         budget=_with_shares(_costs(steps, coordinate)),
+        fit_mb=fit_mb,
     )
 
 

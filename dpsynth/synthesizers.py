@@ -10,7 +10,8 @@ from accountant.price import Coordinate
 from accountant.spend import Side, Spend, Step
 from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
-from dpsynth.estimation import Model, estimate_tree
+from dpsynth.estimation import Model, TreeModel, estimate_tree
+from dpsynth.estimation.memory import fit_megabytes
 from dpsynth.fit_report import FitReport, report_fit
 from dpsynth.measurement import Measurement
 from dpsynth.mechanisms import (
@@ -233,8 +234,16 @@ def fit_model(
         rows=model.total,
         coordinate=coordinate,
         synthesizer=synthesizer.name,
+        fit_mb=_fit_megabytes(model, measurements, synthesizer),
     )
     return Fitted(model=model, measurements=tuple(measurements), report=report)
+
+
+def _fit_megabytes(model: Model, measurements: Sequence[Measurement], synthesizer: Synthesizer) -> float | None:
+    """What the model's fit takes; None where it wasn't the solver that fitted it."""
+    if synthesizer.estimate is not _graphical or not isinstance(model, TreeModel):
+        return None
+    return fit_megabytes(model.tree, [m.clique for m in measurements])
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

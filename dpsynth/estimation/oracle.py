@@ -154,6 +154,16 @@ class Oracle:
         """Length of the flat vector of potentials."""
         return int(self._theta.stop)
 
+    @property
+    def offsets_bytes(self) -> int:
+        """Bytes of the offsets that the operations refer to."""
+        return int(self._offsets.nbytes)
+
+    @property
+    def operations(self) -> int:
+        """Number of table operations of one call."""
+        return len(self._prelude) + len(self._up_and_down) + len(self._residuals)
+
     def loss(self, theta: Table) -> tuple[float, Table]:
         """Loss against the targets and its gradient by the mean parameters, flat; infinite where a table underflows."""
         self._loss[1] = 0.0

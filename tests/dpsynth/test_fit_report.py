@@ -12,6 +12,7 @@ from accountant.filters import FilterSpend
 from accountant.price import AMOUNT_UNIT, Coordinate, Price
 from accountant.spend import Side, Step
 from dpsynth.domain import Domain
+from dpsynth.estimation.memory import fit_megabytes
 from dpsynth.fit_report import FitReport, expected_error
 from dpsynth.noise import measure, selection
 from dpsynth.noise.gaussian import draw_discrete_gaussian
@@ -159,6 +160,8 @@ def test_a_model_tells_its_report_and_keeps_it_when_saved(tmp_path):
     again = load_model(model.save(tmp_path / "m.dpsynth"))
     assert isinstance(model.report, FitReport)
     assert again.report == model.report
+    assert model.report.fit_mb == fit_megabytes(model.model.tree, [m.clique for m in model.report.measured])
+    assert f"takes {model.report.fit_mb:,.0f} MB" in model.summary()
     assert again.summary() == model.summary()
     assert "no bound from noise" in model.summary()
     assert "NOT RELEASED" in model.summary()

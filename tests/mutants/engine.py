@@ -11,6 +11,7 @@ _ROUNDED = "tests/dpsynth/sampling/test_rounding.py::"
 _TOLD = "tests/dpsynth/mechanisms/test_selection_sensitivity.py::"
 _SENSITIVITY = _TOLD + "test_selection_is_told_the_heaviest_weight_times_the_rows_of_a_person"
 
+_MEMORY = "tests/dpsynth/estimation/test_memory.py::test_a_fit_takes_what_is_said"
 _REPORTED = "tests/dpsynth/test_fit_report.py::"
 
 MUTANTS = (
@@ -78,6 +79,14 @@ MUTANTS = (
         "if set(clique) <= set(m.clique)]", "if set(clique) & set(m.clique)]",
         (_REPORTED + "test_a_marginal_inside_a_measured_one_has_an_error_and_any_other_has_none",),
         "an error is promised that nothing bounds",
+    ),
+    Mutant(
+        "memory: the solver's own buffers are left out", "dpsynth/estimation/memory.py", "8, 30, 12", "8, 13, 12",
+        (_MEMORY,), "a fit takes more memory than it says",
+    ),
+    Mutant(
+        "memory: offsets are left out", "dpsynth/estimation/memory.py", "measured) + 2 * oracle.offsets_bytes",
+        "measured)", (_MEMORY,), "a fit of many two-code columns takes more memory than it says",
     ),
     Mutant(
         "report: a refused charge is noted", "dpsynth/synthesizers.py",
