@@ -1,4 +1,4 @@
-"""How CPU seconds and memory grow with rows, columns and sizes: ``python -m benchmarks.scale [--again]``.
+"""How CPU seconds and memory grow with rows, columns and sizes: ``python -m benchmarks.scale [--only TEXT] [--again]``.
 
 Each cell is one process. Results go to ``benchmarks/results/scale.json`` one by one: what was measured is kept.
 """
@@ -6,6 +6,7 @@ Each cell is one process. Results go to ``benchmarks/results/scale.json`` one by
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.engine_runs import ONE_THREAD
@@ -24,16 +25,27 @@ SYNTHESIZERS = ("mst", "tree", "adaptive")
 def main() -> None:
     """Measure what isn't measured yet."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--only", default="", help="cells whose name holds this")
     parser.add_argument("--again", action="store_true", help="measure anew what was measured before")
     given = parser.parse_args()
     for synthesizer in SYNTHESIZERS:
-        for rows, columns, size in dict.fromkeys([*ROWS, *COLUMNS, *SIZES]):
-            name = f"{synthesizer}: {rows:,} rows, {columns} columns of {size:,} codes"
-            if name in _stored()["cells"] and not given.again:
+        for rows, columns, size in cells_of():
+            name = cell_name(synthesizer, rows, columns, size)
+            if given.only not in name or (name in _stored()["cells"] and not given.again):
                 continue
             found = measure(rows, columns, size, synthesizer)
             _store(name, found)
             print(f"{name} | {line(found)}", flush=True)
+
+
+def cells_of() -> list[tuple[int, int, int]]:
+    """Rows, columns and size of each cell, once each."""
+    return list(dict.fromkeys([*ROWS, *COLUMNS, *SIZES]))
+
+
+def cell_name(synthesizer: str, rows: int, columns: int, size: int) -> str:
+    """A cell's name in the results."""
+    return f"{synthesizer}: {rows:,} rows, {columns} columns of {size:,} codes"
 
 
 def measure(rows: int, columns: int, size: int, synthesizer: str) -> dict[str, Any]:
@@ -59,7 +71,7 @@ def measure(rows: int, columns: int, size: int, synthesizer: str) -> dict[str, A
     }
 
 
-def line(found: dict[str, Any]) -> str:
+def line(found: Mapping[str, Any]) -> str:
     """A cell in words."""
     if found["outcome"] != "finished":
         return str(found["outcome"])
