@@ -29,7 +29,7 @@ def fit_megabytes(tree: JunctionTree, cliques: Iterable[Clique]) -> float:
       cliques: The measured cliques, in domain order; repeats cost nothing.
 
     Privacy:
-      None; a function of shapes.
+      None; post-processing.
     """
     domain, factors = tree.domain, list(dict.fromkeys(cliques))
     measured = sum(domain.cells(q) for q in factors)
