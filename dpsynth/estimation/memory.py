@@ -21,8 +21,9 @@ OPERATION_BYTES = 1_000
 def fit_megabytes(tree: JunctionTree, cliques: Iterable[Clique]) -> float:
     """Megabytes (10^6 bytes) that :func:`dpsynth.estimation.fit_tree` holds at its peak, warm start included.
 
-    It speaks of what the estimator allocates: the measurements that it is given, exact counts, candidates and the
-    program itself come on top. A warm fit's measured peak lies at most a quarter below.
+    It speaks of what the estimator allocates, with the pages that a short descent never touches: the measurements that
+    it is given, exact counts, candidates and the program itself come on top. A warm fit's measured peak lies at most a
+    quarter below.
 
     Args:
       tree: The junction tree of the measured cliques.
