@@ -36,7 +36,7 @@ from dpsynth.publishing import publish_staged as publish_staged
 from dpsynth.publishing import publish_stored
 from dpsynth.records import read_records, split_records
 from dpsynth.runs import Run, ending
-from dpsynth.sampling import generator, sample_codes
+from dpsynth.sampling import generator, sample_apart
 from dpsynth.schema import Schema, load_schema
 from dpsynth.sources import Codes, MemorySource
 from dpsynth.statement import leak_in_words
@@ -269,8 +269,8 @@ def _synthesize(
     with run.told.stage("Sampling"):
         rows = run.plan.rows or max(1, round(fitted.model.total / (1 - share)))
         rng = generator(draw_seed(run.random))
-        synthetic = sample_codes(fitted.model, rows, rng=rng)
-        return fitted.measurements, synthetic, sample_codes(fitted.model, STRANGERS, rng=rng, rounded=False)
+        synthetic, strangers = sample_apart(fitted.model, rows, STRANGERS, rng=rng)
+        return fitted.measurements, synthetic, strangers
 
 
 def _return_stored(

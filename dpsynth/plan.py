@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from fractions import Fraction
 from typing import Any
 
 from accountant.adjacency import Adjacency, PrivacyUnit
@@ -11,6 +12,8 @@ from accountant.errors import UnsupportedEvent
 from accountant.price import AMOUNT_UNIT, DELTA_UNIT, Coordinate, Price
 from accountant.spend import BOTH_SIDES, Side
 from dpsynth.auto import AUTO, choose_synthesizer
+from dpsynth.deep.config import ArGanConfig
+from dpsynth.deep.planning import additive_delta, plan_training
 from dpsynth.encode import Encoder
 from dpsynth.errors import ParameterError
 from dpsynth.external import ExternalConfig, find_program, require_matching_claim
@@ -104,7 +107,8 @@ class ReleasePlan:
         """Most that a person of each side may pay, as it is reserved."""
         made = self.synthesizer
         claimed = price(made.event(), self.coordinate) if isinstance(made, ExternalConfig) else Price()
-        training = Price(self.budget.cap.amount, min(self.slack + claimed.delta, self.budget.cap.delta))
+        trained = additive_delta(made.config) if isinstance(made, Synthesizer) else 0
+        training = Price(self.budget.cap.amount, min(self.slack + claimed.delta + trained, self.budget.cap.delta))
         holdout = Price(self.budget.cap.amount, min(self.slack, self.budget.cap.delta))
         return {Side.TRAINING: training, Side.HOLDOUT: training if self.gate is None else holdout}
 
@@ -235,6 +239,18 @@ def make_plan(
         rows_magnitude=table.rows_magnitude,
     )
     chosen = _with_workload(chosen, wanted)
+    if isinstance(chosen, Synthesizer) and isinstance(chosen.config, ArGanConfig):
+        config = plan_training(
+            chosen.config,
+            domain,
+            amount=budget.cap.amount if gate is None else gate.training_amount,
+            budget=budget,
+            unit=table.unit,
+            rows_magnitude=table.rows_magnitude,
+            share=Fraction(1) if gate is None else 1 - rules.holdout_share,
+            slack=slack,
+        )
+        chosen = replace(chosen, config=config)
     plan = ReleasePlan(
         schema_sha256=schema.sha256,
         dataset=schema.dataset,

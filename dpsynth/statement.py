@@ -38,6 +38,10 @@ SAMPLER = (
     f"exact integer noise: discrete Gaussian and selection by inversion of a cumulative table of {PRECISION} bits, on "
     "integers"
 )
+TRAINING_SAMPLER = (
+    "; in training, batches of exact independent coins, and normal noise of float64 from the same source, added to "
+    "float sums that are rounded to a public grid"
+)
 SLACK_PER_DRAW = 2.0**-127
 RANDOM_SOURCE = "AES-256-CTR, keyed by the operating system for this run; no seed exists"
 OUTSIDE_SOURCE = "; the outside synthesizer's are its own"
@@ -236,7 +240,17 @@ def _after_the_charges(facts: Facts) -> tuple[str, ...]:
             "rows of the outside synthesizer, codes outside the domain clipped to it",
             f"the number of rows, at most: {rows}",
         )
+    if _trained(facts):
+        return (
+            "rows are made by the trained network, weighed by the trained critic, and drawn by their weights",
+            f"the number of rows: {rows.replace(total, 'the declared number of training people')}",
+        )
     return ("a graphical model is estimated from the measurements and sampled", f"the number of rows: {rows}")
+
+
+def _trained(facts: Facts) -> bool:
+    made = facts.plan.synthesizer
+    return not isinstance(made, ExternalConfig) and made.train is not None
 
 
 def leak_in_words(outcome: GateResult) -> str:
@@ -254,7 +268,7 @@ def _process(facts: Facts) -> Process:
         trust_model=TRUST_MODEL,
         not_covered=NOT_COVERED,
         random_source=_random_source(facts),
-        sampler=SAMPLER,
+        sampler=SAMPLER + (TRAINING_SAMPLER if _trained(facts) else ""),
         sampler_slack=draws * SLACK_PER_DRAW,
         software=(*software(_SOFTWARE), Fact(name="python", value=platform.python_version())),
     )

@@ -8,6 +8,8 @@ from accountant.compose import price
 from accountant.events import BoundedRange
 from accountant.price import Coordinate
 from accountant.spend import Side, Spend, Step
+from dpsynth.deep.config import ArGanConfig
+from dpsynth.deep.planning import train_ar_gan
 from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
 from dpsynth.estimation import Model, TreeModel, estimate_tree
@@ -43,6 +45,11 @@ LARGEST_TREE_CELLS = 40_000_000
 """Cells of a tree of pairs that are measured, and fitted, together (320 MB as 64-bit counts)."""
 
 
+def _nothing(*source_and_config: Any, **how: Any) -> list[Measurement]:
+    """What a model that is trained measures."""
+    return []
+
+
 def _graphical(domain: Domain, measurements: Sequence[Measurement], config: Any) -> Model:
     """A graphical model, whatever the settings of what measured."""
     return estimate_tree(domain, measurements)
@@ -60,6 +67,8 @@ class Synthesizer:
       adaptive: Whether later steps depend on earlier outputs.
       why: Why it was chosen, where the engine chose it; from public facts.
       estimate: The estimate of the released model: ``estimate(domain, measurements, config)``.
+      train: Where the model is trained on records by a fixed plan instead of estimated from measurements: what trains
+        it, with the arguments of ``measure``.
     """
 
     name: str
@@ -69,6 +78,7 @@ class Synthesizer:
     adaptive: bool
     estimate: Callable[[Domain, Sequence[Measurement], Any], Model] = _graphical
     why: str = ""
+    train: Callable[..., Model] | None = None
 
     def settings(self) -> dict[str, str]:
         """The config as text, for plans and certificates; floats keep every digit."""
@@ -112,8 +122,14 @@ REGISTRY: dict[str, Synthesizer] = {
         ),
         Synthesizer(name="aim", config=AimConfig(), measure=measure_aim, ways=2, adaptive=True),
         Synthesizer(name="adaptive", config=AdaptiveConfig(), measure=measure_adaptive, ways=2, adaptive=True),
+        Synthesizer(
+            name="ar-gan", config=ArGanConfig(), measure=_nothing, ways=2, adaptive=False, train=train_ar_gan
+        ),
     )
 }
+
+MEASURING = tuple(sorted(name for name, made in REGISTRY.items() if made.train is None))
+"""Those whose model is estimated from measured marginals; the others are trained."""
 
 
 def find_synthesizer(name: str | Synthesizer) -> Synthesizer:
@@ -221,12 +237,15 @@ def fit_model(
       ParameterError: The domain is too large for the synthesizer.
     """
     check_size(source.domain, synthesizer)
-    noted = _NotedSpend(spend=spend, amount=amount, coordinate=coordinate, told=told or SilentStage())
-    measurements = synthesizer.measure(
-        source, synthesizer.config, amount=amount, coordinate=coordinate, spend=noted, random=random, sides=sides
-    )
-    noted.tell("estimating the model")
-    model = synthesizer.estimate(source.domain, measurements, synthesizer.config)
+    stage = told or SilentStage()
+    noted = _NotedSpend(spend=spend, amount=amount, coordinate=coordinate, told=stage)
+    how: dict[str, Any] = {"amount": amount, "coordinate": coordinate, "spend": noted, "random": random, "sides": sides}
+    measurements = synthesizer.measure(source, synthesizer.config, **how)
+    if synthesizer.train is None:
+        noted.tell("estimating the model")
+        model = synthesizer.estimate(source.domain, measurements, synthesizer.config)
+    else:
+        model = synthesizer.train(source, synthesizer.config, told=stage, **how)
     report = report_fit(
         source.domain,
         measurements,

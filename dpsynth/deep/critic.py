@@ -68,11 +68,6 @@ class Critic:
         """Every weight is free."""
         return {}
 
-    @property
-    def clip(self) -> float:
-        """The public bound on one record's gradient."""
-        return 0.5 * math.sqrt(self.pair_scale**2 + self.code_scale**2 + 2.2)
-
     def initial(self, *, random: RandomSource) -> dict[str, Tensor]:
         """Parameters to start from: nothing is told apart, hidden units at random.
 

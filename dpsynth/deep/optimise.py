@@ -59,3 +59,10 @@ class Momentum:
 def cosine(step: int, steps: int) -> float:
     """From 1 down to nearly 0 along half a cosine; ``step`` counts from 0."""
     return 0.5 * (1.0 + math.cos(math.pi * step / steps))
+
+
+def moving_mean(mean: dict[str, Tensor] | None, parameters: Mapping[str, Tensor], before: int) -> dict[str, Tensor]:
+    """The mean of ``before`` earlier values and of this one, by parameter."""
+    if mean is None:
+        return {name: value.clone() for name, value in parameters.items()}
+    return {name: value + (parameters[name] - value) / (before + 1) for name, value in mean.items()}

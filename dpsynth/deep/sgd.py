@@ -12,7 +12,7 @@ and step 4 leaves no bit below the grid.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Protocol
 
@@ -59,8 +59,21 @@ class Network(Protocol):
         ...
 
 
+class PeopleSource(RowSource, Protocol):
+    """Coded rows, and the enforced bound on the rows of one unit."""
+
+    @property
+    def max_rows(self) -> int:
+        """The enforced bound on rows of one unit."""
+        ...
+
+
 class People:
     """Coded records, one per person, in memory. Private.
+
+    Args:
+      source: The records.
+      order: Positions of the columns in the order that the network has; the domain's where None.
 
     Raises:
       ParameterError: A person may have several records: their summed gradient would have to be clipped.
@@ -68,16 +81,17 @@ class People:
 
     __slots__ = ("_codes",)
 
-    def __init__(self, source: RowSource, *, max_rows: int) -> None:
-        if max_rows != 1:
+    def __init__(self, source: PeopleSource, *, order: Sequence[int] | None = None) -> None:
+        if source.max_rows != 1:
             raise ParameterError(
-                f"A synthesizer trained by DP-SGD can't take units of up to {max_rows:,} rows.",
+                f"A synthesizer trained by DP-SGD can't take units of up to {source.max_rows:,} rows.",
                 "It clips the gradient of one record, and a unit's records together would move a step by more.",
                 "Declare one row per unit, or choose a synthesizer that measures marginals.",
             )
         blocks = [codes for codes, _ in source.blocks()]
         columns = len(source.domain.names)
-        self._codes: NDArray[Any] = np.concatenate([np.zeros((columns, 0), dtype=np.uint8), *blocks], axis=1)
+        codes = np.concatenate([np.zeros((columns, 0), dtype=np.uint8), *blocks], axis=1)
+        self._codes: NDArray[Any] = codes if order is None else codes[list(order)]
 
     def __repr__(self) -> str:
         return "People(private)"

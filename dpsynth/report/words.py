@@ -13,8 +13,10 @@ from accountant.events import (
     DiscreteGaussian,
     DiscreteLaplace,
     Event,
+    FixedPlan,
     Gaussian,
     Laplace,
+    PoissonSampledGaussian,
     PureDP,
     Repeat,
 )
@@ -121,4 +123,12 @@ _EVENT_WORDS: dict[type[Event], Callable[[Any], str]] = {
     ApproxDP: lambda e: f"claim of an outside tool, ε {number(e.epsilon)}, δ {number(e.delta)}",
     Repeat: lambda e: f"{e.count} times: {event_words(e.event)}",
     Composed: lambda e: "; ".join(event_words(part) for part in e.events),
+    PoissonSampledGaussian: lambda e: (
+        f"a batch that each person joins with probability {number(e.sampling_probability)}, gradients clipped, normal "
+        f"noise, multiplier {number(e.noise_multiplier)}"
+    ),
+    FixedPlan: lambda e: (
+        f"a fixed plan, entered as μ {number(e.mu)} and δ {number(e.delta)}: "
+        + "; ".join(event_words(part) for part in e.events)
+    ),
 }

@@ -1,5 +1,5 @@
 """Sampling: a model in, coded rows out. Post-processing."""
 
-from dpsynth.sampling.sampler import generator, sample_codes
+from dpsynth.sampling.sampler import generator, sample_apart, sample_codes
 
-__all__ = ["generator", "sample_codes"]
+__all__ = ["generator", "sample_apart", "sample_codes"]

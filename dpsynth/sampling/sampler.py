@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from dpsynth.domain import Domain
 from dpsynth.estimation.base import Conditional, Model
+from dpsynth.estimation.pool import PoolModel
 from dpsynth.sampling.rounding import round_to_model, tables_to_match
 
 TIMES, FEWEST, MOST = 6, 100_000, 1_000_000
@@ -49,6 +50,8 @@ def sample_codes(model: Model, rows: int, *, rng: np.random.Generator, rounded: 
     Privacy:
       None; post-processing.
     """
+    if isinstance(model, PoolModel):
+        return _draw_from_pool(model, rows, rng)
     domain, steps = model.domain, list(model.conditionals())
     codes = _draw_rows(domain, steps, rows, rng)
     sets = tables_to_match(domain, rows, model_cells=sum(s.table.size for s in steps))
@@ -56,6 +59,36 @@ def sample_codes(model: Model, rows: int, *, rng: np.random.Generator, rounded: 
         many = _draw_rows(domain, steps, min(max(TIMES * rows, FEWEST), MOST), rng)
         codes = round_to_model(codes, many, domain, steps, sets, rng).astype(codes.dtype)
     return codes
+
+
+def sample_apart(
+    model: Model, rows: int, apart: int, *, rng: np.random.Generator
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """A sample, and rows of the same model that are independent of it.
+
+    Args:
+      model: A fitted model; a pool is parted, so that no row of it comes on both sides.
+      rows: Rows of the sample.
+      apart: Rows beside it, as the model draws them.
+      rng: A generator of post-processing randomness.
+
+    Privacy:
+      None; post-processing.
+    """
+    if isinstance(model, PoolModel):
+        share = min(0.5, apart / len(model.weights))
+        one, other = model.part(0.0, 1.0 - share), model.part(1.0 - share, 1.0)
+        return sample_codes(one, rows, rng=rng), sample_codes(other, apart, rng=rng)
+    return sample_codes(model, rows, rng=rng), sample_codes(model, apart, rng=rng, rounded=False)
+
+
+def _draw_from_pool(model: PoolModel, rows: int, rng: np.random.Generator) -> NDArray[Any]:
+    """Systematic by weight along a random order of the pool: no row comes oftener than its share, rounded up."""
+    order = rng.permutation(len(model.weights))
+    ends = np.cumsum(model.shares[order])
+    places = np.searchsorted(ends, (rng.random() + np.arange(rows)) / max(1, rows) * ends[-1], side="right")
+    chosen = order[np.minimum(places, len(order) - 1)]
+    return model.codes[:, rng.permutation(chosen)].astype(smallest_dtype(model.domain.sizes))
 
 
 def _draw_rows(domain: Domain, steps: Sequence[Conditional], rows: int, rng: np.random.Generator) -> NDArray[Any]:

@@ -91,7 +91,7 @@ MUTANTS = (
         (_LAYERS + "a_parameter_is_used_once",), "norms of shared parameters don't add up",
     ),
     Mutant(
-        "deep: units of many rows", SGD, "if max_rows != 1:", "if max_rows < 1:",
+        "deep: units of many rows", SGD, "if source.max_rows != 1:", "if source.max_rows < 1:",
         (_SGD + "units_of_several_rows_are_refused",), "a person's rows are clipped one by one",
     ),
     Mutant(

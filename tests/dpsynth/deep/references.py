@@ -101,7 +101,7 @@ def people(codes, sizes=SIZES):
     """Records as people."""
     domain = Domain.of({f"c{j}": s for j, s in enumerate(sizes)})
     array = np.asarray(codes, dtype=np.uint8).reshape(-1, len(sizes)).T
-    return People(MemorySource(domain, np.ascontiguousarray(array)), max_rows=1)
+    return People(MemorySource(domain, np.ascontiguousarray(array)))
 
 
 def charged_for(phase, *, noise=2.0, count=100.0):

@@ -170,7 +170,7 @@ def test_units_of_several_rows_are_refused():
     domain = Domain.of({"a": 2})
     source = MemorySource(domain, np.zeros((1, 4), dtype=np.uint8), units=np.array([0, 0, 1, 1]), max_rows=2)
     with pytest.raises(ParameterError, match="units of up to 2 rows"):
-        People(source, max_rows=2)
+        People(source)
 
 
 def test_people_tell_nothing_of_themselves():

@@ -1,0 +1,102 @@
+"""Settings of the DP-SGD synthesizers: frozen, public, without torch; steps, batches and bounds by public formulas."""
+
+import math
+from dataclasses import dataclass
+
+from dpsynth.deep.plan import Phase
+from dpsynth.domain import Domain
+from dpsynth.errors import ParameterError
+
+ROWS, CRITIC = "rows", "critic"
+"""Labels of the phases: the network that makes rows, and the critic of them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArGanConfig:
+    """An autoregressive network, and a critic that weighs its rows.
+
+    Attributes:
+      row_steps: Steps of the network.
+      critic_steps: Steps of the critic.
+      batch: Expected people of a batch.
+      hidden: Hidden units of the network.
+      row_rate: Highest rate of the network; it falls along a cosine.
+      row_bound: The network's clip bound over sqrt(d (d + 1) / 2).
+      critic_hidden: Hidden units of the critic.
+      pair_scale: Weight of the critic's pairs.
+      code_scale: Weight of the critic's codes.
+      pair_rate: Highest rate of the table of pairs, times the noise multiplier.
+      critic_rate: Highest rate of the critic's other parameters, times the noise multiplier.
+      averaged: Share of the critic's last steps whose parameters are averaged.
+      largest_score: Scores are clamped to this before they weigh rows.
+      pool: Rows that are made, over the people that are trained on.
+      target: A column that is drawn last, given all others; None for the last of the domain.
+      people: Declared magnitude of the people that are trained on; a release's plan sets it from the schema.
+      noise_multiplier: Of every step; a release's plan sets it from the budget.
+      delta: Additive delta of the plan's event; a release's plan sets it from the ledger's share for claims.
+    """
+
+    row_steps: int = 300
+    critic_steps: int = 300
+    batch: int = 2048
+    hidden: int = 128
+    row_rate: float = 0.02
+    row_bound: float = 1.25
+    critic_hidden: int = 64
+    pair_scale: float = 4.0
+    code_scale: float = 1.0
+    pair_rate: float = 0.5
+    critic_rate: float = 0.0105
+    averaged: float = 0.3
+    largest_score: float = 3.0
+    pool: int = 4
+    target: str | None = None
+    people: int | None = None
+    noise_multiplier: float | None = None
+    delta: float | None = None
+
+    def __post_init__(self) -> None:
+        counts = (self.row_steps, self.critic_steps, self.batch, self.hidden, self.critic_hidden, self.pool)
+        scales = (self.row_rate, self.row_bound, self.pair_scale, self.pair_rate, self.critic_rate, self.largest_score)
+        sound = min(counts) >= 1 and min(scales) > 0 and self.code_scale >= 0 and 0 < self.averaged <= 1
+        if not (sound and all(math.isfinite(s) for s in (*scales, self.code_scale))):
+            raise ParameterError(
+                f"The settings of ar-gan have the counts {counts}, the scales {scales} and the share {self.averaged}.",
+                "Counts are at least 1, scales above 0 and finite, and the averaged share lies above 0 and up to 1.",
+                "Mend the settings.",
+            )
+
+    def phases(self, domain: Domain, *, people: float) -> tuple[Phase, Phase]:
+        """What is run, by public formulas: the network's steps, then the critic's.
+
+        Args:
+          domain: The public domain.
+          people: Declared magnitude of the people that are trained on.
+        """
+        share, d = min(1.0, self.batch / people), len(domain.names)
+        critic = 0.5 * math.sqrt(self.pair_scale**2 + self.code_scale**2 + 2.2)
+        return (
+            Phase(
+                label=ROWS,
+                steps=self.row_steps,
+                sampling_probability=share,
+                clip=self.row_bound * math.sqrt(d * (d + 1) / 2),
+            ),
+            Phase(label=CRITIC, steps=self.critic_steps, sampling_probability=share, clip=critic),
+        )
+
+    def order(self, domain: Domain) -> tuple[int, ...]:
+        """Positions of the columns in the order in which they are drawn: the domain's, the target last.
+
+        Raises:
+          ParameterError: The target isn't a column.
+        """
+        if self.target is not None and self.target not in domain.names:
+            raise ParameterError(
+                f"There is no column named {self.target!r} to be the target.",
+                "A target is a released column of the schema.",
+                "Name one of the columns, or none.",
+            )
+        last = len(domain.names) - 1 if self.target is None else domain.names.index(self.target)
+        return (*(i for i in range(len(domain.names)) if i != last), last)
+

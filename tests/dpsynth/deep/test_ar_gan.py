@@ -1,0 +1,182 @@
+"""ar-gan: charged first, people seen through noisy gradients alone, and it learns."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from accountant.errors import BudgetExceeded
+from dpsynth.deep import SgdPlan, ar_gan
+from dpsynth.deep.ar_gan import fit_ar_gan
+from dpsynth.deep.config import ArGanConfig
+from dpsynth.deep.plan import plan_event
+from dpsynth.domain import Domain
+from dpsynth.errors import ParameterError
+from dpsynth.noise.random import SeededRandom
+from dpsynth.sampling import generator, sample_codes
+from dpsynth.sources import MemorySource
+
+DOMAIN = Domain.of({"a": 3, "b": 4, "c": 3})
+SMALL = ArGanConfig(row_steps=3, critic_steps=2, batch=32, hidden=6, critic_hidden=4)
+DELTA = 1e-9
+
+
+class Noted:
+    """A spend that notes what it is charged, or refuses."""
+
+    def __init__(self, *, refuses=False):
+        self.steps, self.refuses = [], refuses
+
+    def charge(self, steps):
+        if self.refuses:
+            raise BudgetExceeded("It doesn't fit.", "The test says so.", "None.")
+        self.steps += steps
+
+
+def source(rows=100, seed=0, domain=DOMAIN):
+    """Records whose second column follows the first, and whose third is their sum."""
+    rng = np.random.default_rng(seed)
+    a = rng.choice(3, rows, p=[0.6, 0.3, 0.1])
+    b = np.where(rng.random(rows) < 0.8, a, 3)
+    return MemorySource(domain, np.array([a, b, (a + b) % 3], dtype=np.uint8))
+
+
+def plan(config=SMALL, *, people=100, noise=2.0, domain=DOMAIN):
+    """A plan of the settings."""
+    return SgdPlan(phases=config.phases(domain, people=people), noise_multiplier=noise, people=people)
+
+
+def fit(records, config=SMALL, *, made=None, spend=None, seed=1):
+    """A fit with the defaults of these tests."""
+    return fit_ar_gan(
+        records, config, plan=made or plan(config), delta=DELTA, spend=spend or Noted(), random=SeededRandom(seed)
+    )
+
+
+class Watched:
+    """A source that notes whether the plan had been charged when it was read."""
+
+    max_rows = 1
+    domain = DOMAIN
+
+    def __init__(self, spend):
+        self.spend, self.read = spend, 0
+
+    def blocks(self, rows=65_536):
+        self.read += 1
+        assert len(self.spend.steps) == 1
+        yield from source().blocks(rows)
+
+
+def test_the_plan_is_charged_once_before_a_record_is_read():
+    spend = Noted()
+    watched = Watched(spend)
+    fit(watched, spend=spend)
+    assert watched.read == 1
+    (step,) = spend.steps
+    assert step.event == plan_event(plan(), delta=DELTA)
+
+
+def test_a_refused_charge_reads_nothing():
+    spend = Noted(refuses=True)
+    watched = Watched(spend)
+    with pytest.raises(BudgetExceeded):
+        fit(watched, spend=spend)
+    assert watched.read == 0
+
+
+def test_people_are_seen_through_noisy_gradients_alone(monkeypatch):
+    """With gradients that don't depend on people nothing does: other records, and more of them, make the same model."""
+    calls = []
+
+    def stubbed(network, parameters, people, phase, *, charged, random):
+        charged.take(phase)
+        calls.append(phase.label)
+        made = np.random.default_rng(len(calls))
+        return {n: torch.from_numpy(made.normal(size=v.shape).astype(np.float32)) for n, v in parameters.items()}
+
+    monkeypatch.setattr(ar_gan, "noisy_gradient", stubbed)
+    one = fit(source(100, seed=0))
+    calls.clear()
+    two = fit(source(333, seed=9))
+    assert calls == ["rows"] * 3 + ["critic"] * 2
+    assert (one.codes == two.codes).all()
+    assert (one.weights == two.weights).all()
+    assert one.total == two.total == 100
+
+
+def test_it_learns_what_independent_columns_lose():
+    records = source(4_000)
+    config = replace(SMALL, row_steps=80, critic_steps=40, batch=512, hidden=24, critic_hidden=8)
+    model = fit(records, config, made=plan(config, people=4_000, noise=1.0))
+    ((_, pair),) = records.counts([("a", "b")])
+    ((_, one),) = records.counts([("a",)])
+    ((_, other),) = records.counts([("b",)])
+    truth = pair / pair.sum()
+    lost = np.abs(np.outer(one, other) / one.sum() ** 2 - truth).sum() / 2
+    assert lost > 0.3
+    assert np.abs(model.marginal(("a", "b")) - truth).sum() / 2 < 0.12
+    ((_, last),) = records.counts([("b", "c")])
+    assert np.abs(model.marginal(("b", "c")) - last / last.sum()).sum() / 2 < 0.12
+
+
+def test_a_target_is_drawn_last_and_columns_come_back_in_their_places():
+    config = replace(SMALL, target="a")
+    assert config.order(DOMAIN) == (1, 2, 0)
+    model = fit(source(), config)
+    made = sample_codes(model, 50, rng=generator(1))
+    assert made.shape == (3, 50)
+    assert (made.max(axis=1) < np.array(DOMAIN.sizes)).all()
+    assert len(model.weights) == config.pool * 100
+
+
+def test_an_unknown_target_is_refused():
+    with pytest.raises(ParameterError, match="no column named 'z'"):
+        replace(SMALL, target="z").order(DOMAIN)
+
+
+def test_a_plan_of_other_settings_is_refused_uncharged():
+    spend = Noted()
+    with pytest.raises(ParameterError, match="isn't one of these settings"):
+        fit(source(), made=plan(replace(SMALL, row_steps=4)), spend=spend)
+    assert not spend.steps
+
+
+def test_every_charged_step_is_taken_and_told_without_figures_of_people():
+    told = []
+
+    class Stage:
+        def advance(self, n=1):
+            raise AssertionError
+
+        def tell(self, note, share):
+            told.append((note, share))
+
+    fit_ar_gan(source(), SMALL, plan=plan(), delta=DELTA, spend=Noted(), random=SeededRandom(1), told=Stage())
+    assert [note for note, _ in told] == [*(f"rows, step {i}" for i in (1, 2, 3)), "critic, step 1", "critic, step 2"]
+    assert [share for _, share in told] == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8])
+
+
+def test_one_column_is_enough():
+    domain = Domain.of({"a": 3})
+    records = MemorySource(domain, np.zeros((1, 50), dtype=np.uint8))
+    model = fit(records, made=plan(people=50, domain=domain))
+    assert model.marginal(("a",)).sum() == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    "changed", [{"row_steps": 0}, {"batch": 0}, {"row_rate": 0.0}, {"averaged": 0.0}, {"pair_scale": float("inf")}]
+)
+def test_settings_out_of_range_are_refused(changed):
+    with pytest.raises(ParameterError, match="ar-gan"):
+        ArGanConfig(**changed)
+
+
+def test_steps_batches_and_bounds_are_public_formulas():
+    rows, critic = ArGanConfig().phases(DOMAIN, people=40_960)
+    assert (rows.steps, critic.steps) == (ArGanConfig().row_steps, ArGanConfig().critic_steps)
+    assert rows.sampling_probability == critic.sampling_probability == 2048 / 40_960
+    assert rows.clip == pytest.approx(1.25 * 6**0.5)
+    assert critic.clip == pytest.approx(0.5 * (16 + 1 + 2.2) ** 0.5)
+    assert ArGanConfig().phases(DOMAIN, people=10)[0].sampling_probability == 1.0
