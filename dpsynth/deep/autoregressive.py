@@ -119,10 +119,10 @@ class Autoregressive:
         inner = parameters["in bias"].repeat(rows, 1)
         logits = parameters["bias"].repeat(rows, 1)
         codes = torch.zeros(rows, d, dtype=torch.int64)
-        uniforms = torch.from_numpy(draw_uniform(rows * d, random=random).reshape(d, rows))
+        uniforms = torch.from_numpy(draw_uniform(rows * d, random=random).astype(np.float32).reshape(d, rows, 1))
         for m, (start, end) in enumerate(edges):
-            powers = torch.softmax(logits[:, start:end].double(), dim=1).cumsum(dim=1)
-            drawn = torch.searchsorted(powers, uniforms[m][:, None] * powers[:, -1:], right=True)[:, 0]
+            powers = torch.softmax(logits[:, start:end], dim=1).cumsum(dim=1)
+            drawn = torch.searchsorted(powers, uniforms[m] * powers[:, -1:], right=True)[:, 0]
             codes[:, m] = drawn = torch.clamp(drawn, max=end - start - 1)
             inner += parameters["in"][start + drawn]
             logits[:, end:] += parameters["skip"][start + drawn, end:]

@@ -1,7 +1,7 @@
 """Settings of the DP-SGD synthesizers: frozen, public, without torch; steps, batches and bounds by public formulas."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from dpsynth.deep.plan import Phase
 from dpsynth.domain import Domain
@@ -10,14 +10,17 @@ from dpsynth.errors import ParameterError
 ROWS, CRITIC = "rows", "critic"
 """Labels of the phases: the network that makes rows, and the critic of them."""
 
+STEPS = ((6.0, 400, 300), (2.0, 300, 300), (0.0, 300, 200))
+"""From an epsilon on: steps of the network and of the critic."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArGanConfig:
     """An autoregressive network, and a critic that weighs its rows.
 
     Attributes:
-      row_steps: Steps of the network.
-      critic_steps: Steps of the critic.
+      row_steps: Steps of the network; None until an epsilon decides, by :meth:`for_epsilon`.
+      critic_steps: Steps of the critic; the same.
       batch: Expected people of a batch.
       hidden: Hidden units of the network.
       row_rate: Highest rate of the network; it falls along a cosine.
@@ -36,8 +39,8 @@ class ArGanConfig:
       delta: Additive delta of the plan's event; a release's plan sets it from the ledger's share for claims.
     """
 
-    row_steps: int = 300
-    critic_steps: int = 300
+    row_steps: int | None = None
+    critic_steps: int | None = None
     batch: int = 2048
     hidden: int = 128
     row_rate: float = 0.02
@@ -56,7 +59,8 @@ class ArGanConfig:
     delta: float | None = None
 
     def __post_init__(self) -> None:
-        counts = (self.row_steps, self.critic_steps, self.batch, self.hidden, self.critic_hidden, self.pool)
+        steps = tuple(n for n in (self.row_steps, self.critic_steps) if n is not None)
+        counts = (*steps, self.batch, self.hidden, self.critic_hidden, self.pool)
         scales = (self.row_rate, self.row_bound, self.pair_scale, self.pair_rate, self.critic_rate, self.largest_score)
         sound = min(counts) >= 1 and min(scales) > 0 and self.code_scale >= 0 and 0 < self.averaged <= 1
         if not (sound and all(math.isfinite(s) for s in (*scales, self.code_scale))):
@@ -66,13 +70,31 @@ class ArGanConfig:
                 "Mend the settings.",
             )
 
+    def for_epsilon(self, epsilon: float) -> "ArGanConfig":
+        """These settings with the steps that an epsilon pays for, where none were named: more as noise falls."""
+        rows, critic = next(steps for least, *steps in STEPS if epsilon >= least)
+        return replace(
+            self,
+            row_steps=rows if self.row_steps is None else self.row_steps,
+            critic_steps=critic if self.critic_steps is None else self.critic_steps,
+        )
+
     def phases(self, domain: Domain, *, people: float) -> tuple[Phase, Phase]:
         """What is run, by public formulas: the network's steps, then the critic's.
 
         Args:
           domain: The public domain.
           people: Declared magnitude of the people that are trained on.
+
+        Raises:
+          ParameterError: The steps aren't decided.
         """
+        if self.row_steps is None or self.critic_steps is None:
+            raise ParameterError(
+                "These settings of ar-gan have no number of steps.",
+                "It depends on the budget where none is named.",
+                "Decide it with for_epsilon(), or name both.",
+            )
         share, d = min(1.0, self.batch / people), len(domain.names)
         critic = 0.5 * math.sqrt(self.pair_scale**2 + self.code_scale**2 + 2.2)
         return (

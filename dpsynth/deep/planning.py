@@ -72,7 +72,7 @@ def plan_training(
             f"The ledger keeps {budget.claim_share:.3g} of delta for additive ones, and the samplers' slack uses that.",
             "Use a larger delta, or a ledger with a larger claim share.",
         )
-    people = max(1, round(rows_magnitude * share))
+    config, people = config.for_epsilon(budget.epsilon), max(1, round(rows_magnitude * share))
     delta = math.nextafter(float(Fraction(left, DELTA_UNIT)), 0.0)
     phases = config.phases(domain, people=people)
     found = plan_for_amount(phases, people=people, amount=amount, coordinate=budget.coordinate, delta=delta)

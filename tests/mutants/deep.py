@@ -5,7 +5,9 @@ from tests.mutants.base import Mutant
 SGD, PLAN, LAYERS = (f"dpsynth/deep/{name}.py" for name in ("sgd", "plan", "layers"))
 NORMAL = "dpsynth/noise/normal.py"
 
-_SGD, _PLAN, _LAYERS = (f"tests/dpsynth/deep/test_{name}.py::test_" for name in ("sgd", "plan", "layers"))
+_SGD, _PLAN, _LAYERS, _GAN = (
+    f"tests/dpsynth/deep/test_{name}.py::test_" for name in ("sgd", "plan", "layers", "ar_gan")
+)
 _NORMS = _LAYERS + "norms_of_every_layer_are_those_of_vmap"
 _NEIGHBOUR = _SGD + "a_neighbour_moves_the_sum_by_at_most_the_bound"
 _BATCHES = _SGD + "batches_are_independent_coins_of_every_person"
@@ -93,6 +95,42 @@ MUTANTS = (
     Mutant(
         "deep: units of many rows", SGD, "if source.max_rows != 1:", "if source.max_rows < 1:",
         (_SGD + "units_of_several_rows_are_refused",), "a person's rows are clipped one by one",
+    ),
+    Mutant(
+        "deep: a plan is charged after its people are read", "dpsynth/deep/ar_gan.py",
+        '    charged = charge_plan(plan, delta=delta, spend=spend, label="training of ar-gan", sides=sides)\n'
+        "    people = People(source, order=order)\n",
+        "    people = People(source, order=order)\n"
+        '    charged = charge_plan(plan, delta=delta, spend=spend, label="training of ar-gan", sides=sides)\n',
+        (_GAN + "the_plan_is_charged_once_before_a_record_is_read", _GAN + "a_refused_charge_reads_nothing"),
+        "a refused release has read its people",
+    ),
+    Mutant(
+        "deep: the critic's people without noise", "dpsynth/deep/ar_gan.py",
+        "        gradient = noisy_gradient(critic, parameters, people, phase, charged=charged, random=random)\n"
+        "        rows =",
+        "        gradient = noisy_gradient(critic, parameters, people, phase, charged=charged, random=random)\n"
+        "        for codes in people.batch(sampling_probability=1.0, random=random):\n"
+        "            add_clipped(critic, parameters, codes, clip=phase.clip, into=gradient)\n"
+        "        rows =",
+        (_GAN + "people_are_seen_through_noisy_gradients_alone",), "exact gradients of people reach the critic",
+    ),
+    Mutant(
+        "deep: the pool counts people", "dpsynth/deep/ar_gan.py", "config.pool * max(1, round(plan.people))",
+        "config.pool * max(1, people._codes.shape[1])",
+        (_GAN + "people_are_seen_through_noisy_gradients_alone",), "the model's size tells how many people there are",
+    ),
+    Mutant(
+        "deep: a plan of another budget is run", "dpsynth/deep/planning.py",
+        "    if price(plan_event(plan, delta=config.delta), coordinate).amount > amount:", "    if amount < 0:",
+        ("tests/dpsynth/deep/test_release.py::test_a_plan_for_more_than_the_amount_trains_nothing",),
+        "training costs more than its share of the release",
+    ),
+    Mutant(
+        "deep: strangers of the same rows", "dpsynth/sampling/sampler.py",
+        "model.part(0.0, 1.0 - share), model.part(1.0 - share, 1.0)", "model, model",
+        ("tests/dpsynth/deep/test_release.py::test_strangers_are_rows_that_the_table_has_not",),
+        "the gate takes copies for strangers",
     ),
     Mutant(
         "normal: tails of 64 bits", NORMAL, "first < _SMALL", "first < 0",

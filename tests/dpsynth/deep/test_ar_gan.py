@@ -9,7 +9,7 @@ import torch
 from accountant.errors import BudgetExceeded
 from dpsynth.deep import SgdPlan, ar_gan
 from dpsynth.deep.ar_gan import fit_ar_gan
-from dpsynth.deep.config import ArGanConfig
+from dpsynth.deep.config import STEPS, ArGanConfig
 from dpsynth.deep.plan import plan_event
 from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
@@ -174,9 +174,18 @@ def test_settings_out_of_range_are_refused(changed):
 
 
 def test_steps_batches_and_bounds_are_public_formulas():
-    rows, critic = ArGanConfig().phases(DOMAIN, people=40_960)
-    assert (rows.steps, critic.steps) == (ArGanConfig().row_steps, ArGanConfig().critic_steps)
+    config = ArGanConfig().for_epsilon(1.0)
+    rows, critic = config.phases(DOMAIN, people=40_960)
+    assert (rows.steps, critic.steps) == (config.row_steps, config.critic_steps) == STEPS[-1][1:]
     assert rows.sampling_probability == critic.sampling_probability == 2048 / 40_960
-    assert rows.clip == pytest.approx(1.25 * 6**0.5)
     assert critic.clip == pytest.approx(0.5 * (16 + 1 + 2.2) ** 0.5)
-    assert ArGanConfig().phases(DOMAIN, people=10)[0].sampling_probability == 1.0
+    assert config.phases(DOMAIN, people=10)[0].sampling_probability == 1.0
+    assert rows.clip == pytest.approx(config.row_bound * 6**0.5)
+
+
+def test_steps_that_are_named_stay_and_others_are_decided_by_epsilon():
+    with pytest.raises(ParameterError, match="no number of steps"):
+        ArGanConfig().phases(DOMAIN, people=10)
+    decided = [ArGanConfig(row_steps=7).for_epsilon(epsilon) for epsilon in (0.1, 3.0, 10.0)]
+    assert [c.row_steps for c in decided] == [7, 7, 7]
+    assert [c.critic_steps for c in decided] == [steps[2] for steps in reversed(STEPS)]

@@ -1,0 +1,63 @@
+"""The figures of the DP-SGD synthesizers: errors and prediction on Adult, CPU, the engine's checks and its mutants."""
+
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+
+from benchmarks.deep_runs import DECIDES, ONE_THREAD, trained
+from benchmarks.harness import Figure, Section, at_least, at_most, holds, run
+
+BARS = {1.0: (0.035, 0.015), 3.0: (0.022, 0.010), 10.0: (0.017, 0.007)}
+"""By epsilon: two-way total variation, and AUC below that of real rows."""
+CPU_SECONDS = 30.0
+FASTER = 0.8
+"""Least speed of a DP-SGD step over that of ordinary SGD on the same network."""
+
+
+def adult(epsilon: float) -> Iterator[Figure]:
+    """ar-gan at one epsilon, mean of five seeds; the mean may touch the bar with one standard error."""
+    found, (tv, auc) = trained(epsilon), BARS[epsilon]
+    what = f"ar-gan on adult_aim, 39,073 training rows, epsilon {epsilon:g}, delta 1e-6"
+    for name, score, bar in (("2-way TV", "2way_tv", tv), ("AUC below real", "auc_below_real", auc)):
+        detail = {"mean": found.mean(score), "runs": found.runs}
+        yield at_most(f"{what}: {name}", found.touching(score, bar), bar, "", **detail)
+    yield at_most(f"{what}: training, sampling included, one thread", found.mean("cpu_seconds"), CPU_SECONDS, "CPU s")
+
+
+def speed() -> Iterator[Figure]:
+    """A DP-SGD step against a step of ordinary SGD of the same network and batch, in one run."""
+    done = run([sys.executable, "-m", "benchmarks.deep_speed"], environment=ONE_THREAD)
+    if done.code != 0:
+        raise RuntimeError(done.output[-800:])
+    for line in done.output.strip().splitlines():
+        batch, ours, ordinary = line.split()
+        ratio = float(ordinary) / float(ours)
+        what = f"a DP-SGD step of ar-gan's network on Adult's domain, batch {batch}: speed over ordinary SGD"
+        yield at_least(what, ratio, FASTER, "", ours_ms=float(ours), ordinary_ms=float(ordinary))
+
+
+def correctness() -> Iterator[Figure]:
+    """The room's own tests; where they are skipped it is short."""
+    done = run([sys.executable, "-m", "pytest", "-q", "-n", "0", "tests/dpsynth/deep"], environment=ONE_THREAD)
+    last = done.output.strip().splitlines()[-1:] or ["nothing was said"]
+    sound = done.code == 0 and "TORCH IS ABSENT" not in done.output
+    what = "norms against vmap(grad), batches, noise, bounds, plans"
+    yield holds(what, sound, last[0], "every test passes, none skipped")
+
+
+def mutants() -> Iterator[Figure]:
+    """Every named mutant of the room is noticed."""
+    command = [sys.executable, "benchmarks/line_mutants.py", "--only", "deep: "]
+    done = run(command, environment=ONE_THREAD)
+    yield holds("mutants of DP-SGD", done.code == 0, "killed" if done.code == 0 else done.output[-300:], "all killed")
+
+
+SECTIONS: tuple[Section, ...] = (
+    *((f"adult-{epsilon:g}", partial(adult, epsilon)) for epsilon in BARS),
+    ("speed", speed),
+    ("correctness", correctness),
+    ("mutants", mutants),
+)
+TESTED = (*DECIDES, "dpsynth", "tests/dpsynth/deep", "tests/mutants")
+COVERS: Mapping[str, Sequence[str]] = {"": DECIDES, "correctness": TESTED, "mutants": TESTED}
+"""What decides each section."""
