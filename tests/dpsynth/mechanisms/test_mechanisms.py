@@ -1,5 +1,6 @@
 """Mechanisms on data with known structure: what is spent, what is found, what is refused."""
 
+import itertools
 import tracemalloc
 
 import numpy as np
@@ -45,6 +46,29 @@ def test_spends_at_most_and_nearly_the_whole_amount(name, coordinate, max_rows):
     fit_model(source, find_synthesizer(name), amount=amount, coordinate=coordinate, spend=spend, random=SeededRandom(1))
     spent = totals(spend.steps, coordinate)[Side.TRAINING]
     assert 0.999 * amount <= spent.amount <= amount
+
+
+@pytest.mark.parametrize(("picks", "most"), [(0.25, 1), (1.0, 3)])
+def test_selections_of_a_round_are_charged_one_by_one_and_lie_apart(monkeypatch, picks, most):
+    fits = []
+    fit = adaptive.fit_tree
+    monkeypatch.setattr(adaptive, "fit_tree", lambda *a, **k: (fits.append(len(a[1])), fit(*a, **k))[1])
+    domain = Domain.of({f"c{i}": 2 for i in range(13)})
+    codes = np.random.default_rng(4).integers(0, 2, (13, 500)).astype(np.uint8)
+    amount, spend = AMOUNT_UNIT // 10, spend_of(AMOUNT_UNIT // 10)
+    measured = adaptive.measure_adaptive(
+        MemorySource(domain, codes),
+        AdaptiveConfig(picks_per_attribute=picks),
+        amount=amount,
+        coordinate=Coordinate.GDP,
+        spend=spend,
+        random=SeededRandom(3),
+    )
+    assert 0.999 * amount <= totals(spend.steps, Coordinate.GDP)[Side.TRAINING].amount <= amount
+    rounds = [[set(m.clique) for m in measured[a:b]] for a, b in itertools.pairwise(fits)]
+    assert max(map(len, rounds)) == most
+    assert sum(map(len, rounds)) == sum(isinstance(s.event, BoundedRange) for s in spend.steps)
+    assert all(len(q & r) < 2 for found in rounds for q, r in itertools.combinations(found, 2))
 
 
 @pytest.mark.parametrize("name", MEASURING)
