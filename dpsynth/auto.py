@@ -3,7 +3,7 @@
 Facts: the declared domain, the budget (so epsilon and delta), the privacy unit, and the magnitude of the table where
 the schema declares one. The rule was set on four public tables at epsilon 0.1, 1 and 10 (docs/how-to-choose.md): rounds
 that adapt pay off once the table stands clearly above the noise; below that the one-shot tree, which leaves out what
-noise would spoil, is the safe choice.
+noise would spoil, is the safe choice; and where nothing stands above the noise, independent columns.
 """
 
 import math
@@ -24,6 +24,9 @@ ASSUMED_ROWS = 10_000
 
 CLEAR = 600
 """Rows, in standard deviations of one count that had the whole budget, from which adaptive rounds pay off."""
+
+FAINT = 60
+"""The same, below which no error of two columns stands out: independent columns get everything."""
 
 NARROW, LARGER_MODEL = 20, 2_000_000
 """Up to so many columns ``adaptive`` may grow a model of so many cells: that is worth its time, and little memory."""
@@ -50,13 +53,12 @@ def choose_synthesizer(
     rows = rows_magnitude or ASSUMED_ROWS
     scale = AMOUNT_UNIT if coordinate is Coordinate.GDP else AMOUNT_UNIT / 2
     signal = rows * math.sqrt(amount / scale) / unit.max_rows
-    clear = signal >= CLEAR
     told = "declared" if rows_magnitude else "assumed (the schema declares no rows_magnitude)"
     because = (
-        f"{rows:,} {told} rows are {signal:,.0f} standard deviations of a count that had the whole budget, and rounds "
-        f"that adapt need {CLEAR}"
+        f"{rows:,} {told} rows are {signal:,.0f} standard deviations of a count that had the whole budget, and a tree "
+        f"needs {FAINT}, rounds that adapt {CLEAR}"
     )
-    first = "adaptive" if clear else "tree"
+    first = "adaptive" if signal >= CLEAR else "tree" if signal >= FAINT else "independent"
     for name in dict.fromkeys((first, *_SIMPLER)):
         made = REGISTRY[name]
         if isinstance(made.config, AdaptiveConfig) and len(domain.names) <= NARROW:

@@ -33,6 +33,13 @@ def test_more_rows_or_more_budget_pay_for_rounds(coordinate):
     assert chosen(10_000, epsilon=0.1, coordinate=coordinate).name == "tree"
 
 
+def test_where_nothing_stands_above_the_noise_columns_stay_independent():
+    made = chosen(1_000, epsilon=0.1)
+    assert made.name == "independent"
+    assert "a tree needs 60" in made.why
+    assert "doesn't fit" not in made.why
+
+
 def test_few_columns_may_have_a_larger_model():
     assert chosen(50_000).config.model_cells == 2_000_000
     wide = Domain.of({f"c{i}": 3 for i in range(21)})
