@@ -25,7 +25,6 @@ MAGNITUDES = {
     "titanic_aim": 1_000,
 }
 """Public magnitudes of the tables, which ``auto`` decides by."""
-FEW_SEEDS = (0, 1, 2)
 DECIDES = (
     *("accountant", "dpsynth", ":!dpsynth/deep", ":!dpsynth/cli", "benchmarks/engine*.py", "benchmarks/fit_coded.py"),
     *("benchmarks/harness.py", "benchmarks/line_utility.py", "constraints.txt"),

@@ -19,6 +19,7 @@ from dpsynth.mechanisms import (
     mixture,
     mwem,
 )
+from dpsynth.mechanisms.adaptive import MANY_ATTRIBUTES
 from dpsynth.mechanisms.aim import ROUNDS_PER_ATTRIBUTE, SELECTION_SHARE
 from dpsynth.mechanisms.shares import by_cells, sigmas, split
 from dpsynth.mechanisms.tree import LEAST_SHARE, MOST_PER_ATTRIBUTE, candidate_weights
@@ -89,7 +90,7 @@ def _of_adaptive(config: AdaptiveConfig, domain: Domain, amount: int) -> list[in
             max(1, int(tree * config.error_share / pairs)),
             _smallest_pair(domain, int(tree * (1.0 - config.error_share))),
             max(1, int(amount * config.round_share / planned * (1.0 - config.selection_share))),
-            max(1, int(amount * rest / (n - 1 + planned) / 2)),
+            max(1, int(amount * rest / (n - 1 + planned + (n if n >= MANY_ATTRIBUTES else 0)) / 2)),
         ]
     return found
 

@@ -6,7 +6,8 @@ noise that its effective cells would bring, weights are flat, candidates are pai
   1. one-way marginals, equal shares
   2. all pairwise errors against independence, noisy; a maximum spanning tree of them; its pairs
   3. rounds: fit, select the candidate with the largest score, measure it; shares grow when a round changed little
-  4. the maximal measured marginals once more, with what is left
+  4. the maximal measured marginals once more, with what is left; of many attributes also the wide ones' own, because
+     what noise does to one is seen in every marginal with it
 """
 
 import itertools
@@ -40,6 +41,14 @@ from dpsynth.workload import Workload
 FIT_CALLS, FIT_TOLERANCE = 100, 3e-3
 FEW_ATTRIBUTES = 10
 """Up to here, and half as many more, a round makes one selection: nothing is chosen by scores of an older fit."""
+MANY_ATTRIBUTES, MORE_CELLS = 25, 2
+"""From here a model may have so many times the cells: many attributes share few cliques."""
+MANY_TRIPLES_CELLS = 6_000_000
+"""Cells of all triples on offer from ``MANY_ATTRIBUTES`` on; larger ones are hardly chosen, and slow to count."""
+MANY_TREE_PENALTY = 0.3
+"""Noise that a cell of the tree must beat there, as a multiple of sigma: the widest pairs get the largest shares."""
+MANY_CODES = 20
+"""Attributes of so many codes are there measured on their own in the end."""
 MOST_ROUNDS_PER_ATTRIBUTE = 16
 WEIGHTS = {2: 10, 3: 7}
 """Integer weight of a candidate's score by its number of attributes."""
@@ -60,7 +69,8 @@ class AdaptiveConfig:
         least one; all from one fit, and no two share more than one attribute.
       penalty: Noise that a cell must beat, as a multiple of sigma.
       saturation: A cell's penalty never exceeds this multiple of its expected count.
-      model_cells: Largest model, in cells of its junction tree.
+      model_cells: Largest model, in cells of its junction tree; ``MORE_CELLS`` times as many where there are
+        ``MANY_ATTRIBUTES``.
       candidate_cells: Largest candidate, in cells.
       workload: Which marginals matter; None for all of up to three attributes alike.
     """
@@ -156,6 +166,10 @@ class _Adaptive:
     def domain(self) -> Domain:
         return self.source.domain
 
+    @property
+    def many(self) -> bool:
+        return len(self.domain.names) >= MANY_ATTRIBUTES
+
     def measure(
         self, cliques: Sequence[Clique], amount: int, weights: Sequence[float] | None, label: str
     ) -> list[Measurement]:
@@ -188,7 +202,7 @@ class _Adaptive:
         )
         typical = self._sigma(rest // (len(self.domain.names) - 1))
         gains = [
-            float(e) - self.config.penalty * typical * min(self.domain.cells(q), total / 3)
+            float(e) - self._tree_penalty(total, share[q[0]], share[q[1]], typical)
             for q, e in zip(pairs, noisy.tolist(), strict=True)
         ]
         edges = _spanning_tree(self.domain, pairs, gains)
@@ -205,6 +219,7 @@ class _Adaptive:
         workload = config.workload or Workload()
         candidates = Candidates(self.source, {q: WEIGHTS[len(q)] * max(1, workload.weight(q)) for q in offered})
         sizes = TreeSizes(self.domain, [m.clique for m in found])
+        most = config.model_cells * (MORE_CELLS if self.many else 1)
         picks = max(1, round(config.picks_per_attribute * (len(self.domain.names) - FEW_ATTRIBUTES)))
         share = max(1, amount // (config.rounds_per_attribute * len(self.domain.names)))
         left, fit = amount, self._fit(found, total, None)
@@ -212,7 +227,7 @@ class _Adaptive:
             sample = scoring_sample(fit.model, self.random)
             share = share if left >= 2 * share else left
             sigma = self._sigma(split(share, self._parts)[1])
-            limit = config.model_cells * min(1.0, (amount - left + picks * share) / amount)
+            limit = most * min(1.0, (amount - left + picks * share) / amount)
             open_to = candidates.feasible(sizes, fit.model, limit)
             errors, penalties = self._scores(candidates, open_to, sample, total, sigma)
             chosen: list[int] = []
@@ -232,7 +247,7 @@ class _Adaptive:
             fit = self._fit(found, total, fit)
             after = [total * fit.model.marginal(candidates.cliques[q]).ravel() for q in chosen]
             calm = [
-                float(np.abs(new - old).sum()) <= self._penalty(old, sigma)
+                float(np.abs(new - old).sum()) <= self._penalty(old, self.config.penalty * sigma)
                 for new, old in zip(after, before, strict=True)
             ]
             if 2 * sum(calm) > len(calm):
@@ -240,7 +255,11 @@ class _Adaptive:
         return found[len(measured) :], fit
 
     def again(self, measured: Sequence[Measurement], total: float, amount: int, fit: Fit) -> list[Measurement]:
-        """Measure the maximal measured cliques once more, in shares by their effective noise."""
+        """Measure the maximal measured cliques once more, in shares by their effective noise.
+
+        Of many attributes also the wide ones' own: noise in one is an error of every marginal with it, so its cells
+        count once for each attribute of the table.
+        """
         cliques = list(dict.fromkeys(m.clique for m in measured))
         maximal = [q for q in cliques if not any(set(q) < set(r) for r in cliques)]
         sigma = self._sigma(amount // len(maximal))
@@ -248,9 +267,11 @@ class _Adaptive:
             (self.domain.cells(q) * max(1.0, np.minimum(1.0, total * fit.model.marginal(q) / sigma).sum())) ** (2 / 3)
             for q in maximal
         ]
+        wide: list[Clique] = [(n,) for n in self.domain.names if self.many and self.domain.size(n) >= MANY_CODES]
+        raw += [(len(self.domain.names) * self.domain.cells(q)) ** (4 / 3) for q in wide]
         effective = graded(raw)
         floor = sum(effective) / len(effective)  # at least half of an equal share: what the plan foresees
-        return self.measure(maximal, amount, [floor + e for e in effective], "measured again")
+        return self.measure([*maximal, *wide], amount, [floor + e for e in effective], "measured again")
 
     @property
     def _parts(self) -> tuple[float, float]:
@@ -283,8 +304,17 @@ class _Adaptive:
             sides=self.sides,
         )
 
-    def _penalty(self, expected: NDArray[np.float64], sigma: float) -> float:
-        return float(np.minimum(self.config.penalty * sigma, self.config.saturation * expected).sum())
+    def _tree_penalty(
+        self, total: float, first: NDArray[np.float64], second: NDArray[np.float64], sigma: float
+    ) -> float:
+        """Noise that a pair must beat; of many attributes only in cells that it could reach."""
+        if not self.many:
+            return self.config.penalty * sigma * min(first.size * second.size, total / 3)
+        ceiling = MANY_TREE_PENALTY * sigma
+        return min(self._penalty(total * np.outer(first, second), ceiling), ceiling * total / 3)
+
+    def _penalty(self, expected: NDArray[np.float64], ceiling: float) -> float:
+        return float(np.minimum(ceiling, self.config.saturation * expected).sum())
 
     def _sigma(self, amount: int) -> float:
         return sigmas([amount], coordinate=self.coordinate, sensitivity=self.source.max_rows)[0]
@@ -312,11 +342,10 @@ def _spanning_tree(domain: Domain, pairs: Sequence[Clique], gains: Sequence[floa
 
 
 def _candidates(domain: Domain, config: AdaptiveConfig) -> list[Clique]:
-    workload = config.workload or Workload()
-    found = workload.candidates(
-        domain,
-        sizes=[k for k in WEIGHTS if k <= len(domain.names)],
-        cells_each=config.candidate_cells,
-        cells_together=CANDIDATES_CELLS,
-    )
+    workload, left, found = config.workload or Workload(), CANDIDATES_CELLS, list[Clique]()
+    for ways in (k for k in WEIGHTS if k <= len(domain.names)):
+        if ways > 2 and len(domain.names) >= MANY_ATTRIBUTES:
+            left = min(left, MANY_TRIPLES_CELLS)
+        found += workload.candidates(domain, sizes=[ways], cells_each=config.candidate_cells, cells_together=left)
+        left = CANDIDATES_CELLS - sum(domain.cells(q) for q in found)
     return found or [min(itertools.combinations(domain.names, 2), key=domain.cells)]

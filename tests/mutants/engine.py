@@ -69,6 +69,22 @@ MUTANTS = (
         (_SPENT,), "each selection and measurement of a round costs its own share",
     ),
     Mutant(
+        "adaptive: wide columns come on top of the last step", ADAPTIVE,
+        'return self.measure([*maximal, *wide], amount, [floor + e for e in effective], "measured again")',
+        'return self.measure(maximal, amount, None, "measured again") + self.measure(wide, amount, None, "alone")',
+        ("tests/dpsynth/mechanisms/test_mechanisms.py::"
+         "test_adaptive_measures_wide_columns_alone_in_the_end_within_its_amount",),
+        "the last step costs more than what is left",
+    ),
+    Mutant(
+        "adaptive: every cell of the tree's pairs is penalised", ADAPTIVE,
+        "return min(self._penalty(total * np.outer(first, second), ceiling), ceiling * total / 3)",
+        "return ceiling * first.size * second.size",
+        ("tests/dpsynth/mechanisms/test_mechanisms.py::"
+         "test_the_tree_of_adaptive_holds_a_wide_pair_whose_dependence_is_clear",),
+        "wide pairs are left out however clear they are",
+    ),
+    Mutant(
         "report: repeats are averaged, not merged", "dpsynth/fit_report.py", "math.fsum(s**-2 for s in found) ** -0.5",
         "math.fsum(found) / len(found)",
         (_REPORTED + "test_measured_marginals_are_merged_by_precision_and_the_maximal_ones_preserved",),

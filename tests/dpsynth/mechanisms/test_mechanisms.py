@@ -204,7 +204,49 @@ def test_candidates_of_a_wide_table_stay_within_their_limit():
         assert sum(wide.cells(q) for q in offered) <= CANDIDATES_CELLS + 60 * 58
         assert sum(len(q) == 2 for q in offered) == 60 * 59 // 2
         assert any(len(q) == 3 for q in offered)
+    triples = [q for q in adaptive._candidates(wide, AdaptiveConfig()) if len(q) == 3]
+    assert sum(wide.cells(q) for q in triples) <= adaptive.MANY_TRIPLES_CELLS
     check_size(wide, find_synthesizer("adaptive"))
+
+
+WIDE = Domain(names=("a", "b", "c"), sizes=(200, 200, 3))
+
+
+def shifted(rows=20_000):
+    """a determines b, both of 200 codes; c is noise."""
+    rng = np.random.default_rng(3)
+    a = rng.integers(0, 200, rows)
+    return np.array([a, (a + 1) % 200, rng.integers(0, 3, rows)]).astype(np.uint8)
+
+
+def fit_shifted(amount):
+    spend = spend_of(amount)
+    fitted = fit_model(
+        MemorySource(WIDE, shifted()),
+        find_synthesizer("adaptive"),
+        amount=amount,
+        coordinate=Coordinate.GDP,
+        spend=spend,
+        random=SeededRandom(4),
+    )
+    return fitted, totals(spend.steps, Coordinate.GDP)[Side.TRAINING].amount
+
+
+def test_adaptive_measures_wide_columns_alone_in_the_end_within_its_amount(monkeypatch):
+    """Of many, a column of 20 codes or more is measured on its own at first and at last, a narrow one at first only."""
+    monkeypatch.setattr(adaptive, "MANY_ATTRIBUTES", 3)
+    fitted, spent = fit_shifted(AMOUNT_UNIT)
+    alone = [m.clique[0] for m in fitted.measurements if len(m.clique) == 1]
+    assert sorted(alone) == ["a", "a", "b", "b", "c"]
+    assert 0.999 * AMOUNT_UNIT <= spent <= AMOUNT_UNIT
+
+
+def test_the_tree_of_adaptive_holds_a_wide_pair_whose_dependence_is_clear(monkeypatch):
+    """40,000 cells, of which noise would reach a small part: their number alone doesn't keep the pair out of many."""
+    monkeypatch.setattr(adaptive, "MANY_ATTRIBUTES", 3)
+    fitted, _ = fit_shifted(AMOUNT_UNIT // 10)
+    pairs = [m.clique for m in fitted.measurements if len(m.clique) == 2]
+    assert ("a", "b") in pairs[:2]
 
 
 @pytest.mark.parametrize("name", ["mst", "adaptive"])
