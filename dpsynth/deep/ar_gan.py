@@ -1,6 +1,7 @@
 """ar-gan: an autoregressive network makes rows, and a critic, trained against them, weighs them.
 
-  1. DP-SGD steps train the network on people (``ROWS``)
+  1. DP-SGD steps train the network on people (``ROWS``); after the first of them its inputs are centred on the shares
+     of rows that it makes, which leaves it as it is and makes gradients of common codes smaller
   2. the network makes a pool of rows, several times the declared number of people
   3. DP-SGD steps train the critic to tell people from the pool (``CRITIC``); only the gradient of people is private
   4. the model is the pool, each row with the weight exp(D), where the critic's score D is clamped
@@ -29,6 +30,9 @@ from dpsynth.errors import ParameterError
 from dpsynth.estimation.pool import PoolModel
 from dpsynth.noise.base import RandomSource
 from dpsynth.progress import SilentStage, Stage
+
+CENTRING_ROWS = 4096
+"""Made rows whose shares the inputs are centred on."""
 
 
 def fit_ar_gan(
@@ -80,7 +84,9 @@ def fit_ar_gan(
     charged = charge_plan(plan, delta=delta, spend=spend, label="training of ar-gan", sides=sides)
     people = People(source, order=order)
     network = Autoregressive.of(sizes, hidden=config.hidden)
-    parameters = _train_rows(network, people, rows_phase, config, charged=charged, random=random, stage=stage)
+    network, parameters = _train_rows(
+        network, people, rows_phase, config, charged=charged, random=random, stage=stage
+    )
     pool = network.sample(parameters, config.pool * max(1, round(plan.people)), random=random)
     critic = Critic.of(
         sizes, hidden=config.critic_hidden, pair_scale=config.pair_scale, code_scale=config.code_scale
@@ -101,13 +107,17 @@ def _train_rows(
     charged: ChargedSteps,
     random: RandomSource,
     stage: Stage,
-) -> Parameters:
+) -> tuple[Autoregressive, Parameters]:
+    """The network and its parameters; after its first steps its inputs are centred on rows that it makes by then."""
     parameters, adam = network.initial(random=random), Adam()
+    centre_at = round(config.centred_after * phase.steps)
     for step in range(phase.steps):
         _tell(stage, ROWS, step, charged)
+        if step == centre_at > 0:
+            network = network.centred(parameters, network.sample(parameters, CENTRING_ROWS, random=random))
         gradient = noisy_gradient(network, parameters, people, phase, charged=charged, random=random)
         adam.step(parameters, gradient, rate=config.row_rate * cosine(step, phase.steps))
-    return parameters
+    return network, parameters
 
 
 def _train_critic(

@@ -6,7 +6,7 @@ m(k) and sees the codes of columns up to it, and reaches the logits of columns a
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dpsynth.deep.layers import Reach, Tape
+from dpsynth.deep.layers import Centre, Reach, Tape
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.normal import draw_normal, draw_uniform
 
@@ -32,11 +32,13 @@ class Autoregressive:
       sizes: Codes of each column, in the order in which columns are drawn.
       hidden: Hidden units.
       masks: 1 where a weight may differ from zero, by parameter.
+      centre: Public shares that are subtracted from the codes' one-hot vectors; None for nothing.
     """
 
     sizes: tuple[int, ...]
     hidden: int
     masks: Mapping[str, Tensor] = field(repr=False)
+    centre: Centre | None = field(repr=False)
     _starts: Tensor = field(repr=False)
     _into_hidden: Reach = field(repr=False)
     _into_logits: Reach = field(repr=False)
@@ -55,6 +57,7 @@ class Autoregressive:
         return cls(
             sizes=tuple(sizes),
             hidden=hidden,
+            centre=None,
             masks={"in": into_hidden.mask(), "out": into_logits.mask(), "skip": skip.mask()},
             _starts=torch.tensor([0, *np.cumsum(sizes)[:-1].tolist()]),
             _into_hidden=into_hidden,
@@ -82,9 +85,9 @@ class Autoregressive:
 
     def objective(self, tape: Tape, codes: Tensor) -> Tensor:
         """The logits times the gradient of the negative log-likelihood: its own gradient is that gradient."""
-        inner = torch.relu(tape.lookup(codes, self._starts, "in", "in bias", self._into_hidden))
+        inner = torch.relu(tape.lookup(codes, self._starts, "in", "in bias", self._into_hidden, self.centre))
         logits = tape.dense(inner, "out", None, self._into_logits)
-        logits = logits + tape.lookup(codes, self._starts, "skip", "bias", self._skip)
+        logits = logits + tape.lookup(codes, self._starts, "skip", "bias", self._skip, self.centre)
         with torch.no_grad():
             slope = self._shares(logits)
             slope.scatter_add_(1, codes + self._starts, torch.full(codes.shape, -1.0))
@@ -116,8 +119,7 @@ class Autoregressive:
         ends = np.cumsum(self.sizes).tolist()
         edges = list(pairwise([0, *ends]))
         units = self._units()
-        inner = parameters["in bias"].repeat(rows, 1)
-        logits = parameters["bias"].repeat(rows, 1)
+        inner, logits = (start.repeat(rows, 1) for start in self._starts_of_sums(parameters))
         codes = torch.zeros(rows, d, dtype=torch.int64)
         uniforms = torch.from_numpy(draw_uniform(rows * d, random=random).astype(np.float32).reshape(d, rows, 1))
         for m, (start, end) in enumerate(edges):
@@ -129,6 +131,30 @@ class Autoregressive:
             if len(units[m]):
                 logits[:, end:] += torch.relu(inner[:, units[m]]) @ parameters["out"][units[m], end:]
         return codes
+
+    def centred(self, parameters: Mapping[str, Tensor], rows: NDArray[np.int64]) -> "Autoregressive":
+        """The same network around the shares of made rows, its biases moved so that it computes what it did.
+
+        Args:
+          parameters: Moved in place.
+          rows: Rows that the network made, int64, shape (rows, columns).
+
+        Privacy:
+          None; post-processing.
+        """
+        found = torch.bincount((torch.from_numpy(rows) + self._starts).flatten(), minlength=sum(self.sizes))
+        shares = found.float() / len(rows)
+        moved = shares if self.centre is None else shares - self.centre.shares
+        parameters["in bias"].add_(moved @ parameters["in"])
+        parameters["bias"].add_(moved @ parameters["skip"])
+        return replace(self, centre=Centre.of(shares, self._skip.inputs))
+
+    def _starts_of_sums(self, parameters: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+        """Hidden units and logits of a row of which no code is drawn yet."""
+        if self.centre is None:
+            return parameters["in bias"], parameters["bias"]
+        shares = self.centre.shares
+        return parameters["in bias"] - shares @ parameters["in"], parameters["bias"] - shares @ parameters["skip"]
 
     def _units(self) -> list[Tensor]:
         """Hidden units of each column."""

@@ -25,6 +25,7 @@ class ArGanConfig:
       hidden: Hidden units of the network.
       row_rate: Highest rate of the network; it falls along a cosine.
       row_bound: The network's clip bound over sqrt(d (d + 1) / 2).
+      centred_after: Share of the network's steps after which its inputs are centred on its own rows; 0 for never.
       critic_hidden: Hidden units of the critic.
       pair_scale: Weight of the critic's pairs.
       code_scale: Weight of the critic's codes.
@@ -44,7 +45,8 @@ class ArGanConfig:
     batch: int = 2048
     hidden: int = 128
     row_rate: float = 0.02
-    row_bound: float = 1.25
+    row_bound: float = 1.7
+    centred_after: float = 0.1
     critic_hidden: int = 64
     pair_scale: float = 4.0
     code_scale: float = 1.0
@@ -62,11 +64,13 @@ class ArGanConfig:
         steps = tuple(n for n in (self.row_steps, self.critic_steps) if n is not None)
         counts = (*steps, self.batch, self.hidden, self.critic_hidden, self.pool)
         scales = (self.row_rate, self.row_bound, self.pair_scale, self.pair_rate, self.critic_rate, self.largest_score)
-        sound = min(counts) >= 1 and min(scales) > 0 and self.code_scale >= 0 and 0 < self.averaged <= 1
+        shares_fit = 0 < self.averaged <= 1 and 0 <= self.centred_after < 1
+        sound = min(counts) >= 1 and min(scales) > 0 and self.code_scale >= 0 and shares_fit
         if not (sound and all(math.isfinite(s) for s in (*scales, self.code_scale))):
             raise ParameterError(
-                f"The settings of ar-gan have the counts {counts}, the scales {scales} and the share {self.averaged}.",
-                "Counts are at least 1, scales above 0 and finite, and the averaged share lies above 0 and up to 1.",
+                f"The settings of ar-gan have the counts {counts}, the scales {scales} and the shares "
+                f"{(self.averaged, self.centred_after)}.",
+                "Counts are at least 1, scales above 0 and finite, shares from 0 to 1, and some steps are averaged.",
                 "Mend the settings.",
             )
 

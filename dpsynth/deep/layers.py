@@ -52,13 +52,33 @@ class Dense:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Centre:
+    """Public shares that are subtracted from one-hot inputs: then codes that most records have move little.
+
+    Attributes:
+      shares: Of each code within its column, shape (rows,).
+      far: Squared distance of each code's one-hot vector from its column's shares, shape (rows,).
+    """
+
+    shares: Tensor = field(repr=False)
+    far: Tensor = field(repr=False)
+
+    @classmethod
+    def of(cls, shares: Tensor, columns: Tensor) -> "Centre":
+        """The centre at these shares; ``columns`` says which rows are of which column, one-hot."""
+        squares = columns @ (columns.T @ shares.square())
+        return cls(shares=shares, far=1.0 - 2.0 * shares + squares)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Lookup:
-    """outputs = the sum of the rows of W that a record's codes name, + b: a dense layer on one-hot inputs.
+    """outputs = the sum of the rows of W that a record's codes name, less the centre's, + b: dense on one-hot inputs.
 
     Attributes:
       weight: Name of W, shape (rows, outputs); the rows are the columns' codes, one column after the other.
       bias: Name of b; None without.
       reach: Which columns reach which blocks of outputs; None where all do.
+      centre: What is subtracted from the one-hot inputs; None for nothing.
       rows: Row of each column's code, shape (records, columns); the columns' rows don't overlap.
       outputs: Shape (records, outputs).
     """
@@ -66,6 +86,7 @@ class Lookup:
     weight: str
     bias: str | None
     reach: Reach | None
+    centre: Centre | None
     rows: Tensor = field(repr=False)
     outputs: Tensor = field(repr=False)
 
@@ -90,7 +111,13 @@ class Tape:
         return outputs
 
     def lookup(
-        self, codes: Tensor, starts: Tensor, weight: str, bias: str | None = None, reach: Reach | None = None
+        self,
+        codes: Tensor,
+        starts: Tensor,
+        weight: str,
+        bias: str | None = None,
+        reach: Reach | None = None,
+        centre: Centre | None = None,
     ) -> Tensor:
         """The sum of the rows that codes name; returns the outputs.
 
@@ -100,10 +127,14 @@ class Tape:
           weight: Name of the table.
           bias: Name of the bias.
           reach: Which columns reach which blocks of outputs.
+          centre: What is subtracted from the one-hot inputs.
         """
-        rows = codes + starts
-        outputs = self._begin(_summed_rows(self._take(weight), rows), bias)
-        self.layers.append(Lookup(weight=weight, bias=bias, reach=reach, rows=rows, outputs=outputs))
+        rows, table = codes + starts, self._take(weight)
+        found = _summed_rows(table, rows)
+        outputs = self._begin(found if centre is None else found - centre.shares @ table, bias)
+        self.layers.append(
+            Lookup(weight=weight, bias=bias, reach=reach, centre=centre, rows=rows, outputs=outputs)
+        )
         return outputs
 
     def _take(self, name: str) -> Tensor:
@@ -156,6 +187,9 @@ def _dense_norms(layer: Dense, reach: Reach | None) -> Tensor:
 
 
 def _lookup_norms(layer: Lookup, reach: Reach | None) -> Tensor:
+    if layer.centre is not None:
+        far = layer.centre.far[layer.rows]
+        return far.sum(dim=1) if reach is None else far @ reach.blocks
     columns = float(layer.rows.shape[1])
     return torch.tensor(columns) if reach is None else reach.blocks.sum(dim=0)
 
@@ -172,6 +206,8 @@ def _summed_rows(table: Tensor, rows: Tensor) -> Tensor:
 
 def _add_lookup(layer: Lookup, scaled: Tensor, into: Tensor) -> None:
     columns = layer.rows.shape[1]
+    if layer.centre is not None:
+        into.addr_(layer.centre.shares, scaled.sum(dim=0), alpha=-1.0)
     if into.shape[1] == 1:
         values = scaled.expand(-1, columns).reshape(-1)
         into[:, 0].add_(torch.bincount(layer.rows.reshape(-1), values, minlength=len(into)))

@@ -50,13 +50,18 @@ def sample_codes(model: Model, rows: int, *, rng: np.random.Generator, rounded: 
     Privacy:
       None; post-processing.
     """
-    if isinstance(model, PoolModel):
-        return _draw_from_pool(model, rows, rng)
-    domain, steps = model.domain, list(model.conditionals())
-    codes = _draw_rows(domain, steps, rows, rng)
+    domain = model.domain
+    steps = [] if isinstance(model, PoolModel) else list(model.conditionals())
+
+    def draw(count: int) -> NDArray[Any]:
+        if isinstance(model, PoolModel):
+            return _draw_from_pool(model, count, rng)
+        return _draw_rows(domain, steps, count, rng)
+
+    codes = draw(rows)
     sets = tables_to_match(domain, rows, model_cells=sum(s.table.size for s in steps))
     if rows and rounded and len(sets):
-        many = _draw_rows(domain, steps, min(max(TIMES * rows, FEWEST), MOST), rng)
+        many = draw(min(max(TIMES * rows, FEWEST), MOST))
         codes = round_to_model(codes, many, domain, steps, sets, rng).astype(codes.dtype)
     return codes
 
@@ -78,7 +83,7 @@ def sample_apart(
     if isinstance(model, PoolModel):
         share = min(0.5, apart / len(model.weights))
         one, other = model.part(0.0, 1.0 - share), model.part(1.0 - share, 1.0)
-        return sample_codes(one, rows, rng=rng), sample_codes(other, apart, rng=rng)
+        return sample_codes(one, rows, rng=rng), sample_codes(other, apart, rng=rng, rounded=False)
     return sample_codes(model, rows, rng=rng), sample_codes(model, apart, rng=rng, rounded=False)
 
 

@@ -89,6 +89,10 @@ MUTANTS = (
         (_NORMS,), "norms of masked lookups are too small",
     ),
     Mutant(
+        "deep: centred codes count less than they are", LAYERS, "1.0 - 2.0 * shares + squares", "1.0 - 2.0 * shares",
+        (_NORMS,), "norms of centred lookups are too small",
+    ),
+    Mutant(
         "deep: a parameter used twice", LAYERS, "        if name in self._used:", "        if not self._used:",
         (_LAYERS + "a_parameter_is_used_once",), "norms of shared parameters don't add up",
     ),

@@ -21,6 +21,19 @@ def autoregressive(sizes=SIZES, hidden=7):
     return network, _random(network), lambda p, codes: likelihood(p, codes, sizes)
 
 
+def centred(sizes=SIZES, hidden=7):
+    """The same around the shares of some rows; its parameters are those of the loss, moved as centring moves them."""
+    network, parameters, _ = autoregressive(sizes, hidden)
+    around = network.centred(parameters, records(sizes, 50, seed=4).numpy())
+    return around, parameters, lambda p, codes: likelihood(uncentred(p, around), codes, sizes)
+
+
+def uncentred(p, network):
+    """The parameters without a centre that compute the same."""
+    shares = network.centre.shares
+    return p | {"in bias": p["in bias"] - shares @ p["in"], "bias": p["bias"] - shares @ p["skip"]}
+
+
 def critic(sizes=SIZES, hidden=5, real=1.0):
     """The same of a critic."""
     from dataclasses import replace
@@ -31,6 +44,7 @@ def critic(sizes=SIZES, hidden=5, real=1.0):
 
 NETWORKS = {
     "autoregressive": autoregressive,
+    "centred": centred,
     "critic of people": critic,
     "critic of made rows": lambda: critic(real=0.0),
     "one column": lambda: autoregressive(sizes=(4,), hidden=2),

@@ -8,7 +8,7 @@ import torch
 from scipy.stats import chisquare
 
 from dpsynth.noise.random import SeededRandom
-from tests.dpsynth.deep.references import autoregressive, likelihood
+from tests.dpsynth.deep.references import autoregressive, likelihood, records, uncentred
 
 DRAWS = 40_000
 
@@ -25,6 +25,23 @@ def test_rows_are_drawn_as_the_likelihood_says(sizes, hidden):
     seen, expected = np.append(seen[large], seen[~large].sum()), np.append(law[large], law[~large].sum()) * DRAWS
     keep = expected > 0
     assert chisquare(seen[keep], expected[keep] / expected[keep].sum() * seen[keep].sum()).pvalue > 1e-6
+
+
+def test_centring_changes_no_probability():
+    """Twice, because the second time moves from one centre to another."""
+    sizes = (3, 2, 4)
+    network, parameters, _ = autoregressive(sizes=sizes)
+    cells = torch.tensor(list(itertools.product(*map(range, sizes))))
+    before = torch.stack([likelihood(parameters, cell, sizes) for cell in cells])
+    for seed in (1, 2):
+        network = network.centred(parameters, records(sizes, 60, seed=seed).numpy())
+        after = torch.stack([likelihood(uncentred(parameters, network), cell, sizes) for cell in cells])
+        torch.testing.assert_close(after, before, rtol=1e-5, atol=1e-5)
+    drawn = network.sample(parameters, DRAWS, random=SeededRandom(2))
+    seen = np.bincount(np.ravel_multi_index(drawn.T, sizes), minlength=len(cells))
+    law = np.exp(-before.numpy())
+    large = law * DRAWS > 5
+    assert chisquare(seen[large], law[large] / law[large].sum() * seen[large].sum()).pvalue > 1e-6
 
 
 def test_no_rows_are_none():

@@ -38,6 +38,21 @@ def test_a_row_comes_as_often_as_its_share_up_to_one(rows):
     assert np.abs(seen - MODEL.marginal(("a", "b")).ravel() * rows).max() <= 2.0
 
 
+def test_rows_are_rounded_to_the_pools_pairs():
+    rng = np.random.default_rng(5)
+    codes = rng.integers(0, 4, (3, 4000)).astype(np.uint8)
+    wide = Domain.of({"a": 4, "b": 4, "c": 4})
+    model = PoolModel(domain=wide, codes=codes, weights=rng.random(4000) + 0.5, total=1.0)
+
+    def error(rounded):
+        made = sample_codes(model, 500, rng=generator(7), rounded=rounded)
+        truth = [model.marginal(q) for q in (("a", "b"), ("a", "c"), ("b", "c"))]
+        seen = [np.histogram2d(*made[list(q)], bins=range(5))[0] / 500 for q in ((0, 1), (0, 2), (1, 2))]
+        return sum(np.abs(s - t).sum() for s, t in zip(seen, truth, strict=True))
+
+    assert error(True) < 0.5 * error(False)
+
+
 def test_no_rows_are_none():
     assert sample_codes(MODEL, 0, rng=generator(3)).shape == (2, 0)
 
