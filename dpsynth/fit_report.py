@@ -140,8 +140,10 @@ class FitReport:
             f"about {self.rows:,.0f} rows by noisy totals, {self.coordinate.symbol} {spent:.4g} spent",
             *(f"  {c.label}: {c.times} times, {c.share:.1%}" for c in self.budget),
             *([] if self.fit_mb is None else [f"  fitting the model of them takes {self.fit_mb:,.0f} MB"]),
-            "Preserved up to noise, with everything that can be summed out of it (L1 error, share of rows):",
         ]
+        if not self.measured:
+            return [*told, "The model was trained, not measured: the error of its marginals has no bound from noise."]
+        told.append("Preserved up to noise, with everything that can be summed out of it (L1 error, share of rows):")
         for m in self.measured:
             if m.maximal:
                 e = m.expected

@@ -59,7 +59,7 @@ def fit_ar_gan(
       told: Told of the step and of the share of the plan that was run; sees nothing else.
 
     Returns:
-      A pool of ``config.pool`` rows for each declared person.
+      A pool of ``config.pool_rows`` rows.
 
     Privacy:
       Spends the ``FixedPlan`` of ``plan``; add-remove of one person. What is done beside the noisy gradients reads
@@ -87,7 +87,7 @@ def fit_ar_gan(
     network, parameters = _train_rows(
         network, people, rows_phase, config, charged=charged, random=random, stage=stage
     )
-    pool = network.sample(parameters, config.pool * max(1, round(plan.people)), random=random)
+    pool = network.sample(parameters, config.pool_rows(plan.people), random=random)
     critic = Critic.of(
         sizes, hidden=config.critic_hidden, pair_scale=config.pair_scale, code_scale=config.code_scale
     )

@@ -13,6 +13,9 @@ ROWS, CRITIC = "rows", "critic"
 STEPS = ((6.0, 400, 300), (2.0, 300, 300), (0.0, 300, 200))
 """From an epsilon on: steps of the network and of the critic."""
 
+MOST_ROWS = 2_000_000
+"""Rows of a pool, at most."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArGanConfig:
@@ -33,7 +36,8 @@ class ArGanConfig:
       critic_rate: Highest rate of the critic's other parameters, times the noise multiplier.
       averaged: Share of the critic's last steps whose parameters are averaged.
       largest_score: Scores are clamped to this before they weigh rows.
-      pool: Rows that are made, over the people that are trained on.
+      pool: Rows that are made, over the people that are trained on; ``MOST_ROWS`` at most.
+      codes: Largest sum of the columns' sizes: weights of pairs grow with its square.
       target: A column that is drawn last, given all others; None for the last of the domain.
       people: Declared magnitude of the people that are trained on; a release's plan sets it from the schema.
       noise_multiplier: Of every step; a release's plan sets it from the budget.
@@ -55,6 +59,7 @@ class ArGanConfig:
     averaged: float = 0.3
     largest_score: float = 3.0
     pool: int = 4
+    codes: int = 2_000
     target: str | None = None
     people: int | None = None
     noise_multiplier: float | None = None
@@ -62,7 +67,7 @@ class ArGanConfig:
 
     def __post_init__(self) -> None:
         steps = tuple(n for n in (self.row_steps, self.critic_steps) if n is not None)
-        counts = (*steps, self.batch, self.hidden, self.critic_hidden, self.pool)
+        counts = (*steps, self.batch, self.hidden, self.critic_hidden, self.pool, self.codes)
         scales = (self.row_rate, self.row_bound, self.pair_scale, self.pair_rate, self.critic_rate, self.largest_score)
         shares_fit = 0 < self.averaged <= 1 and 0 <= self.centred_after < 1
         sound = min(counts) >= 1 and min(scales) > 0 and self.code_scale >= 0 and shares_fit
@@ -110,6 +115,10 @@ class ArGanConfig:
             ),
             Phase(label=CRITIC, steps=self.critic_steps, sampling_probability=share, clip=critic),
         )
+
+    def pool_rows(self, people: float) -> int:
+        """Rows of the pool for a declared number of people."""
+        return max(1, min(round(self.pool * people), MOST_ROWS))
 
     def order(self, domain: Domain) -> tuple[int, ...]:
         """Positions of the columns in the order in which they are drawn: the domain's, the target last.

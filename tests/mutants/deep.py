@@ -120,8 +120,8 @@ MUTANTS = (
         (_GAN + "people_are_seen_through_noisy_gradients_alone",), "exact gradients of people reach the critic",
     ),
     Mutant(
-        "deep: the pool counts people", "dpsynth/deep/ar_gan.py", "config.pool * max(1, round(plan.people))",
-        "config.pool * max(1, people._codes.shape[1])",
+        "deep: the pool counts people", "dpsynth/deep/ar_gan.py", "config.pool_rows(plan.people)",
+        "config.pool_rows(people._codes.shape[1])",
         (_GAN + "people_are_seen_through_noisy_gradients_alone",), "the model's size tells how many people there are",
     ),
     Mutant(

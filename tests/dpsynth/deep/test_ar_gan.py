@@ -9,13 +9,14 @@ import torch
 from accountant.errors import BudgetExceeded
 from dpsynth.deep import SgdPlan, ar_gan
 from dpsynth.deep.ar_gan import fit_ar_gan
-from dpsynth.deep.config import STEPS, ArGanConfig
+from dpsynth.deep.config import MOST_ROWS, STEPS, ArGanConfig
 from dpsynth.deep.plan import plan_event
 from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
 from dpsynth.noise.random import SeededRandom
 from dpsynth.sampling import generator, sample_codes
 from dpsynth.sources import MemorySource
+from dpsynth.synthesizers import check_size, find_synthesizer
 
 DOMAIN = Domain.of({"a": 3, "b": 4, "c": 3})
 SMALL = ArGanConfig(row_steps=3, critic_steps=2, batch=32, hidden=6, critic_hidden=4)
@@ -181,6 +182,13 @@ def test_steps_batches_and_bounds_are_public_formulas():
     assert critic.clip == pytest.approx(0.5 * (16 + 1 + 2.2) ** 0.5)
     assert config.phases(DOMAIN, people=10)[0].sampling_probability == 1.0
     assert rows.clip == pytest.approx(config.row_bound * 6**0.5)
+
+
+def test_a_pool_and_a_domain_have_a_largest_size():
+    assert ArGanConfig(pool=4).pool_rows(1000) == 4000
+    assert ArGanConfig(pool=4).pool_rows(10**9) == MOST_ROWS
+    with pytest.raises(ParameterError, match="hold all pairs"):
+        check_size(Domain.of({f"c{i}": 500 for i in range(5)}), find_synthesizer("ar-gan"))
 
 
 def test_steps_that_are_named_stay_and_others_are_decided_by_epsilon():

@@ -89,6 +89,8 @@ def test_a_fit_is_saved_and_samples_without_torch(tmp_path):
     book = lines.ledger(tmp_path, declared=declared)
     model = fit(lines.table(), declared, epsilon=1.0, delta=DELTA, ledger=book, synthesizer=small())
     assert model.report.measured == ()
+    assert "trained, not measured" in model.summary()
+    assert "Preserved" not in model.summary()
     again = load_model(model.save(tmp_path / "model"))
     assert again.sample(20, seed=1).equals(model.sample(20, seed=1))
     assert isinstance(again.model, PoolModel)
