@@ -242,7 +242,7 @@ def _after_the_charges(facts: Facts) -> tuple[str, ...]:
         )
     if _trained(facts):
         return (
-            "rows are made by the trained network, weighed by the trained critic, and drawn by their weights",
+            "a pool of rows is made by what was trained, weighed, drawn from, and the rows are rounded to its pairs",
             f"the number of rows: {rows.replace(total, 'the declared number of training people')}",
         )
     return ("a graphical model is estimated from the measurements and sampled", f"the number of rows: {rows}")

@@ -8,8 +8,8 @@ from accountant.compose import price
 from accountant.events import BoundedRange
 from accountant.price import Coordinate
 from accountant.spend import Side, Spend, Step
-from dpsynth.deep.config import ArGanConfig
-from dpsynth.deep.planning import train_ar_gan
+from dpsynth.deep.config import ArConfig, ArGanConfig
+from dpsynth.deep.planning import train_rows
 from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
 from dpsynth.estimation import Model, TreeModel, estimate_tree
@@ -122,8 +122,9 @@ REGISTRY: dict[str, Synthesizer] = {
         ),
         Synthesizer(name="aim", config=AimConfig(), measure=measure_aim, ways=2, adaptive=True),
         Synthesizer(name="adaptive", config=AdaptiveConfig(), measure=measure_adaptive, ways=2, adaptive=True),
-        Synthesizer(
-            name="ar-gan", config=ArGanConfig(), measure=_nothing, ways=2, adaptive=False, train=train_ar_gan
+        *(
+            Synthesizer(name=made.name, config=made, measure=_nothing, ways=2, adaptive=False, train=train_rows)
+            for made in (ArConfig(), ArGanConfig())
         ),
     )
 }

@@ -1,13 +1,12 @@
 """ar-gan: an autoregressive network makes rows, and a critic, trained against them, weighs them.
 
-  1. DP-SGD steps train the network on people (``ROWS``); after the first of them its inputs are centred on the shares
-     of rows that it makes, which leaves it as it is and makes gradients of common codes smaller
-  2. the network makes a pool of rows, several times the declared number of people
-  3. DP-SGD steps train the critic to tell people from the pool (``CRITIC``); only the gradient of people is private
-  4. the model is the pool, each row with the weight exp(D), where the critic's score D is clamped
+  1. DP-SGD steps train the network on people, and it makes a pool of rows, several times the declared number of people
+     (``rows``)
+  2. DP-SGD steps train the critic to tell people from the pool; only the gradient of people is private
+  3. the model is the pool, each row with the weight exp(D), where the critic's score D is clamped
 
-Both kinds of steps are one fixed plan with one noise multiplier. The generator touches people through nothing but the
-noisy gradients. Rates fall as the noise rises, by the formulas of the settings.
+Both kinds of steps are one fixed plan with one noise multiplier. Rates fall as the noise rises, by the formulas of the
+settings.
 """
 
 from dataclasses import replace
@@ -19,20 +18,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from accountant.spend import Side, Spend
-from dpsynth.deep.autoregressive import SAMPLED_AT_ONCE, Autoregressive
-from dpsynth.deep.config import CRITIC, ROWS, ArGanConfig
+from dpsynth.deep.autoregressive import SAMPLED_AT_ONCE
+from dpsynth.deep.config import ArGanConfig
 from dpsynth.deep.critic import PAIRS, Critic
 from dpsynth.deep.layers import Tape
 from dpsynth.deep.optimise import Adam, Momentum, cosine, moving_mean
-from dpsynth.deep.plan import ChargedSteps, Phase, SgdPlan, charge_plan
-from dpsynth.deep.sgd import Parameters, People, PeopleSource, add_clipped, noisy_gradient
-from dpsynth.errors import ParameterError
+from dpsynth.deep.plan import Phase, SgdPlan
+from dpsynth.deep.rows import Training, begin_training, made_rows, pool_of
+from dpsynth.deep.sgd import Parameters, PeopleSource, add_clipped, noisy_gradient
 from dpsynth.estimation.pool import PoolModel
 from dpsynth.noise.base import RandomSource
-from dpsynth.progress import SilentStage, Stage
-
-CENTRING_ROWS = 4096
-"""Made rows whose shares the inputs are centred on."""
+from dpsynth.progress import Stage
 
 
 def fit_ar_gan(
@@ -71,77 +67,33 @@ def fit_ar_gan(
       BudgetExceeded: The charge was refused; nothing was read or drawn.
       ParameterError: The plan isn't one of these settings, or a unit may have several rows.
     """
-    domain, stage = source.domain, told or SilentStage()
-    rows_phase, critic_phase = phases = config.phases(domain, people=plan.people)
-    if plan.phases != phases:
-        raise ParameterError(
-            "The plan isn't one of these settings.",
-            "Its phases differ from those that the settings give for its number of people.",
-            "Make the plan from config.phases().",
-        )
-    order = config.order(domain)
-    sizes = tuple(domain.sizes[i] for i in order)
-    charged = charge_plan(plan, delta=delta, spend=spend, label="training of ar-gan", sides=sides)
-    people = People(source, order=order)
-    network = Autoregressive.of(sizes, hidden=config.hidden)
-    network, parameters = _train_rows(
-        network, people, rows_phase, config, charged=charged, random=random, stage=stage
+    training = begin_training(
+        source, config, plan=plan, delta=delta, spend=spend, random=random, sides=sides, told=told
     )
-    pool = network.sample(parameters, config.pool_rows(plan.people), random=random)
+    rows_phase, critic_phase = plan.phases
+    rows = made_rows(training, config, rows_phase)
     critic = Critic.of(
-        sizes, hidden=config.critic_hidden, pair_scale=config.pair_scale, code_scale=config.code_scale
+        training.sizes, hidden=config.critic_hidden, pair_scale=config.pair_scale, code_scale=config.code_scale
     )
-    trained = _train_critic(critic, people, pool, critic_phase, config, charged=charged, random=random, stage=stage)
-    codes = np.empty((len(sizes), len(pool)), dtype=np.min_scalar_type(max(sizes) - 1))
-    codes[list(order)] = pool.T
-    weights = _weights(critic, trained, pool, config.largest_score)
-    return PoolModel(domain=domain, codes=codes, weights=weights, total=plan.people)
+    parameters = _train(training, critic, rows, config, critic_phase)
+    return pool_of(training, rows, _weights(critic, parameters, rows, config.largest_score))
 
 
-def _train_rows(
-    network: Autoregressive,
-    people: People,
-    phase: Phase,
-    config: ArGanConfig,
-    *,
-    charged: ChargedSteps,
-    random: RandomSource,
-    stage: Stage,
-) -> tuple[Autoregressive, Parameters]:
-    """The network and its parameters; after its first steps its inputs are centred on rows that it makes by then."""
-    parameters, adam = network.initial(random=random), Adam()
-    centre_at = round(config.centred_after * phase.steps)
-    for step in range(phase.steps):
-        _tell(stage, ROWS, step, charged)
-        if step == centre_at > 0:
-            network = network.centred(parameters, network.sample(parameters, CENTRING_ROWS, random=random))
-        gradient = noisy_gradient(network, parameters, people, phase, charged=charged, random=random)
-        adam.step(parameters, gradient, rate=config.row_rate * cosine(step, phase.steps))
-    return network, parameters
-
-
-def _train_critic(
-    critic: Critic,
-    people: People,
-    pool: NDArray[np.int64],
-    phase: Phase,
-    config: ArGanConfig,
-    *,
-    charged: ChargedSteps,
-    random: RandomSource,
-    stage: Stage,
+def _train(
+    training: Training, critic: Critic, pool: NDArray[np.int64], config: ArGanConfig, phase: Phase
 ) -> Parameters:
     """The gradient of people is noisy; that of made rows, a function of outputs, is exact and of equal weight."""
+    charged, random = training.charged, training.random
     parameters, adam, momentum = critic.initial(random=random), Adam(), Momentum()
     made, made_rows = replace(critic, real=0.0), torch.from_numpy(pool)
     batch = max(1, round(charged.plan.expected_batch(phase)))
     begin, mean = round(phase.steps * (1.0 - config.averaged)), None
     for step in range(phase.steps):
-        _tell(stage, CRITIC, step, charged)
-        gradient = noisy_gradient(critic, parameters, people, phase, charged=charged, random=random)
-        rows = made_rows[torch.arange(step * batch, (step + 1) * batch) % len(pool)]
+        training.tell(phase, step)
+        gradient = noisy_gradient(critic, parameters, training.people, phase, charged=charged, random=random)
+        chosen = made_rows[torch.arange(step * batch, (step + 1) * batch) % len(pool)]
         other = {name: torch.zeros_like(value) for name, value in parameters.items()}
-        add_clipped(made, parameters, rows, clip=phase.clip, into=other)
+        add_clipped(made, parameters, chosen, clip=phase.clip, into=other)
         for name, value in gradient.items():
             value.add_(other[name], alpha=1.0 / batch)
         cooled = cosine(step, phase.steps) / charged.plan.noise_multiplier
@@ -154,17 +106,12 @@ def _train_critic(
 
 
 def _weights(critic: Critic, parameters: Parameters, pool: NDArray[np.int64], largest: float) -> NDArray[np.float64]:
+    """exp(D), clamped; a score that isn't a number, of parameters that noise drove away, weighs as 0 does."""
     scores = [_score(critic, parameters, part) for part in torch.from_numpy(pool).split(SAMPLED_AT_ONCE)]
-    clamped: Tensor = torch.cat(scores).double().clamp(-largest, largest)
+    clamped: Tensor = torch.nan_to_num(torch.cat(scores).double()).clamp(-largest, largest)
     found: NDArray[Any] = np.exp(clamped.numpy())
     return found
 
 
 def _score(critic: Critic, parameters: Parameters, codes: Tensor) -> Tensor:
     return critic.score(Tape(parameters), codes).detach()
-
-
-def _tell(stage: Stage, label: str, step: int, charged: ChargedSteps) -> None:
-    left = sum(charged.left(phase) for phase in charged.plan.phases)
-    whole = sum(phase.steps for phase in charged.plan.phases)
-    stage.tell(f"{label}, step {step + 1}", 1.0 - left / whole)

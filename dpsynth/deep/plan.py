@@ -139,6 +139,20 @@ class ChargedSteps:
         self._left[phase.label] -= 1
 
 
+def require_one_row(max_rows: int) -> None:
+    """Refuse units of several rows.
+
+    Raises:
+      ParameterError: A unit may have several rows: their summed gradient would have to be clipped.
+    """
+    if max_rows != 1:
+        raise ParameterError(
+            f"A synthesizer trained by DP-SGD can't take units of up to {max_rows:,} rows.",
+            "It clips the gradient of one record, and a unit's records together would move a step by more.",
+            "Declare one row per unit, or choose a synthesizer that measures marginals.",
+        )
+
+
 def charge_plan(
     plan: SgdPlan, *, delta: float, spend: Spend, label: str, sides: tuple[Side, ...] = (Side.TRAINING,)
 ) -> ChargedSteps:

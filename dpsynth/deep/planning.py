@@ -1,6 +1,7 @@
 """From a release's plan to the plan of a training run: everything from public facts, before the data is opened."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from typing import Any
@@ -10,9 +11,9 @@ from accountant.budget import Budget
 from accountant.compose import price
 from accountant.price import AMOUNT_UNIT, DELTA_UNIT, Coordinate
 from accountant.spend import Side, Spend
-from dpsynth.deep.config import ArGanConfig
+from dpsynth.deep.config import ArConfig, ArGanConfig, RowsConfig
 from dpsynth.deep.extra import require_torch
-from dpsynth.deep.plan import SgdPlan, plan_event, plan_for_amount
+from dpsynth.deep.plan import SgdPlan, plan_event, plan_for_amount, require_one_row
 from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
 from dpsynth.estimation.pool import PoolModel
@@ -24,7 +25,7 @@ SHARE_OF_DELTA = 99
 
 
 def plan_training(
-    config: ArGanConfig,
+    config: RowsConfig,
     domain: Domain,
     *,
     amount: int,
@@ -33,7 +34,7 @@ def plan_training(
     rows_magnitude: int | None,
     share: Fraction,
     slack: int,
-) -> ArGanConfig:
+) -> RowsConfig:
     """Settings with their number of people, noise and delta: the plan of the run, as the ledger will hash it.
 
     Args:
@@ -53,12 +54,7 @@ def plan_training(
     """
     require_torch()
     config.order(domain)
-    if unit.max_rows != 1:
-        raise ParameterError(
-            f"A synthesizer trained by DP-SGD can't take units of up to {unit.max_rows:,} rows.",
-            "It clips the gradient of one record, and a unit's records together would move a step by more.",
-            "Declare one row per unit, or choose a synthesizer that measures marginals.",
-        )
+    require_one_row(unit.max_rows)
     if rows_magnitude is None:
         raise ParameterError(
             "A synthesizer trained by DP-SGD needs a declared number of rows.",
@@ -81,12 +77,12 @@ def plan_training(
 
 def additive_delta(config: Any) -> int:
     """Units of 2^-62 of additive delta that a planned training run claims; 0 for other settings."""
-    return math.ceil(Fraction(config.delta) * DELTA_UNIT) if isinstance(config, ArGanConfig) and config.delta else 0
+    return math.ceil(Fraction(config.delta) * DELTA_UNIT) if isinstance(config, RowsConfig) and config.delta else 0
 
 
-def train_ar_gan(
+def train_rows(
     source: Any,
-    config: ArGanConfig,
+    config: RowsConfig,
     *,
     amount: int,
     coordinate: Coordinate,
@@ -120,20 +116,22 @@ def train_ar_gan(
     require_torch()
     if config.people is None or config.noise_multiplier is None or config.delta is None:
         raise ParameterError(
-            "These settings of ar-gan hold no plan.",
+            f"These settings of {config.name} hold no plan.",
             "Its number of people, noise and delta are fixed before the data is opened.",
             "Complete them with plan_training().",
         )
-    from dpsynth.deep.ar_gan import fit_ar_gan  # loads torch
+    from dpsynth.deep.ar_gan import fit_ar_gan  # these load torch
+    from dpsynth.deep.rows import fit_ar
 
+    fitters: dict[type, Callable[..., PoolModel]] = {ArConfig: fit_ar, ArGanConfig: fit_ar_gan}
     phases = config.phases(source.domain, people=config.people)
     plan = SgdPlan(phases=phases, noise_multiplier=config.noise_multiplier, people=config.people)
     if price(plan_event(plan, delta=config.delta), coordinate).amount > amount:
         raise ParameterError(
-            f"The plan of ar-gan costs more than its {amount / AMOUNT_UNIT:.3g} of {coordinate.symbol}.",
+            f"The plan of {config.name} costs more than its {amount / AMOUNT_UNIT:.3g} of {coordinate.symbol}.",
             "Its noise was fixed for another budget.",
             "Complete the settings with plan_training() for this one.",
         )
-    return fit_ar_gan(
+    return fitters[type(config)](
         source, config, plan=plan, delta=config.delta, spend=spend, random=random, sides=sides, told=told
     )

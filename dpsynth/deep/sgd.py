@@ -22,8 +22,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dpsynth.deep.layers import Tape, squared_norms, weighted_gradients
-from dpsynth.deep.plan import ChargedSteps, Phase
-from dpsynth.errors import ParameterError
+from dpsynth.deep.plan import ChargedSteps, Phase, require_one_row
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.coins import row_coins
 from dpsynth.noise.normal import draw_normal, round_to_grid
@@ -82,12 +81,7 @@ class People:
     __slots__ = ("_codes",)
 
     def __init__(self, source: PeopleSource, *, order: Sequence[int] | None = None) -> None:
-        if source.max_rows != 1:
-            raise ParameterError(
-                f"A synthesizer trained by DP-SGD can't take units of up to {source.max_rows:,} rows.",
-                "It clips the gradient of one record, and a unit's records together would move a step by more.",
-                "Declare one row per unit, or choose a synthesizer that measures marginals.",
-            )
+        require_one_row(source.max_rows)
         blocks = [codes for codes, _ in source.blocks()]
         columns = len(source.domain.names)
         codes = np.concatenate([np.zeros((columns, 0), dtype=np.uint8), *blocks], axis=1)

@@ -3,6 +3,7 @@
 from tests.mutants.base import Mutant
 
 SGD, PLAN, LAYERS = (f"dpsynth/deep/{name}.py" for name in ("sgd", "plan", "layers"))
+ROWS = "dpsynth/deep/rows.py"
 NORMAL = "dpsynth/noise/normal.py"
 
 _SGD, _PLAN, _LAYERS, _GAN = (
@@ -97,31 +98,28 @@ MUTANTS = (
         (_LAYERS + "a_parameter_is_used_once",), "norms of shared parameters don't add up",
     ),
     Mutant(
-        "deep: units of many rows", SGD, "if source.max_rows != 1:", "if source.max_rows < 1:",
+        "deep: units of many rows", PLAN, "if max_rows != 1:", "if max_rows < 1:",
         (_SGD + "units_of_several_rows_are_refused",), "a person's rows are clipped one by one",
     ),
     Mutant(
-        "deep: a plan is charged after its people are read", "dpsynth/deep/ar_gan.py",
-        '    charged = charge_plan(plan, delta=delta, spend=spend, label="training of ar-gan", sides=sides)\n'
+        "deep: a plan is charged after its people are read", ROWS,
+        '    charged = charge_plan(plan, delta=delta, spend=spend, label=f"training of {config.name}", sides=sides)\n'
         "    people = People(source, order=order)\n",
         "    people = People(source, order=order)\n"
-        '    charged = charge_plan(plan, delta=delta, spend=spend, label="training of ar-gan", sides=sides)\n',
+        '    charged = charge_plan(plan, delta=delta, spend=spend, label=f"training of {config.name}", sides=sides)\n',
         (_GAN + "the_plan_is_charged_once_before_a_record_is_read", _GAN + "a_refused_charge_reads_nothing"),
         "a refused release has read its people",
     ),
     Mutant(
-        "deep: the critic's people without noise", "dpsynth/deep/ar_gan.py",
-        "        gradient = noisy_gradient(critic, parameters, people, phase, charged=charged, random=random)\n"
-        "        rows =",
-        "        gradient = noisy_gradient(critic, parameters, people, phase, charged=charged, random=random)\n"
-        "        for codes in people.batch(sampling_probability=1.0, random=random):\n"
+        "deep: the critic's people without noise", "dpsynth/deep/ar_gan.py", "        chosen = made_rows[",
+        "        for codes in training.people.batch(sampling_probability=1.0, random=random):\n"
         "            add_clipped(critic, parameters, codes, clip=phase.clip, into=gradient)\n"
-        "        rows =",
+        "        chosen = made_rows[",
         (_GAN + "people_are_seen_through_noisy_gradients_alone",), "exact gradients of people reach the critic",
     ),
     Mutant(
-        "deep: the pool counts people", "dpsynth/deep/ar_gan.py", "config.pool_rows(plan.people)",
-        "config.pool_rows(people._codes.shape[1])",
+        "deep: the pool counts people", ROWS, "config.pool_rows(training.charged.plan.people)",
+        "config.pool_rows(training.people._codes.shape[1])",
         (_GAN + "people_are_seen_through_noisy_gradients_alone",), "the model's size tells how many people there are",
     ),
     Mutant(

@@ -1,4 +1,4 @@
-"""ar-gan: charged first, people seen through noisy gradients alone, and it learns."""
+"""ar and ar-gan: charged first, people seen through noisy gradients alone, and it learns."""
 
 from dataclasses import replace
 
@@ -7,10 +7,11 @@ import pytest
 import torch
 
 from accountant.errors import BudgetExceeded
-from dpsynth.deep import SgdPlan, ar_gan
+from dpsynth.deep import SgdPlan, ar_gan, rows
 from dpsynth.deep.ar_gan import fit_ar_gan
-from dpsynth.deep.config import MOST_ROWS, STEPS, ArGanConfig
+from dpsynth.deep.config import MOST_ROWS, STEPS, ArConfig, ArGanConfig
 from dpsynth.deep.plan import plan_event
+from dpsynth.deep.rows import fit_ar
 from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
 from dpsynth.noise.random import SeededRandom
@@ -20,6 +21,8 @@ from dpsynth.synthesizers import check_size, find_synthesizer
 
 DOMAIN = Domain.of({"a": 3, "b": 4, "c": 3})
 SMALL = ArGanConfig(row_steps=3, critic_steps=2, batch=32, hidden=6, critic_hidden=4)
+ALONE = ArConfig(row_steps=3, batch=32, hidden=6)
+BOTH = pytest.mark.parametrize("config", [SMALL, ALONE], ids=["ar-gan", "ar"])
 DELTA = 1e-9
 
 
@@ -50,9 +53,8 @@ def plan(config=SMALL, *, people=100, noise=2.0, domain=DOMAIN):
 
 def fit(records, config=SMALL, *, made=None, spend=None, seed=1):
     """A fit with the defaults of these tests."""
-    return fit_ar_gan(
-        records, config, plan=made or plan(config), delta=DELTA, spend=spend or Noted(), random=SeededRandom(seed)
-    )
+    how = {"plan": made or plan(config), "delta": DELTA, "spend": spend or Noted(), "random": SeededRandom(seed)}
+    return (fit_ar if isinstance(config, ArConfig) else fit_ar_gan)(records, config, **how)
 
 
 class Watched:
@@ -70,13 +72,15 @@ class Watched:
         yield from source().blocks(rows)
 
 
-def test_the_plan_is_charged_once_before_a_record_is_read():
+@BOTH
+def test_the_plan_is_charged_once_before_a_record_is_read(config):
     spend = Noted()
     watched = Watched(spend)
-    fit(watched, spend=spend)
+    fit(watched, config, spend=spend)
     assert watched.read == 1
     (step,) = spend.steps
-    assert step.event == plan_event(plan(), delta=DELTA)
+    assert step.event == plan_event(plan(config), delta=DELTA)
+    assert step.label == f"training of {config.name}"
 
 
 def test_a_refused_charge_reads_nothing():
@@ -87,7 +91,8 @@ def test_a_refused_charge_reads_nothing():
     assert watched.read == 0
 
 
-def test_people_are_seen_through_noisy_gradients_alone(monkeypatch):
+@BOTH
+def test_people_are_seen_through_noisy_gradients_alone(monkeypatch, config):
     """With gradients that don't depend on people nothing does: other records, and more of them, make the same model."""
     calls = []
 
@@ -97,11 +102,12 @@ def test_people_are_seen_through_noisy_gradients_alone(monkeypatch):
         made = np.random.default_rng(len(calls))
         return {n: torch.from_numpy(made.normal(size=v.shape).astype(np.float32)) for n, v in parameters.items()}
 
-    monkeypatch.setattr(ar_gan, "noisy_gradient", stubbed)
-    one = fit(source(100, seed=0))
+    for module in (rows, ar_gan):
+        monkeypatch.setattr(module, "noisy_gradient", stubbed)
+    one = fit(source(100, seed=0), config)
     calls.clear()
-    two = fit(source(333, seed=9))
-    assert calls == ["rows"] * 3 + ["critic"] * 2
+    two = fit(source(333, seed=9), config)
+    assert calls == ["rows"] * 3 + ["critic"] * 2 * (config is SMALL)
     assert (one.codes == two.codes).all()
     assert (one.weights == two.weights).all()
     assert one.total == two.total == 100
@@ -137,6 +143,26 @@ def test_an_unknown_target_is_refused():
         replace(SMALL, target="z").order(DOMAIN)
 
 
+def test_rows_of_the_network_alone_weigh_the_same():
+    model = fit(source(), ALONE)
+    assert (model.weights == 1.0).all()
+    assert len(model.weights) == ALONE.pool * 100
+
+
+def test_scores_that_are_no_numbers_weigh_nothing(monkeypatch):
+    monkeypatch.setattr(ar_gan, "_score", lambda critic, parameters, codes: torch.full((len(codes),), torch.nan))
+    assert (fit(source()).weights == 1.0).all()
+
+
+def test_units_of_several_rows_are_refused_uncharged():
+    spend = Noted()
+    units = np.repeat(np.arange(50), 2)
+    several = MemorySource(DOMAIN, np.zeros((3, 100), dtype=np.uint8), units=units, max_rows=2)
+    with pytest.raises(ParameterError, match="units of up to 2 rows"):
+        fit(several, spend=spend)
+    assert not spend.steps
+
+
 def test_a_plan_of_other_settings_is_refused_uncharged():
     spend = Noted()
     with pytest.raises(ParameterError, match="isn't one of these settings"):
@@ -167,7 +193,17 @@ def test_one_column_is_enough():
 
 
 @pytest.mark.parametrize(
-    "changed", [{"row_steps": 0}, {"batch": 0}, {"row_rate": 0.0}, {"averaged": 0.0}, {"pair_scale": float("inf")}]
+    "changed",
+    [
+        {"row_steps": 0},
+        {"critic_steps": 0},
+        {"batch": 0},
+        {"row_rate": 0.0},
+        {"averaged": 0.0},
+        {"centred_after": 1.0},
+        {"pair_scale": float("inf")},
+        {"code_scale": float("nan")},
+    ],
 )
 def test_settings_out_of_range_are_refused(changed):
     with pytest.raises(ParameterError, match="ar-gan"):
@@ -176,12 +212,13 @@ def test_settings_out_of_range_are_refused(changed):
 
 def test_steps_batches_and_bounds_are_public_formulas():
     config = ArGanConfig().for_epsilon(1.0)
-    rows, critic = config.phases(DOMAIN, people=40_960)
-    assert (rows.steps, critic.steps) == (config.row_steps, config.critic_steps) == STEPS[-1][1:]
-    assert rows.sampling_probability == critic.sampling_probability == 2048 / 40_960
+    first, critic = config.phases(DOMAIN, people=40_960)
+    assert (first.steps, critic.steps) == (config.row_steps, config.critic_steps) == STEPS[-1][1:]
+    assert ArConfig().for_epsilon(1.0).phases(DOMAIN, people=40_960) == (first,)
+    assert first.sampling_probability == critic.sampling_probability == 2048 / 40_960
     assert critic.clip == pytest.approx(0.5 * (16 + 1 + 2.2) ** 0.5)
     assert config.phases(DOMAIN, people=10)[0].sampling_probability == 1.0
-    assert rows.clip == pytest.approx(config.row_bound * 6**0.5)
+    assert first.clip == pytest.approx(config.row_bound * 6**0.5)
 
 
 def test_a_pool_and_a_domain_have_a_largest_size():

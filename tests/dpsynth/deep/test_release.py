@@ -11,7 +11,7 @@ from accountant.events import FixedPlan
 from accountant.price import Coordinate
 from accountant.spend import Side
 from dpsynth.certificate.verify import verify_release
-from dpsynth.deep.planning import train_ar_gan
+from dpsynth.deep.planning import train_rows
 from dpsynth.domain import Domain
 from dpsynth.estimation import PoolModel
 from dpsynth.fitting import fit, load_model
@@ -74,7 +74,7 @@ def test_a_release_verifies_and_states_how_it_was_made(released):
     assert result.verdict == "PASS"
     assert verified.dossier.claim.epsilon <= EPSILON
     assert (synthesis.synthesizer, synthesis.marginals) == ("ar-gan", ())
-    assert "weighed by the trained critic" in synthesis.post_processing[0]
+    assert "made by what was trained" in synthesis.post_processing[0]
     assert "normal noise of float64" in verified.dossier.process.sampler
     stated = {fact.name: fact.value for fact in synthesis.config}
     assert stated["people"] == "2400"
@@ -148,7 +148,7 @@ def test_a_plan_for_more_than_the_amount_trains_nothing(plan):
 
 def train(config, *, amount):
     """Train where nothing may be touched."""
-    train_ar_gan(Untouchable(), config, amount=amount, coordinate=Coordinate.GDP, spend=None, random=None)
+    train_rows(Untouchable(), config, amount=amount, coordinate=Coordinate.GDP, spend=None, random=None)
 
 
 def test_strangers_are_rows_that_the_table_has_not():
