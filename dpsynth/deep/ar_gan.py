@@ -85,13 +85,13 @@ def _train(
     """The gradient of people is noisy; that of made rows, a function of outputs, is exact and of equal weight."""
     charged, random = training.charged, training.random
     parameters, adam, momentum = critic.initial(random=random), Adam(), Momentum()
-    made, made_rows = replace(critic, real=0.0), torch.from_numpy(pool)
+    made, table = replace(critic, real=0.0), torch.from_numpy(pool)
     batch = max(1, round(charged.plan.expected_batch(phase)))
     begin, mean = round(phase.steps * (1.0 - config.averaged)), None
     for step in range(phase.steps):
         training.tell(phase, step)
         gradient = noisy_gradient(critic, parameters, training.people, phase, charged=charged, random=random)
-        chosen = made_rows[torch.arange(step * batch, (step + 1) * batch) % len(pool)]
+        chosen = table[torch.arange(step * batch, (step + 1) * batch) % len(pool)]
         other = {name: torch.zeros_like(value) for name, value in parameters.items()}
         add_clipped(made, parameters, chosen, clip=phase.clip, into=other)
         for name, value in gradient.items():

@@ -1,8 +1,8 @@
 """Continuous normal noise and uniforms for DP-SGD, in float64, from bits that the operating system keyed.
 
 Unlike every other law of this room these can't be exact: a float has 53 bits, and sums of floats round. What is done
-about it: each call has a fresh 256-bit key, a uniform has as many further bits as its smallness needs, and whoever adds
-the noise rounds the sum to a public grid afterwards (:func:`round_to_grid`), so that no low bit of a float leaves.
+about it: each call has a fresh 256-bit key, the smallest radius has 63 bits and not 53, so that the tail is there, and
+whoever adds the noise rounds the sum to a public grid afterwards (:func:`round_to_grid`): no low bit of a float leaves.
 """
 
 import math
@@ -16,17 +16,19 @@ from dpsynth.noise.tables import CumulativeTable, Words
 
 Floats = NDArray[np.float64]
 
-LARGEST_NORMAL = math.sqrt(2.0 * 128.0 * math.log(2.0))
-"""Nothing larger is drawn, 13.3: the tail beyond it has a probability below 2^-127."""
+LARGEST_NORMAL = math.sqrt(2.0 * 126.0 * math.log(2.0))
+"""Nothing larger is drawn, 13.2: the tail beyond it has a probability below 2^-125."""
 
 _BYTE = CumulativeTable.from_weights([1] * 256)
-_SMALL = np.uint64(1 << 11)
-"""A word below it leaves a uniform with fewer than 53 bits: such a one takes a second word."""
-_TO_UNIT = 2.0**-64
+_TO_UNIT = 2.0**-63
+_TRIES = 1.28
+"""Points of the square that are drawn for each one of the disc that is needed: a little more than 4 / pi."""
 
 
 def draw_normal(size: int, *, random: RandomSource) -> Floats:
-    """Independent standard normals by the polar form (Box, Muller 1958).
+    """Independent standard normals by the polar method (Marsaglia, Bray 1964).
+
+    The squared radius of a uniform point of the unit disc is uniform and independent of its direction.
 
     Args:
       size: Number of draws.
@@ -39,10 +41,13 @@ def draw_normal(size: int, *, random: RandomSource) -> Floats:
       None by itself: it reads no record. Whoever adds it to a sum of records charges first.
       Checked by: tests/dpsynth/noise/test_normal.py::test_the_law_is_normal_to_its_tails
     """
-    words, pairs = _stream(random), (size + 1) // 2
-    radius = np.sqrt(-2.0 * np.log(_positive(pairs, words)))
-    angle = 2.0 * math.pi * _unit(words(pairs))
-    return np.concatenate([radius * np.cos(angle), radius * np.sin(angle)])[:size]
+    words, left, found = _stream(random), (size + 1) // 2, [np.zeros(0)]
+    while left:
+        one, other, square = _in_disc(words, left)
+        stretch = np.sqrt(-2.0 * np.log(square) / square)
+        found += [one * stretch, other * stretch]
+        left -= len(square)
+    return np.concatenate(found)[:size]
 
 
 def draw_uniform(size: int, *, random: RandomSource) -> Floats:
@@ -84,12 +89,10 @@ def _unit(words: NDArray[np.uint64]) -> Floats:
     return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
-def _positive(size: int, words: Words) -> Floats:
-    """Uniforms in (0, 1] of 128 bits, rounded once to a float; the last 64 are drawn only where they matter."""
-    first = words(size)
-    value = (first.astype(np.float64) + 0.5) * _TO_UNIT
-    small = np.flatnonzero(first < _SMALL)
-    if len(small):
-        more = (words(len(small)).astype(np.float64) + 1.0) * _TO_UNIT
-        value[small] = (first[small].astype(np.float64) + more) * _TO_UNIT
-    return value
+def _in_disc(words: Words, most: int) -> tuple[Floats, Floats, Floats]:
+    """At most so many uniform points of the unit disc without its centre: two coordinates and the squared radius."""
+    tries = int(most * _TRIES) + 64
+    one, other = (words(tries).view(np.int64).astype(np.float64) * _TO_UNIT for _ in range(2))
+    square = one * one + other * other
+    inside = np.flatnonzero((square > 0.0) & (square < 1.0))[:most]
+    return one[inside], other[inside], square[inside]

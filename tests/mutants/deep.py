@@ -111,10 +111,10 @@ MUTANTS = (
         "a refused release has read its people",
     ),
     Mutant(
-        "deep: the critic's people without noise", "dpsynth/deep/ar_gan.py", "        chosen = made_rows[",
+        "deep: the critic's people without noise", "dpsynth/deep/ar_gan.py", "        chosen = table[",
         "        for codes in training.people.batch(sampling_probability=1.0, random=random):\n"
         "            add_clipped(critic, parameters, codes, clip=phase.clip, into=gradient)\n"
-        "        chosen = made_rows[",
+        "        chosen = table[",
         (_GAN + "people_are_seen_through_noisy_gradients_alone",), "exact gradients of people reach the critic",
     ),
     Mutant(
@@ -135,9 +135,14 @@ MUTANTS = (
         "the gate takes copies for strangers",
     ),
     Mutant(
-        "normal: tails of 64 bits", NORMAL, "first < _SMALL", "first < 0",
-        ("tests/dpsynth/noise/test_normal.py::test_a_small_uniform_takes_a_second_word",),
-        "the tail ends where events of a visible probability lie",
+        "normal: a smaller disc", NORMAL, "(square < 1.0)", "(square < 0.99)",
+        ("tests/dpsynth/noise/test_normal.py::test_the_law_is_normal_to_its_tails",), "small noise is missing",
+    ),
+    Mutant(
+        "normal: a lattice of 53 bits", NORMAL, ".view(np.int64).astype(np.float64) * _TO_UNIT",
+        ".view(np.int64).astype(np.float64) // 2**10 * 2**10 * _TO_UNIT",
+        ("tests/dpsynth/noise/test_normal.py::test_the_smallest_radius_gives_the_largest_normal",),
+        "the tail ends earlier than is stated",
     ),
     Mutant(
         "normal: one key for all calls", NORMAL, "bytes(random.draw(_BYTE, 32).tolist())", "bytes(32)",

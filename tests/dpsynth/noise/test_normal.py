@@ -4,9 +4,9 @@ import math
 
 import numpy as np
 import pytest
-from scipy.special import chdtrc, ndtr, ndtri
+from scipy.special import chdtrc, ndtr
 
-from dpsynth.noise.normal import LARGEST_NORMAL, _positive, draw_normal, draw_uniform, round_to_grid
+from dpsynth.noise.normal import LARGEST_NORMAL, _in_disc, draw_normal, draw_uniform, round_to_grid
 from dpsynth.noise.random import SeededRandom, SystemRandom
 
 THRESHOLD = 1e-6
@@ -70,19 +70,31 @@ def stubbed(*words):
     return take
 
 
-def test_a_small_uniform_takes_a_second_word():
-    value = _positive(2, stubbed(0, 2**63, 0))
-    assert value[0] == 2.0**-128
-    assert value[1] == 0.5
-    assert _positive(1, stubbed(3, 2**64 - 1))[0] == pytest.approx(4 * 2.0**-64, rel=1e-15)
-    assert math.sqrt(-2.0 * math.log(2.0**-128)) == pytest.approx(LARGEST_NORMAL, rel=1e-15)
-    assert 2.0 * ndtr(-LARGEST_NORMAL) < 2.0**-127
-    assert ndtri(1e-30) > -LARGEST_NORMAL
+def words_of(*coordinates):
+    """Words of these coordinates, each in [-1, 1)."""
+    return [int(c * 2**63) % 2**64 for c in coordinates]
 
 
-def test_a_uniform_is_never_zero():
-    assert np.isfinite(np.log(_positive(3, stubbed(0, 0, 0, 0, 0, 0)))).all()
-    assert (_positive(1, stubbed(2**64 - 1)) <= 1.0).all()
+def points(one, other, most=5):
+    """What is left of these points of the square; the other tries lie in its corner."""
+    corner = [0.99] * (int(most * 1.28) + 64 - len(one))
+    return _in_disc(stubbed(*words_of(*one, *corner), *words_of(*other, *corner)), most)
+
+
+def test_points_outside_the_disc_and_its_centre_are_left_out():
+    one, other, square = points([0.8, 0.0, -0.5, 0.6], [0.8, 0.0, 0.0, -0.6])
+    assert one.tolist() == pytest.approx([-0.5, 0.6])
+    assert other.tolist() == pytest.approx([0.0, -0.6])
+    assert square.tolist() == pytest.approx([0.25, 0.72])
+    assert len(points([0.1] * 9, [0.1] * 9, most=5)[0]) == 5
+
+
+def test_the_smallest_radius_gives_the_largest_normal():
+    one, _, square = points([2.0**-63], [0.0])
+    assert (one[0], square[0]) == (2.0**-63, 2.0**-126)
+    largest = one[0] * math.sqrt(-2.0 * math.log(square[0]) / square[0])
+    assert largest == pytest.approx(LARGEST_NORMAL, rel=1e-12)
+    assert 2.0 * ndtr(-LARGEST_NORMAL) < 2.0**-125
 
 
 def test_sums_are_multiples_of_the_grid():
