@@ -174,8 +174,9 @@ def test_the_chance_of_a_lone_label_is_that_of_any_of_the_units_labels(
         weights = [mpmath.exp(-(mpmath.mpf(k) ** 2) / (2 * mpmath.mpf(sigma) ** 2)) for k in range(-3000, 3001)]
         lone = mpmath.fsum(weights[3000 + threshold - 1 :]) / mpmath.fsum(weights)
         exact = 1 - (1 - lone) ** labels
-    ours = released_alone(event)
-    assert exact <= ours <= float(exact) * (1 + 1e-3) + 1e-28
+        ours = released_alone(event)
+        stated = mpmath.mpf(ours.numerator) / ours.denominator
+        assert exact <= stated <= exact * (1 + mpmath.mpf("1e-3")) + mpmath.mpf("1e-28")
     other = PartitionSelection(
         sigma=sigma, threshold=threshold, labels_per_unit=labels, adjacency=Adjacency.REPLACE_ONE
     )
