@@ -92,7 +92,7 @@ def _train(
         training.tell(phase, step)
         gradient = noisy_gradient(critic, parameters, training.people, phase, charged=charged, random=random)
         chosen = table[torch.arange(step * batch, (step + 1) * batch) % len(pool)]
-        other = {name: torch.zeros_like(value) for name, value in parameters.items()}
+        other = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in parameters.items()}
         add_clipped(made, parameters, chosen, clip=phase.clip, into=other)
         for name, value in gradient.items():
             value.add_(other[name], alpha=1.0 / batch)

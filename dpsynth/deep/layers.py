@@ -172,10 +172,10 @@ def weighted_gradients(layer: Layer, signal: Tensor, weights: Tensor, into: Mapp
     Args:
       layer: What a forward pass wrote down.
       signal: As in :func:`squared_norms`.
-      weights: Shape (records,).
-      into: The sums by parameter, added to in place.
+      weights: float64, shape (records,).
+      into: The sums by parameter, float64, added to in place.
     """
-    scaled = signal * weights[:, None]
+    scaled = signal.double() * weights[:, None]
     _ADD_WEIGHTS[type(layer)](layer, scaled, into[layer.weight])
     if layer.bias is not None:
         into[layer.bias].add_(scaled.sum(dim=0))
@@ -195,7 +195,7 @@ def _lookup_norms(layer: Lookup, reach: Reach | None) -> Tensor:
 
 
 def _add_dense(layer: Dense, scaled: Tensor, into: Tensor) -> None:
-    into.addmm_(layer.inputs.T, scaled)
+    into.addmm_(layer.inputs.T.double(), scaled)
 
 
 def _summed_rows(table: Tensor, rows: Tensor) -> Tensor:
@@ -207,7 +207,7 @@ def _summed_rows(table: Tensor, rows: Tensor) -> Tensor:
 def _add_lookup(layer: Lookup, scaled: Tensor, into: Tensor) -> None:
     columns = layer.rows.shape[1]
     if layer.centre is not None:
-        into.addr_(layer.centre.shares, scaled.sum(dim=0), alpha=-1.0)
+        into.addr_(layer.centre.shares.double(), scaled.sum(dim=0), alpha=-1.0)
     if into.shape[1] == 1:
         values = scaled.expand(-1, columns).reshape(-1)
         into[:, 0].add_(torch.bincount(layer.rows.reshape(-1), values, minlength=len(into)))

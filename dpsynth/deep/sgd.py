@@ -7,8 +7,10 @@
   5. the sum is divided by the public expected batch
 
 Source: Abadi et al. 2016 (arXiv:1607.00133), Algorithm 1, with the norms of ``layers``. What floats can't keep exactly:
-the noise is a float64 normal, and the sum's rounding depends on its terms; the bound is lowered by ``MARGIN`` for it,
-and step 4 leaves no bit below the grid.
+the noise is a float64 normal, and a sum's rounding depends on all its terms. So scaled gradients are made and summed in
+float64, each chunk by itself and then the chunks. The rounding of n people's sum is then at most n 2^-53 (CHUNK +
+n / CHUNK) times the bound, and between neighbours twice that: up to 2^25 people in one batch below a quarter of
+``MARGIN``, which lowers the bound for it and for norms in float32. Step 4 leaves no bit below the grid.
 """
 
 import math
@@ -29,7 +31,7 @@ from dpsynth.noise.normal import draw_normal, round_to_grid
 from dpsynth.sources.base import RowSource
 
 MARGIN = 2.0**-10
-"""The bound is lowered by this share, for the rounding of norms and sums in float32."""
+"""The bound is lowered by this share, for the rounding of norms in float32 and of sums in float64."""
 
 CHUNK = 4096
 """Records whose signals are held at a time, whatever the batch."""
@@ -136,9 +138,12 @@ def noisy_gradient(
       ParameterError: No charged step of the phase is left.
     """
     charged.take(phase)
-    sums = {name: torch.zeros_like(value) for name, value in parameters.items()}
+    sums = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in parameters.items()}
     for codes in people.batch(sampling_probability=phase.sampling_probability, random=random):
-        add_clipped(network, parameters, codes, clip=phase.clip, into=sums)
+        part = {name: torch.zeros_like(total) for name, total in sums.items()}
+        add_clipped(network, parameters, codes, clip=phase.clip, into=part)
+        for name, total in sums.items():
+            total.add_(part[name])
     deviation = charged.plan.noise_multiplier * phase.clip
     return _noised(sums, network.masks, deviation, charged.plan.expected_batch(phase), random)
 
@@ -155,8 +160,13 @@ def add_clipped(
       parameters: Its parameters.
       codes: int64, shape (records, columns).
       clip: The bound.
-      into: The sums by parameter, added to in place.
+      into: The sums by parameter, float64, added to in place.
+
+    Raises:
+      ValueError: A sum isn't float64: one person could move the rounding of all others' by more than the bound.
     """
+    if any(total.dtype != torch.float64 for total in into.values()):
+        raise ValueError("gradients are summed in float64")
     tape = Tape(parameters)
     objective = network.objective(tape, codes)
     signals = torch.autograd.grad(objective.sum(), [layer.outputs for layer in tape.layers])
@@ -170,7 +180,7 @@ def add_clipped(
     with torch.no_grad():
         weights = torch.clamp(clip * (1.0 - MARGIN) / torch.sqrt(square), max=1.0)
         for layer, signal in zip(tape.layers, signals, strict=True):
-            weighted_gradients(layer, signal, weights, into)
+            weighted_gradients(layer, signal, weights.double(), into)
         for name, mask in network.masks.items():
             into[name].mul_(mask)
 
@@ -187,7 +197,6 @@ def _noised(
         noisy = free.numpy().astype(np.float64).ravel()
         noisy += deviation * draw_normal(noisy.size, random=random)
         rounded = torch.from_numpy((round_to_grid(noisy, step=step) / divisor).astype(np.float32))
-        out[name] = rounded.reshape(total.shape) if mask is None else torch.zeros_like(total).masked_scatter_(
-            mask > 0, rounded
-        )
+        whole = torch.zeros(total.shape)
+        out[name] = rounded.reshape(total.shape) if mask is None else whole.masked_scatter_(mask > 0, rounded)
     return out

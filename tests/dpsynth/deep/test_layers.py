@@ -42,11 +42,11 @@ def test_the_clipped_sum_is_that_of_clipped_gradients(name, clip):
     sizes = sum(g.flatten(1).square().sum(dim=1) for g in each.values()).sqrt()
     scale = torch.clamp(clip * (1 - MARGIN) / sizes, max=1.0)
     assert bool((scale < 1).any()) == (clip < 1)
-    found = {n: torch.zeros_like(v) for n, v in parameters.items()}
+    found = {n: torch.zeros_like(v, dtype=torch.float64) for n, v in parameters.items()}
     add_clipped(network, parameters, codes, clip=clip, into=found)
     for n, g in each.items():
         expected = torch.einsum("b,b...->...", scale, g)
-        torch.testing.assert_close(found[n], expected, rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(found[n].float(), expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -10,6 +10,7 @@ import torch
 from scipy.stats import binom, chisquare, kstest
 
 from dpsynth.deep import sgd
+from dpsynth.deep.autoregressive import Autoregressive
 from dpsynth.deep.layers import Tape
 from dpsynth.deep.sgd import CHUNK, GRID_BITS, MARGIN, People, add_clipped, noisy_gradient
 from dpsynth.domain import Domain
@@ -23,10 +24,10 @@ THRESHOLD = 1e-6
 
 def clipped(network, parameters, codes, clip):
     """The exact clipped sum as one vector."""
-    found = {n: torch.zeros_like(v) for n, v in parameters.items()}
+    found = {n: torch.zeros_like(v, dtype=torch.float64) for n, v in parameters.items()}
     if len(codes):
         add_clipped(network, parameters, torch.tensor(codes), clip=clip, into=found)
-    return torch.cat([v.flatten() for v in found.values()]).double()
+    return torch.cat([v.flatten() for v in found.values()])
 
 
 @pytest.mark.parametrize("clip", [0.05, 1.0, 50.0])
@@ -48,6 +49,32 @@ def test_a_neighbour_moves_the_sum_by_at_most_the_bound(name, clip):
     assert max(moves) <= clip
     if clip < 1.0:
         assert max(moves) >= clip * (1 - 2 * MARGIN)
+
+
+def test_one_person_never_moves_how_thousands_of_others_round():
+    """Half the people bring a float32 sum to a power of two, where the others' tiny gradients round another way."""
+    power = 12
+    unit = 0.3 * 2.0 ** (power - 23)
+    network = Autoregressive.of((1, 2), hidden=1)
+    parameters = {"in": torch.zeros(3, 1), "in bias": torch.zeros(1), "out": torch.zeros(1, 3)}
+    parameters |= {"skip": torch.zeros(3, 3), "bias": torch.tensor([0.0, 0.0, math.log((1 - unit) / unit)])}
+    term = np.float32(0.5 * (1 - MARGIN))
+    half = int(np.searchsorted(np.cumsum(np.full(2**14, term)), np.float32(2**power))) + 1
+    data = np.zeros((2 * half, 2), dtype=np.int64)
+    data[half:, 1] = 1
+
+    def whole(rows):
+        chunks = [rows[i : i + CHUNK] for i in range(0, len(rows), CHUNK)]
+        return sum(clipped(network, parameters, chunk, 1.0) for chunk in chunks)
+
+    assert (whole(data) - whole(data[1:])).norm().item() <= 1.0
+
+
+def test_a_sum_in_float32_is_refused():
+    network, parameters, _ = autoregressive()
+    codes = records(SIZES, 5, seed=1)
+    with pytest.raises(ValueError, match="float64"):
+        add_clipped(network, parameters, codes, clip=1.0, into={n: torch.zeros_like(v) for n, v in parameters.items()})
 
 
 def test_batches_are_independent_coins_of_every_person():
@@ -160,10 +187,10 @@ class Exploding:
 def test_a_gradient_that_is_not_finite_adds_nothing(value):
     network, parameters = Exploding(value), {"w": torch.zeros(2, 1)}
     for data in ([[1]], [[0], [1]], [[0], [1], [0]]):
-        found = {"w": torch.zeros(2, 1)}
+        found = {"w": torch.zeros(2, 1, dtype=torch.float64)}
         add_clipped(network, parameters, torch.tensor(data), clip=1.0, into=found)
         zeros = sum(row == [0] for row in data)
-        torch.testing.assert_close(found["w"], torch.tensor([[zeros * (1 - MARGIN)], [0.0]]))
+        torch.testing.assert_close(found["w"], torch.tensor([[zeros * (1 - MARGIN)], [0.0]], dtype=torch.float64))
 
 
 def test_units_of_several_rows_are_refused():
