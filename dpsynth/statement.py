@@ -264,13 +264,14 @@ def leak_in_words(outcome: GateResult) -> str:
 
 def _process(facts: Facts) -> Process:
     draws = sum(getattr(step.event, "draws", 1) for step in facts.kept.steps)
+    used = (*_SOFTWARE, "torch") if _trained(facts) else _SOFTWARE
     return Process(
         trust_model=TRUST_MODEL,
         not_covered=NOT_COVERED,
         random_source=_random_source(facts),
         sampler=SAMPLER + (TRAINING_SAMPLER if _trained(facts) else ""),
         sampler_slack=draws * SLACK_PER_DRAW,
-        software=(*software(_SOFTWARE), Fact(name="python", value=platform.python_version())),
+        software=(*software(used), Fact(name="python", value=platform.python_version())),
     )
 
 

@@ -264,7 +264,7 @@ class Process:
       not_covered: What the claim doesn't speak of.
       random_source: Where random bits came from.
       sampler: How noise was drawn.
-      sampler_slack: Total-variation slack of all draws; it is part of delta.
+      sampler_slack: Total-variation slack of all draws of integer noise; it is part of delta.
       software: Versions.
       approvals: Who approved, in words; empty where no review was asked for.
     """

@@ -227,18 +227,22 @@ def plan_for_amount(
     def fits(noise: float, *, certified: bool = False) -> bool:
         return _fits(_with_noise(phases, noise, people), amount, coordinate, delta, certified=certified)
 
-    while not fits(high):
-        if high >= LARGEST_NOISE:
+    def require_larger(noise: float) -> None:
+        if noise >= LARGEST_NOISE:
             raise ParameterError(
                 f"No noise keeps these steps within {amount / AMOUNT_UNIT:.3g} of {coordinate.symbol}.",
                 f"Noise multipliers up to {LARGEST_NOISE:g} were tried.",
                 "Raise the budget, or take fewer steps.",
             )
+
+    while not fits(high):
+        require_larger(high)
         least, high = high, min(2.0 * high, LARGEST_NOISE)
     while high > least * (1.0 + _CLOSE):
         middle = math.sqrt(least * high)
         least, high = (least, middle) if fits(middle) else (middle, high)
-    while high < LARGEST_NOISE and not fits(high, certified=True):
+    while not fits(high, certified=True):
+        require_larger(high)
         high = min(high * (1.0 + _CLOSE), LARGEST_NOISE)
     return _with_noise(phases, high, people)
 
