@@ -43,7 +43,7 @@ class CumulativeTable:
 
     def __init__(self, thresholds: Sequence[int], length: int) -> None:
         """Use :meth:`from_weights`; ``thresholds`` are below 2**256 and don't decrease."""
-        packed = b"".join(t.to_bytes(PRECISION // 8, "big") for t in thresholds)
+        packed = b"".join([t.to_bytes(PRECISION // 8, "big") for t in thresholds])
         words = np.frombuffer(packed, dtype=">u8").reshape(-1, _LOW_WORDS + 1)
         self._tops: NDArray[np.uint64] = np.ascontiguousarray(words[:, 0], dtype=np.uint64)
         self._low: NDArray[np.uint64] = np.ascontiguousarray(words[:, 1:], dtype=np.uint64)
@@ -69,6 +69,8 @@ class CumulativeTable:
             )
         sums = accumulate(weights[:-1])
         # A threshold of exactly 2**256 (only zero weights follow) is never reached, so it is left out.
+        if total == 1 << PRECISION:  # the division would change nothing
+            return cls([s for s in sums if s < total], len(weights))
         return cls([(s << PRECISION) // total for s in sums if s < total], len(weights))
 
     def __len__(self) -> int:
