@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.mutation.mutants import Mutant
 
-LONGEST = 12.0
+LONGEST = 20.0
 """Most CPU seconds of tests (without a mutant) that one mutant is given: the cheapest of them that can see it."""
 
 

@@ -53,7 +53,7 @@ ROOMS = (
     Room(
         name="curves",
         files=(
-            *(f"accountant/{name}.py" for name in ("losses", "pld", "renyi", "fixed", "recursion")),
+            *(f"accountant/{name}.py" for name in ("losses", "pld", "renyi", "renyi_filter", "fixed", "recursion")),
             *(f"accountant/rules/{name}.py" for name in ("pld", "rdp", "plans", "selection")),
         ),
         tests=(*_CURVES, "tests/accountant/test_edges.py", "tests/oracles/test_recursion.py"),

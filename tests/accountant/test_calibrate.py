@@ -170,3 +170,13 @@ def test_closed_forms_fit_however_much_is_allowed(
                 assert price(event(less * (1 - 1e-9)), coordinate).amount > amount  # type: ignore[no-untyped-call]
             except UnsupportedEvent:
                 assert amount > 2**51
+
+
+def test_where_an_accountant_has_no_number_the_search_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(scale: float, delta: float) -> tuple[float, str]:
+        return (math.inf if scale < 1.0 else 0.0 if scale > 8.0 else 2.0 / scale), "told"
+
+    monkeypatch.setattr(calibrate, "epsilon_of_plan", told)
+    for start in (0.3, 20.0):
+        found = calibrate._certified(lambda scale: scale, start, epsilon=1.0, delta=1e-6)  # type: ignore[arg-type, return-value]
+        assert 0.99 <= found.epsilon <= 1.0

@@ -179,3 +179,11 @@ def test_one_purpose_has_one_line() -> None:
         BudgetPlan(budget=BUDGET, lines=twice)
     with pytest.raises(ParameterError, match="exact fraction"):
         PlanLine(purpose=Purpose.TOTALS, side=Side.TRAINING, share=0.5)  # type: ignore[arg-type]
+
+
+def test_a_plan_to_start_from_holds_out_a_fifth_and_no_share_that_is_none() -> None:
+    budget = Budget(epsilon=1.0, delta=1e-6)
+    assert default_plan(budget).holdout_share == Fraction(1, 5)
+    for share in (Fraction(0), Fraction(1), Fraction(3, 2), Fraction(-1, 5)):
+        with pytest.raises(ParameterError, match="share"):
+            default_plan(budget, holdout_share=share)

@@ -1,6 +1,7 @@
 """The parts of the tight accountant and of the recursion, each against its definition: no digit on the wrong side."""
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from itertools import combinations
 
@@ -11,6 +12,7 @@ import pytest
 from accountant import losses, pld, recursion
 from accountant.adjacency import Adjacency
 from accountant.convert import delta_from_mu
+from accountant.errors import UnsupportedEvent
 from accountant.events import (
     ZCDP,
     BoundedRange,
@@ -283,3 +285,10 @@ def test_a_selection_is_above_every_t_on_the_broken_line(eta: float, cells: floa
         assert np.all(best <= after[inner] * (1.0 + 1e-12))
         margin = min(margin, float(np.min(after[inner] - best)))
     assert margin < 1e-3
+
+
+@pytest.mark.parametrize("values", [lambda e: e / 300.0, lambda e: -np.exp(-e), lambda e: np.full_like(e, np.nan)])
+def test_what_is_no_curve_is_refused(values: Callable[[losses.Floats], losses.Floats]) -> None:
+    losses._require_falling(lambda e: np.exp(-e))
+    with pytest.raises(UnsupportedEvent, match="isn't that of any mechanism"):
+        losses._require_falling(values)
