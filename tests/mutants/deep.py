@@ -129,6 +129,15 @@ MUTANTS = (
         (_GAN + "people_are_seen_through_noisy_gradients_alone",), "exact gradients of people reach the critic",
     ),
     Mutant(
+        "deep: a classifier is charged after its people are read", "dpsynth/deep/finetune.py",
+        '    charged = charge_plan(plan, delta=delta, spend=spend, label="tuning of a classifier", sides=sides)\n'
+        "    people, adam = People(source, order=order), Adam()\n",
+        "    people, adam = People(source, order=order), Adam()\n"
+        '    charged = charge_plan(plan, delta=delta, spend=spend, label="tuning of a classifier", sides=sides)\n',
+        ("tests/dpsynth/deep/test_finetune.py::test_a_refused_charge_reads_nothing",),
+        "a refused tuning has read its people",
+    ),
+    Mutant(
         "deep: the pool counts people", ROWS, "config.pool_rows(training.charged.plan.people)",
         "config.pool_rows(training.people._codes.shape[1])",
         (_GAN + "people_are_seen_through_noisy_gradients_alone",), "the model's size tells how many people there are",

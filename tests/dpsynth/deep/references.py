@@ -42,7 +42,16 @@ def critic(sizes=SIZES, hidden=5, real=1.0):
     return network, _random(network), lambda p, codes: logistic(p, codes, network)
 
 
+def classifier(sizes=SIZES, hidden=5):
+    """The same of a classifier of the last column."""
+    from dpsynth.deep.classifier import Classifier
+
+    network = Classifier(sizes=sizes, hidden=hidden)
+    return network, _random(network), lambda p, codes: cross_entropy(p, codes, sizes)
+
+
 NETWORKS = {
+    "classifier": classifier,
     "autoregressive": autoregressive,
     "centred": centred,
     "critic of people": critic,
@@ -86,6 +95,12 @@ def likelihood(p, codes, sizes):
                 logits = logits + inner[k] * p["out"][k, block]
         loss = loss - (torch.log_softmax(logits, 0) * x[block]).sum()
     return loss
+
+
+def cross_entropy(p, codes, sizes):
+    """Minus the log-probability of the last code given the others, from the definition."""
+    inner = torch.relu(one_hot(codes[:-1], sizes[:-1]) @ p["in"] + p["in bias"])
+    return -(torch.log_softmax(inner @ p["out"] + p["bias"], 0) * indicator(codes[-1], sizes[-1])).sum()
 
 
 def logistic(p, codes, network):
