@@ -122,10 +122,11 @@ MUTANTS = (
         "a refused release has read its people",
     ),
     Mutant(
-        "deep: the critic's people without noise", "dpsynth/deep/ar_gan.py", "        chosen = table[",
+        "deep: the critic's people without noise", "dpsynth/deep/ar_gan.py",
+        "        add_clipped(made, parameters, chosen, clip=phase.clip, into=other)\n",
+        "        add_clipped(made, parameters, chosen, clip=phase.clip, into=other)\n"
         "        for codes in training.people.batch(sampling_probability=1.0, random=random):\n"
-        "            add_clipped(critic, parameters, codes, clip=phase.clip, into=gradient)\n"
-        "        chosen = table[",
+        "            add_clipped(critic, parameters, codes, clip=phase.clip, into=other)\n",
         (_GAN + "people_are_seen_through_noisy_gradients_alone",), "exact gradients of people reach the critic",
     ),
     Mutant(
