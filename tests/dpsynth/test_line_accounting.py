@@ -31,7 +31,7 @@ def seen(monkeypatch):
 
         monkeypatch.setattr(line, name, noted)
 
-    for name in ("split_records", "measure_totals", "sample_codes", "fit_model"):
+    for name in ("split_records", "measure_totals", "sample_apart", "fit_model"):
         note(name)
     return found
 
@@ -60,7 +60,7 @@ def test_records_are_read_only_after_the_ledger_says_touched(tmp_path, monkeypat
 def test_the_table_has_as_many_rows_as_the_model_says(tmp_path, seen):
     """The model's total is an accounted output; the number of records that was read is not."""
     run(tmp_path, lines.ledger(tmp_path))
-    (model, rows), _, _ = seen["sample_codes"]
+    (model, rows, _), _, _ = seen["sample_apart"]
     assert rows == max(1, round(model.total / (1 - SHARE)))
 
 

@@ -116,22 +116,22 @@ def test_ctrl_c_within_a_round_leaves_every_draw_charged(
 
 
 class Impatient(SilentProgress):
-    """Somebody who presses Ctrl-C in the third round."""
+    """Somebody who presses Ctrl-C in the second round."""
 
     def __init__(self) -> None:
         self.rounds: set[str] = set()
 
     def stage(self, name: str, total: int | None = None) -> AbstractContextManager[Stage]:
-        """A stage that ends with the third round."""
+        """A stage that ends with the second round."""
         return nullcontext(self)
 
     def advance(self, n: int = 1) -> None:
         """Nothing to count."""
 
     def tell(self, note: str, share: float) -> None:
-        """Press Ctrl-C once three rounds were heard of."""
+        """Press Ctrl-C once two rounds were heard of."""
         self.rounds |= {note} if note.startswith("round ") else set()
-        if len(self.rounds) == 3:
+        if len(self.rounds) == 2:
             raise KeyboardInterrupt
 
 
@@ -143,7 +143,7 @@ def test_ctrl_c_within_a_round_of_a_fit_charges_it_whole_to_both_sides(tmp_path:
             fit(lines.table(), lines.schema(), ledger=book, progress=Impatient(), **asked)
         (run,) = verify(book.path).releases
         assert (run.state, run.reason) == (State.ABORTED, "interrupted")
-        assert sum("BoundedRange" in type(s.event).__name__ for s in run.steps) == 3
+        assert sum("BoundedRange" in type(s.event).__name__ for s in run.steps) == 2
         assert verify(book.path).spent == run.price
         fit(lines.table(), lines.schema(), ledger=book, **asked)
         assert [r.state for r in verify(book.path).releases] == [State.ABORTED, State.COMMITTED]
