@@ -5,8 +5,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from benchmarks import accountant_ledger as measure
-from benchmarks.accountant_tests import outcome
-from benchmarks.harness import Figure, at_most, holds, run
+from benchmarks.harness import Figure, at_most, holds, outcome, run
 
 PROCESSES, TRIES = 8, 10_000
 KILLS = 200

@@ -1,10 +1,8 @@
 """The tests of the accountant, of its noise and of the gate, run afresh, and the faults that they must notice."""
 
-import re
-import sys
 from collections.abc import Iterator
 
-from benchmarks.harness import Figure, Run, holds, run
+from benchmarks.harness import Figure, holds, tests_pass
 
 ORACLES = ("tests/oracles", "tests/statistical", "tests/dpsynth/noise", "tests/dpsynth/gate")
 LAWS = ("tests/accountant",)
@@ -14,29 +12,11 @@ ROOMS = ("accountant/", "dpsynth/noise/", "dpsynth/gate/")
 
 def tests() -> Iterator[Figure]:
     """Laws, brute force over whole small mechanisms, samplers, ledger: all passed, and none skipped."""
-    yield _passed("laws, golden rows, filters and the ledger's own tests", LAWS)
-    yield _passed("brute force of whole mechanisms over all neighbours, and of every noise and gate primitive", ORACLES)
-
-
-def _passed(what: str, paths: tuple[str, ...]) -> Figure:
-    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", "2", "-rs", *paths]
-    done = run(command, timeout_seconds=1_500)
-    clean, told = outcome(done)
-    return holds(
-        f"{what} ({', '.join(paths)})",
-        clean,
-        told,
-        "all passed, none skipped",
-        cpu_seconds=done.cpu_seconds,
-        tail="" if clean else done.output[-1500:],
-    )
-
-
-def outcome(done: Run) -> tuple[bool, str]:
-    """Whether a run of the tests passed with none skipped, and its counts in words."""
-    counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|skipped|error)", done.output)}
-    told = ", ".join(f"{n} {word}" for word, n in counts.items()) or f"no counts, exit code {done.code}"
-    return done.code == 0 and set(counts) == {"passed"}, told
+    for what, paths in (
+        ("laws, golden rows, filters and the ledger's own tests", LAWS),
+        ("brute force of whole mechanisms over all neighbours, and of every noise and gate primitive", ORACLES),
+    ):
+        yield tests_pass(f"{what} ({', '.join(paths)})", paths, timeout_seconds=1_500)
 
 
 def named_mutants() -> Iterator[Figure]:

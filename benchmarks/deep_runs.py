@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from benchmarks.harness import CACHE, SHARED, commit, run, state
+from benchmarks.harness import CACHE, SHARED, kept, run, state
 from benchmarks.line_utility import scorer
 
 TABLE, TARGET, DELTA = "adult_aim", "income>50K", 1e-6
@@ -54,14 +54,8 @@ def trained(epsilon: float, *, permutation: int = PERMUTATION, seeds: tuple[int,
 
 
 def _kept(epsilon: float, permutation: int, seed: int) -> dict[str, Any]:
-    kept = CACHE / "deep" / state(DECIDES) / f"ar-gan-{epsilon:g}-{permutation}-{seed}.json"
-    if kept.exists() and not commit(DECIDES).endswith("-changed"):
-        found: dict[str, Any] = json.loads(kept.read_text())
-        return found
-    done = _train(epsilon, permutation, seed)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    kept.write_text(json.dumps(done))
-    return done
+    path = CACHE / "deep" / state(DECIDES) / f"ar-gan-{epsilon:g}-{permutation}-{seed}.json"
+    return kept(path, DECIDES, lambda: _train(epsilon, permutation, seed))
 
 
 def _train(epsilon: float, permutation: int, seed: int) -> dict[str, Any]:

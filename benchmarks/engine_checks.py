@@ -1,14 +1,13 @@
 """What the engine must be beside accurate: fast to count and to start, right, and better than its peers."""
 
 import json
-import re
 import sys
 import tempfile
 from collections.abc import Iterator
 from typing import Any
 
 from benchmarks.engine_runs import ONE_THREAD, SEEDS, fits, shared_table
-from benchmarks.harness import RESULTS, Figure, Section, at_least, at_most, holds, run
+from benchmarks.harness import RESULTS, Figure, Section, at_least, at_most, holds, run, tests_pass
 from benchmarks.peers.compare import PEERS
 
 ROWS_COUNTED = 4_000_000
@@ -64,18 +63,7 @@ def cold_start() -> Iterator[Figure]:
 def correctness() -> Iterator[Figure]:
     """The engine's proofs by test, run afresh; a skipped one counts as short."""
     for what, paths in CORRECTNESS:
-        command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", "2", "-rs", *paths]
-        done = run(command, timeout_seconds=1_200)
-        counts = {word: int(n) for n, word in re.findall(r"(\d+) (passed|failed|skipped|error)", done.output)}
-        clean = done.code == 0 and set(counts) == {"passed"}
-        yield holds(
-            what,
-            clean,
-            ", ".join(f"{n} {word}" for word, n in counts.items()) or f"exit code {done.code}",
-            "all passed, none skipped",
-            cpu_seconds=done.cpu_seconds,
-            tail="" if clean else done.output[-1500:],
-        )
+        yield tests_pass(what, paths, timeout_seconds=1_200)
 
 
 def mutants() -> Iterator[Figure]:

@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from benchmarks.harness import CACHE, ROOT, SHARED, commit, run, state
+from benchmarks.harness import CACHE, ROOT, SHARED, kept, run, state
 from benchmarks.line_utility import scorer
 
 SEEDS = (0, 1, 2, 3, 4)
@@ -120,14 +120,8 @@ def geometric_mean(values: Sequence[float]) -> float:
 
 def _kept(table: Table, synthesizer: str, how: dict[str, Any]) -> dict[str, Any]:
     name = "-".join(str(v) for v in (table.name, synthesizer, *how.values())).replace(" ", "")
-    kept = CACHE / "engine" / state(DECIDES) / "fits" / f"{name}.json"
-    if kept.exists() and not commit(DECIDES).endswith("-changed"):
-        found: dict[str, Any] = json.loads(kept.read_text())
-        return found
-    done = _fit(table, synthesizer, how)
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    kept.write_text(json.dumps(done))
-    return done
+    path = CACHE / "engine" / state(DECIDES) / "fits" / f"{name}.json"
+    return kept(path, DECIDES, lambda: _fit(table, synthesizer, how))
 
 
 def _compiled() -> set[Path]:

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import resource
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("DPSYNTH_SHARED", ROOT.parent / "shared"))
@@ -113,6 +115,33 @@ def run(
 
 ALL = ("accountant", "dpsynth", "tests", "benchmarks", ":!benchmarks/results", "pyproject.toml", "constraints.txt")
 """The paths, as git takes them, that decide a figure of which nothing narrower is said."""
+
+
+def outcome(done: Run) -> tuple[bool, str]:
+    """Whether a run of the tests passed with none skipped, and its counts in words."""
+    counts = {word: int(number) for number, word in re.findall(r"(\d+) (passed|failed|skipped|error)", done.output)}
+    told = ", ".join(f"{n} {word}" for word, n in counts.items()) or f"no counts, exit code {done.code}"
+    return done.code == 0 and set(counts) == {"passed"}, told
+
+
+def tests_pass(what: str, paths: Sequence[str], *, timeout_seconds: float) -> Figure:
+    """Tests run afresh; a skipped one counts as short."""
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-n", "2", "-rs", *paths]
+    done = run(command, timeout_seconds=timeout_seconds)
+    clean, told = outcome(done)
+    tail = "" if clean else done.output[-1500:]
+    return holds(what, clean, told, "all passed, none skipped", cpu_seconds=done.cpu_seconds, tail=tail)
+
+
+def kept(path: Path, covers: Sequence[str], make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What was found before on this very code, or else found now and kept at ``path``."""
+    if path.exists() and not commit(covers).endswith("-changed"):
+        known: dict[str, Any] = json.loads(path.read_text())
+        return known
+    found = make()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(found))
+    return found
 
 
 def commit(covers: Sequence[str] = ALL) -> str:

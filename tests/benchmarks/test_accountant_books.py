@@ -6,8 +6,7 @@ import pytest
 
 from benchmarks import accountant_books as books
 from benchmarks import accountant_ledger as measure
-from benchmarks.accountant_tests import outcome
-from benchmarks.harness import Run
+from benchmarks.harness import Run, outcome
 
 
 def test_a_store_that_cannot_be_had_is_a_figure_that_falls_short(monkeypatch: pytest.MonkeyPatch) -> None:
