@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from accountant.errors import BudgetExceeded
 from dpsynth.deep import ChargedSteps, Phase, SgdPlan
 from dpsynth.deep.autoregressive import Autoregressive
 from dpsynth.deep.critic import LEAK, Critic
@@ -13,6 +14,18 @@ from dpsynth.noise.random import SeededRandom
 from dpsynth.sources import MemorySource
 
 SIZES = (3, 2, 4)
+
+
+class Noted:
+    """A spend that notes what it is charged, or refuses."""
+
+    def __init__(self, *, refuses=False):
+        self.steps, self.refuses = [], refuses
+
+    def charge(self, steps):
+        if self.refuses:
+            raise BudgetExceeded("It doesn't fit.", "The test says so.", "None.")
+        self.steps += steps
 
 
 def autoregressive(sizes=SIZES, hidden=7):

@@ -18,24 +18,13 @@ from dpsynth.noise.random import SeededRandom
 from dpsynth.sampling import generator, sample_codes
 from dpsynth.sources import MemorySource
 from dpsynth.synthesizers import check_size, find_synthesizer
+from tests.dpsynth.deep.references import Noted
 
 DOMAIN = Domain.of({"a": 3, "b": 4, "c": 3})
 SMALL = ArGanConfig(row_steps=3, critic_steps=2, batch=32, hidden=6, critic_hidden=4)
 ALONE = ArConfig(row_steps=3, batch=32, hidden=6)
 BOTH = pytest.mark.parametrize("config", [SMALL, ALONE], ids=["ar-gan", "ar"])
 DELTA = 1e-9
-
-
-class Noted:
-    """A spend that notes what it is charged, or refuses."""
-
-    def __init__(self, *, refuses=False):
-        self.steps, self.refuses = [], refuses
-
-    def charge(self, steps):
-        if self.refuses:
-            raise BudgetExceeded("It doesn't fit.", "The test says so.", "None.")
-        self.steps += steps
 
 
 def source(rows=100, seed=0, domain=DOMAIN):

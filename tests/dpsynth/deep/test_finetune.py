@@ -15,22 +15,11 @@ from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
 from dpsynth.noise.random import SeededRandom
 from dpsynth.sources import MemorySource
+from tests.dpsynth.deep.references import Noted
 
 DOMAIN = Domain.of({"a": 3, "label": 2, "b": 4})
 CONFIG = TuningConfig(target="label", hidden=5, first_steps=3, steps=2, batch=20)
 DELTA = 1e-9
-
-
-class Noted:
-    """A spend that notes what it is charged, or refuses."""
-
-    def __init__(self, *, refuses=False):
-        self.steps, self.refuses = [], refuses
-
-    def charge(self, steps):
-        if self.refuses:
-            raise BudgetExceeded("It doesn't fit.", "The test says so.", "None.")
-        self.steps += steps
 
 
 class Watched:
