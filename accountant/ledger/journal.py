@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from accountant.canonical import dumps, sha256_of
-from accountant.errors import LedgerError
+from accountant.errors import LedgerError, LedgerTampered
 from accountant.faults import reach
 from accountant.ledger.checkpoints import check_checkpoint, check_checkpoints, sign_checkpoint
 from accountant.ledger.entries import GENESIS, HASH, VERSION, today
@@ -108,11 +108,14 @@ class Journal:
 
     @contextmanager
     def _whole(self) -> Iterator[None]:
-        """An interrupt while the state grows may leave it half grown: it is read and verified anew."""
+        """What stops the state while it grows may leave it half grown: it is read and verified anew.
+
+        Not after tampering: what this process saw before the database was changed has to be remembered.
+        """
         try:
             yield
         except BaseException as error:
-            if not isinstance(error, Exception):
+            if not isinstance(error, LedgerTampered):
                 self.fold, self._sealed = Fold(), 0
             raise
 

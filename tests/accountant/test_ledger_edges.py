@@ -169,18 +169,19 @@ def test_a_date_has_one_form(tmp_path: Path, value: object) -> None:
         Fold().check(changed | {"seq": True}, "")
 
 
-def test_an_interrupt_while_the_state_grows_leaves_no_half_of_it(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, MemoryError])
+def test_what_stops_the_state_while_it_grows_leaves_no_half_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: type[BaseException]
 ) -> None:
     reservation = touched(new_ledger(tmp_path))
     ledger, whole = reservation._ledger, Fold.take
 
     def interrupted(fold: Fold, entry: Any, digest: str, change: Any) -> None:
         fold.hashes.append(digest)
-        raise KeyboardInterrupt
+        raise stop
 
     monkeypatch.setattr(Fold, "take", interrupted)
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(stop):
         reservation.charge([step()])
     monkeypatch.setattr(Fold, "take", whole)
     assert len(reservation.state.steps) == 1  # it was on disk
