@@ -9,8 +9,8 @@ from typing import Any
 
 from benchmarks.mutation.mutants import Mutant
 
-LONGEST = 12.0
-"""Most CPU seconds of tests (without a mutant) that a mutant is given, and as much again of those named as its file."""
+LONGEST, LONGEST_NAMED = 12.0, 30.0
+"""Most CPU seconds of tests (without a mutant) that a mutant is given: of any, and of those in a file named as its."""
 
 SERVED = "postgres"
 """In the id of a test that needs a server."""
@@ -49,8 +49,8 @@ class CoverageMap:
         able = [t for t in self.tests if t["id"] in ids or (t["forks"] and t["id"] in files)]
         about = PurePosixPath(mutant.file).stem
         order = sorted(able, key=lambda t: (t["id"] not in ids, t["forks"], t["seconds"], t["id"]))
-        named = _within([t for t in order if t["id"] in ids and about in t["id"]])
-        return named + [t for t in _within(order) if t not in named]
+        named = _within([t for t in order if t["id"] in ids and about in t["id"].split("::")[0]], LONGEST_NAMED)
+        return named + [t for t in _within(order, LONGEST) if t not in named]
 
     def _executing(self, file: str, first: int, last: int) -> frozenset[str]:
         lines = self.lines.get(file, {})
@@ -90,7 +90,7 @@ class CoverageMap:
         return {file: (self.root / file).read_text(encoding="utf-8") for file in files}
 
 
-def _within(order: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+def _within(order: Sequence[Mapping[str, Any]], longest: float) -> list[Mapping[str, Any]]:
     """The first of these tests, as far as the time goes.
 
     Without a mutant each test that needs a server starts its own; in a mutant's child they share one.
@@ -101,7 +101,7 @@ def _within(order: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     for test in order:
         served = SERVED in test["id"] and any(SERVED in t["id"] for t in chosen)
         seconds += test["seconds"] - (started if served else 0.0)
-        if chosen and seconds > LONGEST:
+        if chosen and seconds > longest:
             break
         chosen.append(test)
     return chosen
