@@ -44,9 +44,7 @@ def _costs(what: str, runs: Fits, cpu: float) -> Iterator[Figure]:
 
 
 def _grid(table: str, epsilon: float) -> dict[str, Fits]:
-    return {
-        name: fits(shared_table(table), name, epsilon=epsilon, delta=DELTA) for name in GRID
-    }
+    return {name: fits(shared_table(table), name, epsilon=epsilon, delta=DELTA) for name in GRID}
 
 
 def _grid_cell(table: str, epsilon: float) -> Callable[[], Iterator[Figure]]:
