@@ -110,7 +110,7 @@ HEAVY = ("scipy.stats", "dp_accounting", "pandas", "torch", "scipy.optimize")
 
 
 def import_time() -> Iterator[Figure]:
-    """What ``import accountant`` adds to a fresh process, alone and with numpy, in turn with the interpreter's start."""
+    """What ``import accountant`` adds to a fresh process, alone and with numpy; measured in turns."""
     one = {"OPENBLAS_NUM_THREADS": "1"}
     parts = (
         ("pass", {}),
