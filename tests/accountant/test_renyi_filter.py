@@ -134,3 +134,15 @@ def test_every_order_is_kept_exactly() -> None:
     run.charge([step(SAMPLED), step(Gaussian(noise_multiplier=3.0), sides=BOTH_SIDES[:1])])
     total, _ = divergences([SAMPLED, Gaussian(noise_multiplier=3.0)])
     assert np.all(np.array(run._spent[Side.TRAINING][0]) >= np.floor(total * AMOUNT_UNIT))
+
+
+def test_caps_at_the_edge_of_a_unit_imply_no_more_than_was_asked() -> None:
+    """Where the room is a whole number of units but for a few last bits of epsilon, the conversion's own rounding up
+    must not lift what the caps imply above it."""
+    for order in (8.0, 64.0):
+        least = RenyiCaps(units={order: 0}).epsilon(1e-6)
+        for whole in range(15 * AMOUNT_UNIT, 15 * AMOUNT_UNIT + 20):
+            epsilon = least + whole / AMOUNT_UNIT
+            for _ in range(6):
+                assert renyi_caps(epsilon, 1e-6, orders=(order,)).epsilon(1e-6) <= epsilon
+                epsilon = math.nextafter(epsilon, math.inf)
