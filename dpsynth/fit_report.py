@@ -24,6 +24,8 @@ CONFIDENCE = 0.95
 FEW_CELLS = 64
 GRID = 0.005
 """Step of the grid on which few half-normals are convolved, in standard deviations."""
+_CERTAIN = 1800
+"""Steps of the grid, nine standard deviations, within which a half-normal lies but for what a float can't tell."""
 _MEAN, _TWO_SIDED = math.sqrt(2.0 / math.pi), 1.959964
 _SHAPE = (2.0 / math.pi) / (1.0 - 2.0 / math.pi)
 """Mean over spread of a half-normal, squared: the shape of the gamma law that has its mean and its variance."""
@@ -236,7 +238,7 @@ def expected_error(cells: int, sigma: float, *, rows: float) -> ExpectedError:
 def _quantiles(cells: int) -> tuple[float, float]:
     """Of a sum of half-normals: their masses on a grid, convolved."""
     length = int((_MEAN * cells + 10.0 * math.sqrt(cells)) / GRID) + 2
-    ends = np.array([math.erf(i * GRID / math.sqrt(2.0)) for i in range(length + 1)])
+    ends = np.array([math.erf(i * GRID / math.sqrt(2.0)) for i in range(min(length, _CERTAIN) + 1)])
     mass = np.fft.irfft(np.fft.rfft(np.diff(ends), 2 * length) ** cells, 2 * length)[:length]
     tail = (1.0 - CONFIDENCE) / 2.0
     below, above = np.searchsorted(np.cumsum(mass), (tail, 1.0 - tail))

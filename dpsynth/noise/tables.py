@@ -43,10 +43,11 @@ class CumulativeTable:
 
     def __init__(self, thresholds: Sequence[int], length: int) -> None:
         """Use :meth:`from_weights`; ``thresholds`` are below 2**256 and don't decrease."""
-        packed = b"".join([t.to_bytes(PRECISION // 8, "big") for t in thresholds])
-        words = np.frombuffer(packed, dtype=">u8").reshape(-1, _LOW_WORDS + 1)
-        self._tops: NDArray[np.uint64] = np.ascontiguousarray(words[:, 0], dtype=np.uint64)
-        self._low: NDArray[np.uint64] = np.ascontiguousarray(words[:, 1:], dtype=np.uint64)
+        self._set(_words(thresholds), length)
+
+    def _set(self, words: NDArray[np.uint64], length: int) -> None:
+        self._tops: NDArray[np.uint64] = np.ascontiguousarray(words[:, 0])
+        self._low: NDArray[np.uint64] = np.ascontiguousarray(words[:, 1:])
         self._length = length
         self._guide: NDArray[np.int32] | None = None
 
@@ -72,6 +73,19 @@ class CumulativeTable:
         if total == 1 << PRECISION:  # the division would change nothing
             return cls([s for s in sums if s < total], len(weights))
         return cls([(s << PRECISION) // total for s in sums if s < total], len(weights))
+
+    @classmethod
+    def mirrored(cls, lower: Sequence[int]) -> "CumulativeTable":
+        """The table whose thresholds are these and their distances from 2**256, over 0 .. 2 len(lower).
+
+        Args:
+          lower: Thresholds of 0 to below 2**255 that don't decrease.
+        """
+        words = _words(lower)
+        upper = _negative(words[np.any(words != 0, axis=1)])  # that of 0 is never reached, so it is left out
+        table = cls.__new__(cls)
+        table._set(np.concatenate([words, upper[::-1]]), 2 * len(lower) + 1)
+        return table
 
     def __len__(self) -> int:
         return self._length
@@ -150,4 +164,20 @@ def symmetric_table(half: Sequence[int], centre: int) -> CumulativeTable:
     """
     total = centre + 2 * sum(half)
     scaled = [(w << PRECISION) // total for w in half]
-    return CumulativeTable.from_weights([*reversed(scaled), (1 << PRECISION) - 2 * sum(scaled), *scaled])
+    return CumulativeTable.mirrored(list(accumulate(reversed(scaled))))
+
+
+def _words(thresholds: Sequence[int]) -> NDArray[np.uint64]:
+    """Each as 64-bit words, the highest first."""
+    packed = b"".join([t.to_bytes(PRECISION // 8, "big") for t in thresholds])
+    return np.frombuffer(packed, dtype=">u8").reshape(-1, _LOW_WORDS + 1).astype(np.uint64)
+
+
+def _negative(words: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """2**256 minus each, none of which is 0: all bits turned, and one added."""
+    turned = ~words
+    carried = np.ones(len(words), dtype=bool)
+    for j in reversed(range(_LOW_WORDS + 1)):
+        turned[:, j] += carried.astype(np.uint64)
+        carried &= turned[:, j] == 0
+    return turned

@@ -119,9 +119,11 @@ def test_a_law_of_one_outcome_needs_no_bits():
 @given(st.lists(st.integers(0, 1 << 70), max_size=6), st.integers(1, 1 << 70))
 @settings(max_examples=40, deadline=None)
 def test_a_symmetric_table_is_symmetric_bit_for_bit(half, centre):
-    numerators = symmetric_table(half, centre).numerators
+    table = symmetric_table(half, centre)
+    numerators = table.numerators
     assert numerators == numerators[::-1]
     assert sum(numerators) == FULL
+    assert table.thresholds == CumulativeTable.from_weights(numerators).thresholds
 
 
 def test_the_slack_of_a_draw_is_what_the_accountant_charges():
