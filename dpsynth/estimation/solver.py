@@ -93,9 +93,7 @@ def estimate_tree(
     Privacy:
       None; post-processing.
     """
-    return fit_tree(
-        domain, measurements, total=total, max_calls=max_calls, tolerance=tolerance, zeros=zeros
-    ).model
+    return fit_tree(domain, measurements, total=total, max_calls=max_calls, tolerance=tolerance, zeros=zeros).model
 
 
 def fit_tree(
@@ -136,9 +134,7 @@ class _Problem:
         return np.split(flat, np.cumsum([t.values.size for t in self.targets])[:-1])
 
 
-def _descend(
-    problem: _Problem, warm: Mapping[Clique, Table], max_calls: int, tolerance: float
-) -> tuple[Table, int]:
+def _descend(problem: _Problem, warm: Mapping[Clique, Table], max_calls: int, tolerance: float) -> tuple[Table, int]:
     """Mirror descent theta <- theta - step * gradient, extrapolated from the last steps where that lowers the loss."""
     evaluate = problem.oracle.loss
     theta = _scaled_start(problem, warm)
@@ -173,15 +169,17 @@ def _scaled_start(problem: _Problem, warm: Mapping[Clique, Table]) -> Table:
     known = [warm.get(t.clique) for t in problem.targets]
     zeros = [np.zeros(t.values.size) for t in problem.targets]
     theta = np.concatenate([z if w is None else w for w, z in zip(known, zeros, strict=True)])
-    new = [i for i, w in enumerate(known) if w is None]
-    for i in sorted(new, key=lambda i: len(problem.targets[i].clique)):
-        target = problem.targets[i]
+    new = [t.clique for t, w in zip(problem.targets, known, strict=True) if w is None]
+    ones = {q for q in new if len(q) == 1}  # scaling one of them moves no other, where nothing else is fitted yet
+    for together in (*filter(None, [ones]), *({q} for q in sorted(new, key=len) if q not in ones)):
         try:
-            reached = problem.split(problem.oracle.flat_marginals(theta))[i]
+            reached = problem.split(problem.oracle.flat_marginals(theta))
         except FloatingPointError:
             break
-        floor = 0.1 / np.sqrt(target.precision)
-        aimed = np.maximum(problem.oracle.order.inward(target.values, target.clique), floor)
-        part = problem.split(theta)[i]  # a view
-        part += np.log(aimed / np.maximum(reached * aimed.sum(), 1e-12 * floor))
+        parts = problem.split(theta)  # views
+        for i, target in enumerate(problem.targets):
+            if target.clique in together:
+                floor = 0.1 / np.sqrt(target.precision)
+                aimed = np.maximum(problem.oracle.order.inward(target.values, target.clique), floor)
+                parts[i] += np.log(aimed / np.maximum(reached[i] * aimed.sum(), 1e-12 * floor))
     return theta
