@@ -21,21 +21,8 @@ SHA256 = {
     "adult.test": "a2a9044bc167a35b2361efbabec64e89d69ce82d9790d2980119aac5fd7e9c05",
 }
 COLUMNS = (
-    "age",
-    "workclass",
-    "fnlwgt",
-    "education",
-    "education-num",
-    "marital-status",
-    "occupation",
-    "relationship",
-    "race",
-    "sex",
-    "capital-gain",
-    "capital-loss",
-    "hours-per-week",
-    "native-country",
-    "income",
+    "age", "workclass", "fnlwgt", "education", "education-num", "marital-status", "occupation", "relationship", "race",
+    "sex", "capital-gain", "capital-loss", "hours-per-week", "native-country", "income",
 )
 NUMBERS = frozenset({"age", "education-num", "capital-gain", "capital-loss", "hours-per-week"})
 
@@ -57,14 +44,11 @@ def table(rows: list[list[str]]) -> pa.Table:
     """The table without fnlwgt; "?" is null."""
     columns = dict(zip(COLUMNS, zip(*rows, strict=True), strict=True))
     del columns["fnlwgt"]
-    return pa.table(
-        {
-            name: pa.array([int(v) for v in values], pa.int64())
-            if name in NUMBERS
-            else pa.array([None if v == "?" else v for v in values], pa.string())
-            for name, values in columns.items()
-        }
-    )
+    return pa.table({
+        name: pa.array([int(v) for v in values], pa.int64()) if name in NUMBERS
+        else pa.array([None if v == "?" else v for v in values], pa.string())
+        for name, values in columns.items()
+    })
 
 
 def main() -> None:

@@ -43,7 +43,9 @@ def cold_start() -> Iterator[Figure]:
         command = [sys.executable, "-m", "benchmarks.fit_coded", str(table.records), str(table.domain)]
         budget = ["--epsilon=1", "--delta=1e-9", "--seed=0", "--synthesizer=adaptive"]
         environment = ONE_THREAD | {"NUMBA_CACHE_DIR": cache}
-        first, second = (run([*command, f"{out}/{i}.parquet", *budget], environment=environment) for i in range(2))
+        first, second = (
+            run([*command, f"{out}/{i}.parquet", *budget], environment=environment) for i in range(2)
+        )
     if first.code or second.code:
         raise RuntimeError((first.output + second.output)[-500:])
     yield at_most(

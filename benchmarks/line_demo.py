@@ -113,7 +113,9 @@ def _resigned(folder: Path, pem: bytes) -> Figure:
     private = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    public = key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    public = key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
     other = folder.parent / "resigned"
     shutil.copytree(folder, other)
     signed = open_envelope((folder / "certificate.json").read_bytes(), public_key_pem=pem)

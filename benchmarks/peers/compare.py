@@ -111,11 +111,8 @@ def main() -> int:
         print(f"{peer.name} | limit {CPU_LIMIT} CPU s", flush=True)
         found = measure(peer)
         _store(peer.name, found)
-        print(
-            f"{peer.name} | {found['outcome']} | 3-way L1 {found['error']} | {found['cpu_seconds']:.1f} CPU s | "
-            f"{found['peak_mb']:.0f} MB",
-            flush=True,
-        )
+        print(f"{peer.name} | {found['outcome']} | 3-way L1 {found['error']} | {found['cpu_seconds']:.1f} CPU s | "
+              f"{found['peak_mb']:.0f} MB", flush=True)
     return 0
 
 
