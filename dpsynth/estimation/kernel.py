@@ -130,7 +130,10 @@ def _eliminate(linked: Any, sizes: Any, cliques: Any, limit: float, cells: Any) 
     near, made, weight = np.empty((d, d), np.bool_), np.empty((d, d), np.bool_), np.empty(d)
     unchanged = -1.0
     for q in range(cliques.shape[0]):
-        near[:], weight[:] = linked, plain
+        for v in range(d):  # copies by loops: slices would bring messages of shapes that don't fit, slow to compile
+            weight[v] = plain[v]
+            for u in range(d):
+                near[v, u], made[v, u] = linked[v, u], False
         added = False
         for a in cliques[q]:
             for b in cliques[q]:
@@ -142,7 +145,6 @@ def _eliminate(linked: Any, sizes: Any, cliques: Any, limit: float, cells: Any) 
             continue
         for u in range(d):
             left[u] = u
-        made[:] = False
         total = 0.0
         for step in range(d):
             at = 0
@@ -150,7 +152,8 @@ def _eliminate(linked: Any, sizes: Any, cliques: Any, limit: float, cells: Any) 
                 if weight[left[k]] < weight[left[at]]:
                     at = k
             v = left[at]
-            left[at : d - step - 1] = left[at + 1 : d - step]
+            for k in range(at, d - step - 1):
+                left[k] = left[k + 1]
             degree = 0
             for k in range(d - step - 1):
                 if near[v, left[k]]:

@@ -18,7 +18,10 @@ def _scan(
     rows, ways = codes.shape[1], columns.shape[1]
     scale, ceiling, saturation = scales[0], scales[1], scales[2]
     joint = np.zeros(rows, np.uint32)
-    table = np.zeros(cells.max(), np.int32)
+    largest = 0
+    for q in range(cells.size):  # a loop compiles faster than cells.max()
+        largest = max(largest, cells[q])
+    table = np.zeros(largest, np.int32)
     for q in range(columns.shape[0]):
         fresh = q == 0
         if not fresh:
