@@ -170,8 +170,10 @@ def _scaled_start(problem: _Problem, warm: Mapping[Clique, Table]) -> Table:
     zeros = [np.zeros(t.values.size) for t in problem.targets]
     theta = np.concatenate([z if w is None else w for w, z in zip(known, zeros, strict=True)])
     new = [t.clique for t, w in zip(problem.targets, known, strict=True) if w is None]
-    ones = {q for q in new if len(q) == 1}  # scaling one of them moves no other, where nothing else is fitted yet
-    for together in (*filter(None, [ones]), *({q} for q in sorted(new, key=len) if q not in ones)):
+    ones: set[Clique] = {q for q in new if len(q) == 1}  # where they come first, none moves another
+    parted = [ones] if ones else []
+    parted += [{q} for q in sorted(new, key=len) if q not in ones]
+    for together in parted:
         try:
             reached = problem.split(problem.oracle.flat_marginals(theta))
         except FloatingPointError:
