@@ -12,7 +12,7 @@ from accountant.errors import UnsupportedEvent
 from accountant.price import AMOUNT_UNIT, DELTA_UNIT, Coordinate, Price
 from accountant.spend import BOTH_SIDES, Side
 from dpsynth.auto import AUTO, choose_synthesizer
-from dpsynth.deep.config import RowsConfig
+from dpsynth.deep.config import TrainedConfig
 from dpsynth.deep.planning import additive_delta, plan_training
 from dpsynth.encode import Encoder
 from dpsynth.errors import ParameterError
@@ -239,7 +239,7 @@ def make_plan(
         rows_magnitude=table.rows_magnitude,
     )
     chosen = _with_workload(chosen, wanted)
-    if isinstance(chosen, Synthesizer) and isinstance(chosen.config, RowsConfig):
+    if isinstance(chosen, Synthesizer) and isinstance(chosen.config, TrainedConfig):
         config = plan_training(
             chosen.config,
             domain,

@@ -9,7 +9,7 @@ from accountant.events import BoundedRange
 from accountant.price import Coordinate
 from accountant.spend import Side, Spend, Step
 from dpsynth.deep.config import ArConfig, ArGanConfig
-from dpsynth.deep.planning import train_rows
+from dpsynth.deep.planning import train_model
 from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
 from dpsynth.estimation import Model, TreeModel, estimate_tree
@@ -123,7 +123,7 @@ REGISTRY: dict[str, Synthesizer] = {
         Synthesizer(name="aim", config=AimConfig(), measure=measure_aim, ways=2, adaptive=True),
         Synthesizer(name="adaptive", config=AdaptiveConfig(), measure=measure_adaptive, ways=2, adaptive=True),
         *(
-            Synthesizer(name=made.name, config=made, measure=_nothing, ways=2, adaptive=False, train=train_rows)
+            Synthesizer(name=made.name, config=made, measure=_nothing, ways=2, adaptive=False, train=train_model)
             for made in (ArConfig(), ArGanConfig())
         ),
     )

@@ -1,7 +1,7 @@
 """Settings of the DP-SGD synthesizers: frozen, public, without torch; steps, batches and bounds by public formulas."""
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 from dpsynth.deep.plan import Phase
@@ -9,26 +9,21 @@ from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
 
 ROWS, CRITIC = "rows", "critic"
-"""Labels of the phases: the network that makes rows, and the critic of them."""
+"""Labels of the phases: what makes rows, and the critic that weighs them."""
 
 STEPS = ((6.0, 400, 300), (2.0, 300, 300), (0.0, 300, 200))
-"""From an epsilon on: steps of the network and of the critic."""
+"""From an epsilon on: steps of what makes rows, and of the critic that weighs them."""
 
 MOST_ROWS = 2_000_000
 """Rows of a pool, at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RowsConfig:
-    """What synthesizers with an autoregressive network share. Abstract: use :class:`ArConfig` or another subclass.
+class TrainedConfig:
+    """What every synthesizer trained by DP-SGD has. Abstract.
 
     Attributes:
-      row_steps: Steps of the network; None until an epsilon decides, by :meth:`for_epsilon`.
       batch: Expected people of a batch.
-      hidden: Hidden units of the network.
-      row_rate: Highest rate of the network; it falls along a cosine.
-      row_bound: The network's clip bound over sqrt(d (d + 1) / 2).
-      centred_after: Share of the network's steps after which its inputs are centred on its own rows; 0 for never.
       pool: Rows that are made, over the people that are trained on; ``MOST_ROWS`` at most.
       codes: Largest sum of the columns' sizes: weights of pairs grow with its square.
       target: A column that is drawn last, given all others; None for the last of the domain.
@@ -40,12 +35,7 @@ class RowsConfig:
     name: ClassVar[str]
     """Public name of the synthesizer."""
 
-    row_steps: int | None = None
     batch: int = 2048
-    hidden: int = 128
-    row_rate: float = 0.02
-    row_bound: float = 1.7
-    centred_after: float = 0.1
     pool: int = 4
     codes: int = 2_000
     target: str | None = None
@@ -53,16 +43,9 @@ class RowsConfig:
     noise_multiplier: float | None = None
     delta: float | None = None
 
-    def __post_init__(self) -> None:
-        counts = (*self._steps(), self.batch, self.hidden, self.pool, self.codes)
-        _require_settings(self.name, counts, (self.row_rate, self.row_bound), 0 <= self.centred_after < 1)
-
-    def _steps(self) -> tuple[int, ...]:
-        return () if self.row_steps is None else (self.row_steps,)
-
     def for_epsilon(self, epsilon: float) -> Self:
         """These settings with the steps that an epsilon pays for, where none were named: more as noise falls."""
-        return replace(self, row_steps=_paid(epsilon)[0] if self.row_steps is None else self.row_steps)
+        raise NotImplementedError
 
     def phases(self, domain: Domain, *, people: float) -> tuple[Phase, ...]:
         """What is run, by public formulas.
@@ -74,15 +57,11 @@ class RowsConfig:
         Raises:
           ParameterError: The steps aren't decided.
         """
-        d = len(domain.names)
-        return (
-            Phase(
-                label=ROWS,
-                steps=_decided(self.name, self.row_steps),
-                sampling_probability=min(1.0, self.batch / people),
-                clip=self.row_bound * math.sqrt(d * (d + 1) / 2),
-            ),
-        )
+        raise NotImplementedError
+
+    def joining(self, people: float) -> float:
+        """The probability with which each person joins a batch."""
+        return min(1.0, self.batch / people)
 
     def pool_rows(self, people: float) -> int:
         """Rows of the pool for a declared number of people."""
@@ -104,6 +83,46 @@ class RowsConfig:
         return (*(i for i in range(len(domain.names)) if i != last), last)
 
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowsConfig(TrainedConfig):
+    """What synthesizers with an autoregressive network share. Abstract: use :class:`ArConfig` or another subclass.
+
+    Attributes:
+      row_steps: Steps of the network; None until an epsilon decides, by :meth:`for_epsilon`.
+      hidden: Hidden units of the network.
+      row_rate: Highest rate of the network; it falls along a cosine.
+      row_bound: The network's clip bound over sqrt(d (d + 1) / 2).
+      centred_after: Share of the network's steps after which its inputs are centred on its own rows; 0 for never.
+    """
+
+    row_steps: int | None = None
+    hidden: int = 128
+    row_rate: float = 0.02
+    row_bound: float = 1.7
+    centred_after: float = 0.1
+
+    def __post_init__(self) -> None:
+        counts = (1 if self.row_steps is None else self.row_steps, self.batch, self.hidden, self.pool, self.codes)
+        _require_settings(self.name, counts, (self.row_rate, self.row_bound), 0 <= self.centred_after < 1)
+
+    def for_epsilon(self, epsilon: float) -> Self:
+        """These settings with their steps, as in the base."""
+        return replace(self, row_steps=paid(epsilon)[0] if self.row_steps is None else self.row_steps)
+
+    def phases(self, domain: Domain, *, people: float) -> tuple[Phase, ...]:
+        """The network's steps; arguments as in the base."""
+        d = len(domain.names)
+        return (
+            Phase(
+                label=ROWS,
+                steps=decided(self.name, self.row_steps),
+                sampling_probability=self.joining(people),
+                clip=self.row_bound * math.sqrt(d * (d + 1) / 2),
+            ),
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ArConfig(RowsConfig):
     """An autoregressive network alone: its rows are the model."""
@@ -112,63 +131,84 @@ class ArConfig(RowsConfig):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ArGanConfig(RowsConfig):
-    """An autoregressive network, and a critic that weighs its rows.
+class CriticConfig:
+    """The critic that tells people from made rows, and weighs the rows.
 
     Attributes:
-      critic_steps: Steps of the critic; None until an epsilon decides.
-      critic_hidden: Hidden units of the critic.
-      pair_scale: Weight of the critic's pairs.
-      code_scale: Weight of the critic's codes.
+      steps: Steps of the critic; None until an epsilon decides.
+      hidden: Hidden units.
+      pair_scale: Weight of pairs of codes.
+      code_scale: Weight of codes.
       pair_rate: Highest rate of the table of pairs, times the noise multiplier.
-      critic_rate: Highest rate of the critic's other parameters, times the noise multiplier.
-      averaged: Share of the critic's last steps whose parameters are averaged.
+      rate: Highest rate of the other parameters, times the noise multiplier.
+      averaged: Share of the last steps whose parameters are averaged.
       largest_score: Scores are clamped to this before they weigh rows.
     """
 
-    name: ClassVar[str] = "ar-gan"
-
-    critic_steps: int | None = None
-    critic_hidden: int = 64
+    steps: int | None = None
+    hidden: int = 64
     pair_scale: float = 4.0
     code_scale: float = 1.0
     pair_rate: float = 0.5
-    critic_rate: float = 0.0105
+    rate: float = 0.0105
     averaged: float = 0.3
     largest_score: float = 3.0
 
     def __post_init__(self) -> None:
-        RowsConfig.__post_init__(self)
-        scales = (self.pair_scale, self.pair_rate, self.critic_rate, self.largest_score)
+        scales = (self.pair_scale, self.pair_rate, self.rate, self.largest_score)
         sound = 0 < self.averaged <= 1 and 0 <= self.code_scale < math.inf
-        _require_settings(self.name, (*self._steps(), self.critic_hidden), scales, sound)
+        _require_settings("a critic", (1 if self.steps is None else self.steps, self.hidden), scales, sound)
 
-    def _steps(self) -> tuple[int, ...]:
-        return tuple(steps for steps in (self.row_steps, self.critic_steps) if steps is not None)
+    def for_epsilon(self, epsilon: float) -> "CriticConfig":
+        """These settings with the steps that an epsilon pays for, where none were named."""
+        return replace(self, steps=paid(epsilon)[1] if self.steps is None else self.steps)
 
-    def for_epsilon(self, epsilon: float) -> Self:
-        """These settings with the steps that an epsilon pays for, where none were named: more as noise falls."""
-        critic = _paid(epsilon)[1] if self.critic_steps is None else self.critic_steps
-        return replace(RowsConfig.for_epsilon(self, epsilon), critic_steps=critic)
+    def phase(self, sampling_probability: float) -> Phase:
+        """Its steps; while scores are near zero no gradient passes the bound.
 
-    def phases(self, domain: Domain, *, people: float) -> tuple[Phase, ...]:
-        """What is run, by public formulas: the network's steps, then the critic's; arguments as in the base."""
-        return (
-            *RowsConfig.phases(self, domain, people=people),
-            Phase(
-                label=CRITIC,
-                steps=_decided(self.name, self.critic_steps),
-                sampling_probability=min(1.0, self.batch / people),
-                clip=0.5 * math.sqrt(self.pair_scale**2 + self.code_scale**2 + 2.2),
-            ),
+        Raises:
+          ParameterError: The steps aren't decided.
+        """
+        return Phase(
+            label=CRITIC,
+            steps=decided("a critic", self.steps),
+            sampling_probability=sampling_probability,
+            clip=0.5 * math.sqrt(self.pair_scale**2 + self.code_scale**2 + 2.2),
         )
 
 
-def _paid(epsilon: float) -> tuple[int, int]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArGanConfig(RowsConfig):
+    """An autoregressive network, and a critic that weighs its rows.
+
+    Attributes:
+      critic: The critic.
+    """
+
+    name: ClassVar[str] = "ar-gan"
+
+    critic: CriticConfig = field(default_factory=CriticConfig)
+
+    def for_epsilon(self, epsilon: float) -> Self:
+        """These settings with their steps, as in the base."""
+        return replace(RowsConfig.for_epsilon(self, epsilon), critic=self.critic.for_epsilon(epsilon))
+
+    def phases(self, domain: Domain, *, people: float) -> tuple[Phase, ...]:
+        """The network's steps, then the critic's; arguments as in the base."""
+        return (*RowsConfig.phases(self, domain, people=people), self.critic.phase(self.joining(people)))
+
+
+def paid(epsilon: float) -> tuple[int, int]:
+    """Steps of what makes rows, and of the critic, that an epsilon pays for."""
     return next((rows, critic) for least, rows, critic in STEPS if epsilon >= least)
 
 
-def _decided(name: str, steps: int | None) -> int:
+def decided(name: str, steps: int | None) -> int:
+    """The steps of a phase.
+
+    Raises:
+      ParameterError: Nobody decided them.
+    """
     if steps is None:
         raise ParameterError(
             f"These settings of {name} have no number of steps.",

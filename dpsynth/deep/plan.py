@@ -32,31 +32,36 @@ class Phase:
       steps: Steps, each charged, whatever is in its batch.
       sampling_probability: With which each person joins each batch, independently; above 0, at most 1.
       clip: Public bound on the L2 norm of one person's gradient.
+      noise_factor: Its noise multiplier over the plan's.
     """
 
     label: str
     steps: int
     sampling_probability: float
     clip: float
+    noise_factor: float = 1.0
 
     def __post_init__(self) -> None:
-        fits = self.steps >= 1 and 0.0 < self.sampling_probability <= 1.0 and 0.0 < self.clip < math.inf
-        if type(self.steps) is not int or not fits:
+        fits = self.steps >= 1 and 0.0 < self.sampling_probability <= 1.0
+        scales = 0.0 < self.clip < math.inf and 1.0 <= self.noise_factor < math.inf
+        if type(self.steps) is not int or not (fits and scales):
             raise ParameterError(
-                f"A phase has {self.steps} steps, the sampling probability {self.sampling_probability} and the bound "
-                f"{self.clip}.",
-                "It takes a whole number of steps, a probability above 0 and at most 1, and a finite bound above 0.",
+                f"A phase has {self.steps} steps, the sampling probability {self.sampling_probability}, the bound "
+                f"{self.clip} and {self.noise_factor} times the plan's noise.",
+                "It takes a whole number of steps, a probability above 0 and at most 1, a finite bound above 0, and at "
+                "least the plan's noise.",
                 "Mend the settings of the synthesizer.",
             )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SgdPlan:
-    """Phases with one noise multiplier.
+    """Phases with one noise multiplier, or declared multiples of it.
 
     Attributes:
       phases: In the order in which they are run.
-      noise_multiplier: Standard deviation of the noise of a step over its phase's bound.
+      noise_multiplier: Standard deviation of the noise of a step over its phase's bound, where the phase has no factor
+        of its own.
       people: Declared magnitude (or charged count) of the people that are trained on; with the sampling probability it
         gives the divisor of every step.
     """
@@ -82,12 +87,16 @@ class SgdPlan:
         return tuple(
             Repeat(
                 event=PoissonSampledGaussian(
-                    noise_multiplier=self.noise_multiplier, sampling_probability=phase.sampling_probability
+                    noise_multiplier=self.noise_of(phase), sampling_probability=phase.sampling_probability
                 ),
                 count=phase.steps,
             )
             for phase in self.phases
         )
+
+    def noise_of(self, phase: Phase) -> float:
+        """Standard deviation of the noise of a phase's steps over its bound."""
+        return self.noise_multiplier * phase.noise_factor
 
     def expected_batch(self, phase: Phase) -> float:
         """The public divisor of a phase's sums."""

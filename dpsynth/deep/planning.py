@@ -11,7 +11,7 @@ from accountant.budget import Budget
 from accountant.compose import price
 from accountant.price import AMOUNT_UNIT, DELTA_UNIT, Coordinate
 from accountant.spend import Side, Spend
-from dpsynth.deep.config import ArConfig, ArGanConfig, RowsConfig
+from dpsynth.deep.config import ArConfig, ArGanConfig, TrainedConfig
 from dpsynth.deep.extra import require_torch
 from dpsynth.deep.plan import SgdPlan, plan_event, plan_for_amount, require_one_row
 from dpsynth.domain import Domain
@@ -25,7 +25,7 @@ SHARE_OF_DELTA = 99
 
 
 def plan_training(
-    config: RowsConfig,
+    config: TrainedConfig,
     domain: Domain,
     *,
     amount: int,
@@ -34,7 +34,7 @@ def plan_training(
     rows_magnitude: int | None,
     share: Fraction,
     slack: int,
-) -> RowsConfig:
+) -> TrainedConfig:
     """Settings with their number of people, noise and delta: the plan of the run, as the ledger will hash it.
 
     Args:
@@ -77,12 +77,12 @@ def plan_training(
 
 def additive_delta(config: Any) -> int:
     """Units of 2^-62 of additive delta that a planned training run claims; 0 for other settings."""
-    return math.ceil(Fraction(config.delta) * DELTA_UNIT) if isinstance(config, RowsConfig) and config.delta else 0
+    return math.ceil(Fraction(config.delta) * DELTA_UNIT) if isinstance(config, TrainedConfig) and config.delta else 0
 
 
-def train_rows(
+def train_model(
     source: Any,
-    config: RowsConfig,
+    config: TrainedConfig,
     *,
     amount: int,
     coordinate: Coordinate,
@@ -122,6 +122,7 @@ def train_rows(
         )
     from dpsynth.deep.ar_gan import fit_ar_gan  # these load torch
     from dpsynth.deep.rows import fit_ar
+    from dpsynth.deep.training import Terms
 
     fitters: dict[type, Callable[..., PoolModel]] = {ArConfig: fit_ar, ArGanConfig: fit_ar_gan}
     phases = config.phases(source.domain, people=config.people)
@@ -132,6 +133,5 @@ def train_rows(
             "Its noise was fixed for another budget.",
             "Complete the settings with plan_training() for this one.",
         )
-    return fitters[type(config)](
-        source, config, plan=plan, delta=config.delta, spend=spend, random=random, sides=sides, told=told
-    )
+    terms = Terms(plan=plan, delta=config.delta, spend=spend, random=random, sides=sides, told=told)
+    return fitters[type(config)](source, config, terms)

@@ -144,7 +144,7 @@ def noisy_gradient(
         add_clipped(network, parameters, codes, clip=phase.clip, into=part)
         for name, total in sums.items():
             total.add_(part[name])
-    deviation = charged.plan.noise_multiplier * phase.clip
+    deviation = charged.plan.noise_of(phase) * phase.clip
     return _noised(sums, network.masks, deviation, charged.plan.expected_batch(phase), random)
 
 

@@ -3,7 +3,7 @@
 from tests.mutants.base import Mutant
 
 SGD, PLAN, LAYERS = (f"dpsynth/deep/{name}.py" for name in ("sgd", "plan", "layers"))
-ROWS = "dpsynth/deep/rows.py"
+ROWS, TRAINING, WEIGHING = (f"dpsynth/deep/{name}.py" for name in ("rows", "training", "weighing"))
 NORMAL = "dpsynth/noise/normal.py"
 
 _SGD, _PLAN, _LAYERS, _GAN = (
@@ -43,8 +43,8 @@ MUTANTS = (
         (_SGD + "the_noise_is_the_plans", _AUDIT), "the noise is half of what was charged",
     ),
     Mutant(
-        "deep: noise without the bound", SGD, "charged.plan.noise_multiplier * phase.clip",
-        "charged.plan.noise_multiplier * 1.0",
+        "deep: noise without the bound", SGD, "charged.plan.noise_of(phase) * phase.clip",
+        "charged.plan.noise_of(phase) * 1.0",
         (_SGD + "the_noise_is_the_plans",), "a bound above 1 has less noise than was charged",
     ),
     Mutant(
@@ -113,19 +113,19 @@ MUTANTS = (
         (_SGD + "units_of_several_rows_are_refused",), "a person's rows are clipped one by one",
     ),
     Mutant(
-        "deep: a plan is charged after its people are read", ROWS,
-        '    charged = charge_plan(plan, delta=delta, spend=spend, label=f"training of {config.name}", sides=sides)\n'
+        "deep: a plan is charged after its people are read", TRAINING,
+        "    charged = charge_plan(plan, delta=terms.delta, spend=terms.spend, label=label, sides=terms.sides)\n"
         "    people = People(source, order=order)\n",
         "    people = People(source, order=order)\n"
-        '    charged = charge_plan(plan, delta=delta, spend=spend, label=f"training of {config.name}", sides=sides)\n',
+        "    charged = charge_plan(plan, delta=terms.delta, spend=terms.spend, label=label, sides=terms.sides)\n",
         (_GAN + "the_plan_is_charged_once_before_a_record_is_read", _GAN + "a_refused_charge_reads_nothing"),
         "a refused release has read its people",
     ),
     Mutant(
-        "deep: the critic's people without noise", "dpsynth/deep/ar_gan.py",
+        "deep: the critic's people without noise", WEIGHING,
         "        add_clipped(made, parameters, chosen, clip=phase.clip, into=other)\n",
         "        add_clipped(made, parameters, chosen, clip=phase.clip, into=other)\n"
-        "        for codes in training.people.batch(sampling_probability=1.0, random=random):\n"
+        "        for codes in training.people.batch(sampling_probability=1.0, random=training.random):\n"
         "            add_clipped(critic, parameters, codes, clip=phase.clip, into=other)\n",
         (_GAN + "people_are_seen_through_noisy_gradients_alone",), "exact gradients of people reach the critic",
     ),

@@ -7,11 +7,12 @@ import pytest
 import torch
 
 from accountant.errors import BudgetExceeded
-from dpsynth.deep import SgdPlan, ar_gan, rows
+from dpsynth.deep import SgdPlan, training, weighing
 from dpsynth.deep.ar_gan import fit_ar_gan
-from dpsynth.deep.config import MOST_ROWS, STEPS, ArConfig, ArGanConfig
+from dpsynth.deep.config import MOST_ROWS, STEPS, ArConfig, ArGanConfig, CriticConfig
 from dpsynth.deep.plan import plan_event
 from dpsynth.deep.rows import fit_ar
+from dpsynth.deep.training import Terms
 from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
 from dpsynth.noise.random import SeededRandom
@@ -21,7 +22,7 @@ from dpsynth.synthesizers import check_size, find_synthesizer
 from tests.dpsynth.deep.references import Noted
 
 DOMAIN = Domain.of({"a": 3, "b": 4, "c": 3})
-SMALL = ArGanConfig(row_steps=3, critic_steps=2, batch=32, hidden=6, critic_hidden=4)
+SMALL = ArGanConfig(row_steps=3, batch=32, hidden=6, critic=CriticConfig(steps=2, hidden=4))
 ALONE = ArConfig(row_steps=3, batch=32, hidden=6)
 BOTH = pytest.mark.parametrize("config", [SMALL, ALONE], ids=["ar-gan", "ar"])
 DELTA = 1e-9
@@ -40,10 +41,10 @@ def plan(config=SMALL, *, people=100, noise=2.0, domain=DOMAIN):
     return SgdPlan(phases=config.phases(domain, people=people), noise_multiplier=noise, people=people)
 
 
-def fit(records, config=SMALL, *, made=None, spend=None, seed=1):
+def fit(records, config=SMALL, *, made=None, spend=None, seed=1, told=None):
     """A fit with the defaults of these tests."""
-    how = {"plan": made or plan(config), "delta": DELTA, "spend": spend or Noted(), "random": SeededRandom(seed)}
-    return (fit_ar if isinstance(config, ArConfig) else fit_ar_gan)(records, config, **how)
+    terms = Terms(plan=made or plan(config), delta=DELTA, spend=spend or Noted(), random=SeededRandom(seed), told=told)
+    return (fit_ar if isinstance(config, ArConfig) else fit_ar_gan)(records, config, terms)
 
 
 class Watched:
@@ -91,8 +92,7 @@ def test_people_are_seen_through_noisy_gradients_alone(monkeypatch, config):
         made = np.random.default_rng(len(calls))
         return {n: torch.from_numpy(made.normal(size=v.shape).astype(np.float32)) for n, v in parameters.items()}
 
-    for module in (rows, ar_gan):
-        monkeypatch.setattr(module, "noisy_gradient", stubbed)
+    monkeypatch.setattr(training, "noisy_gradient", stubbed)
     one = fit(source(100, seed=0), config)
     calls.clear()
     two = fit(source(333, seed=9), config)
@@ -104,7 +104,7 @@ def test_people_are_seen_through_noisy_gradients_alone(monkeypatch, config):
 
 def test_it_learns_what_independent_columns_lose():
     records = source(4_000)
-    config = replace(SMALL, row_steps=80, critic_steps=40, batch=512, hidden=24, critic_hidden=8)
+    config = replace(SMALL, row_steps=80, batch=512, hidden=24, critic=CriticConfig(steps=40, hidden=8))
     model = fit(records, config, made=plan(config, people=4_000, noise=1.0))
     ((_, pair),) = records.counts([("a", "b")])
     ((_, one),) = records.counts([("a",)])
@@ -139,7 +139,7 @@ def test_rows_of_the_network_alone_weigh_the_same():
 
 
 def test_scores_that_are_no_numbers_weigh_nothing(monkeypatch):
-    monkeypatch.setattr(ar_gan, "_score", lambda critic, parameters, codes: torch.full((len(codes),), torch.nan))
+    monkeypatch.setattr(weighing, "_score", lambda critic, parameters, codes: torch.full((len(codes),), torch.nan))
     assert (fit(source()).weights == 1.0).all()
 
 
@@ -169,7 +169,7 @@ def test_every_charged_step_is_taken_and_told_without_figures_of_people():
         def tell(self, note, share):
             told.append((note, share))
 
-    fit_ar_gan(source(), SMALL, plan=plan(), delta=DELTA, spend=Noted(), random=SeededRandom(1), told=Stage())
+    fit(source(), told=Stage())
     assert [note for note, _ in told] == [*(f"rows, step {i}" for i in (1, 2, 3)), "critic, step 1", "critic, step 2"]
     assert [share for _, share in told] == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8])
 
@@ -182,27 +182,27 @@ def test_one_column_is_enough():
 
 
 @pytest.mark.parametrize(
-    "changed",
+    ("kind", "changed"),
     [
-        {"row_steps": 0},
-        {"critic_steps": 0},
-        {"batch": 0},
-        {"row_rate": 0.0},
-        {"averaged": 0.0},
-        {"centred_after": 1.0},
-        {"pair_scale": float("inf")},
-        {"code_scale": float("nan")},
+        (ArGanConfig, {"row_steps": 0}),
+        (ArGanConfig, {"batch": 0}),
+        (ArGanConfig, {"row_rate": 0.0}),
+        (ArGanConfig, {"centred_after": 1.0}),
+        (CriticConfig, {"steps": 0}),
+        (CriticConfig, {"averaged": 0.0}),
+        (CriticConfig, {"pair_scale": float("inf")}),
+        (CriticConfig, {"code_scale": float("nan")}),
     ],
 )
-def test_settings_out_of_range_are_refused(changed):
-    with pytest.raises(ParameterError, match="ar-gan"):
-        ArGanConfig(**changed)
+def test_settings_out_of_range_are_refused(kind, changed):
+    with pytest.raises(ParameterError, match="settings of"):
+        kind(**changed)
 
 
 def test_steps_batches_and_bounds_are_public_formulas():
     config = ArGanConfig().for_epsilon(1.0)
     first, critic = config.phases(DOMAIN, people=40_960)
-    assert (first.steps, critic.steps) == (config.row_steps, config.critic_steps) == STEPS[-1][1:]
+    assert (first.steps, critic.steps) == (config.row_steps, config.critic.steps) == STEPS[-1][1:]
     assert ArConfig().for_epsilon(1.0).phases(DOMAIN, people=40_960) == (first,)
     assert first.sampling_probability == critic.sampling_probability == 2048 / 40_960
     assert critic.clip == pytest.approx(0.5 * (16 + 1 + 2.2) ** 0.5)
@@ -222,4 +222,4 @@ def test_steps_that_are_named_stay_and_others_are_decided_by_epsilon():
         ArGanConfig().phases(DOMAIN, people=10)
     decided = [ArGanConfig(row_steps=7).for_epsilon(epsilon) for epsilon in (0.1, 3.0, 10.0)]
     assert [c.row_steps for c in decided] == [7, 7, 7]
-    assert [c.critic_steps for c in decided] == [steps[2] for steps in reversed(STEPS)]
+    assert [c.critic.steps for c in decided] == [steps[2] for steps in reversed(STEPS)]

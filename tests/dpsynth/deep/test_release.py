@@ -11,7 +11,8 @@ from accountant.events import FixedPlan
 from accountant.price import Coordinate
 from accountant.spend import Side
 from dpsynth.certificate.verify import verify_release
-from dpsynth.deep.planning import train_rows
+from dpsynth.deep.config import CriticConfig
+from dpsynth.deep.planning import train_model
 from dpsynth.domain import Domain
 from dpsynth.estimation import PoolModel
 from dpsynth.fitting import fit, load_model
@@ -28,7 +29,8 @@ EPSILON, DELTA = 2.0, 1e-6
 def small(**changes):
     """ar-gan with few steps."""
     made = find_synthesizer("ar-gan")
-    few = {"row_steps": 30, "critic_steps": 20, "batch": 256, "hidden": 16, "critic_hidden": 8} | changes
+    critic = CriticConfig(steps=20, hidden=8)
+    few = {"row_steps": 30, "batch": 256, "hidden": 16, "critic": critic} | changes
     return replace(made, config=replace(made.config, **few))
 
 
@@ -148,7 +150,7 @@ def test_a_plan_for_more_than_the_amount_trains_nothing(plan):
 
 def train(config, *, amount):
     """Train where nothing may be touched."""
-    train_rows(Untouchable(), config, amount=amount, coordinate=Coordinate.GDP, spend=None, random=None)
+    train_model(Untouchable(), config, amount=amount, coordinate=Coordinate.GDP, spend=None, random=None)
 
 
 def test_strangers_are_rows_that_the_table_has_not():

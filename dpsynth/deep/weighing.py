@@ -1,0 +1,66 @@
+"""A critic, trained by DP-SGD against a fixed pool of made rows, weighs them: rows that look like people weigh more.
+
+Only the gradient of people is private; that of made rows, a function of outputs, is exact and of equal weight. A row's
+weight is exp(D), where the critic's score D is clamped. Rates fall as the noise rises.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dpsynth.deep.autoregressive import SAMPLED_AT_ONCE
+from dpsynth.deep.config import CriticConfig
+from dpsynth.deep.critic import PAIRS, Critic
+from dpsynth.deep.layers import Tape
+from dpsynth.deep.optimise import Adam, Momentum, cosine, moving_mean
+from dpsynth.deep.plan import Phase
+from dpsynth.deep.sgd import Parameters, add_clipped
+from dpsynth.deep.training import Training
+
+
+def weighed_rows(
+    training: Training, config: CriticConfig, phase: Phase, pool: NDArray[np.int64]
+) -> NDArray[np.float64]:
+    """Weights of the rows of a pool, which stand in the networks' order of columns; shape (rows,)."""
+    critic = Critic.of(
+        training.sizes, hidden=config.hidden, pair_scale=config.pair_scale, code_scale=config.code_scale
+    )
+    parameters = _train(training, critic, pool, config, phase)
+    scores = [_score(critic, parameters, part) for part in torch.from_numpy(pool).split(SAMPLED_AT_ONCE)]
+    # a score that isn't a number, of parameters that noise drove away, weighs as 0 does
+    most = config.largest_score
+    clamped: Tensor = torch.nan_to_num(torch.cat(scores).double()).clamp(-most, most)
+    found: NDArray[Any] = np.exp(clamped.numpy())
+    return found
+
+
+def _train(
+    training: Training, critic: Critic, pool: NDArray[np.int64], config: CriticConfig, phase: Phase
+) -> Parameters:
+    plan = training.charged.plan
+    parameters, adam, momentum = critic.initial(random=training.random), Adam(), Momentum()
+    made, table = replace(critic, real=0.0), torch.from_numpy(pool)
+    batch = max(1, round(plan.expected_batch(phase)))
+    begin, mean = round(phase.steps * (1.0 - config.averaged)), None
+    for step in training.steps(phase):
+        gradient = training.gradient(critic, parameters, phase)
+        chosen = table[torch.arange(step * batch, (step + 1) * batch) % len(pool)]
+        other = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in parameters.items()}
+        add_clipped(made, parameters, chosen, clip=phase.clip, into=other)
+        for name, value in gradient.items():
+            value.add_(other[name], alpha=1.0 / batch)
+        cooled = cosine(step, phase.steps) / plan.noise_multiplier
+        if PAIRS in gradient:
+            momentum.step(parameters, {PAIRS: gradient.pop(PAIRS)}, rate=config.pair_rate * cooled)
+        adam.step(parameters, gradient, rate=config.rate * cooled)
+        if step >= begin:
+            mean = moving_mean(mean, parameters, step - begin)
+    return mean if mean is not None else parameters
+
+
+def _score(critic: Critic, parameters: Parameters, codes: Tensor) -> Tensor:
+    return critic.score(Tape(parameters), codes).detach()
