@@ -6,6 +6,7 @@ The number of training rows is public in this benchmark only.
 import argparse
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,14 @@ from accountant.price import Coordinate
 from accountant.spend import Side
 from benchmarks.harness import cpu_seconds
 from dpsynth.deep import plan_for_target
-from dpsynth.deep.config import ArGanConfig
 from dpsynth.deep.plan import plan_event
+from dpsynth.deep.planning import train_model
 from dpsynth.domain import Domain
 from dpsynth.noise.random import SeededRandom
 from dpsynth.noise.seeds import draw_seed
 from dpsynth.sampling import generator, sample_codes
 from dpsynth.sources import MemorySource
+from dpsynth.synthesizers import find_synthesizer
 
 SHARE_OF_DELTA = 0.1
 """Share of delta that the charged pair (mu, delta) takes; it only says how the plan is entered, not what it costs."""
@@ -40,27 +42,29 @@ def main() -> None:
     parser.add_argument("--delta", type=float, required=True)
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--target")
+    parser.add_argument("--synthesizer", default="ar-gan")
     given = parser.parse_args()
-    from dpsynth.deep.ar_gan import fit_ar_gan  # loads torch: its import isn't training
+    import torch  # its import isn't training
 
+    torch.set_num_threads(1)
     began = cpu_seconds()
     domain = Domain.of(json.loads(given.domain.read_text()))
     table = pq.ParquetFile(given.table).read(columns=list(domain.names))
     codes = np.array([column.to_numpy() for column in table.columns]).astype(np.uint16)
     people = codes.shape[1]
-    config = ArGanConfig(target=given.target).for_epsilon(given.epsilon)
+    config = find_synthesizer(given.synthesizer).config
+    config = replace(config, target=given.target, people=people).for_epsilon(given.epsilon)
     phases = config.phases(domain, people=people)
     plan = plan_for_target(phases, people=people, epsilon=given.epsilon, delta=given.delta)
-    delta = SHARE_OF_DELTA * given.delta
+    config = replace(config, noise_multiplier=plan.noise_multiplier, delta=SHARE_OF_DELTA * given.delta)
+    whole = price(plan_event(plan, delta=config.delta), Coordinate.GDP)
     random = SeededRandom(given.seed)
-    model = fit_ar_gan(
+    model = train_model(
         MemorySource(domain, codes),
         config,
-        plan=plan,
-        delta=delta,
-        spend=FilterSpend(
-            coordinate=Coordinate.GDP, caps={Side.TRAINING: price(plan_event(plan, delta=delta), Coordinate.GDP)}
-        ),
+        amount=whole.amount,
+        coordinate=Coordinate.GDP,
+        spend=FilterSpend(coordinate=Coordinate.GDP, caps={Side.TRAINING: whole}),
         random=random,
     )
     made = sample_codes(model, people, rng=generator(draw_seed(random)))

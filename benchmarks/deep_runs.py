@@ -48,17 +48,19 @@ class Trained:
         return bar if bar < mean <= bar + error else mean
 
 
-def trained(epsilon: float, *, permutation: int = PERMUTATION, seeds: tuple[int, ...] = SEEDS) -> Trained:
+def trained(
+    name: str, epsilon: float, *, permutation: int = PERMUTATION, seeds: tuple[int, ...] = SEEDS
+) -> Trained:
     """Train on the first rows of a permutation, score against them and by what a learner makes of it on the rest."""
-    return Trained(runs=[_kept(epsilon, permutation, seed) for seed in seeds])
+    return Trained(runs=[_kept(name, epsilon, permutation, seed) for seed in seeds])
 
 
-def _kept(epsilon: float, permutation: int, seed: int) -> dict[str, Any]:
-    path = CACHE / "deep" / state(DECIDES) / f"ar-gan-{epsilon:g}-{permutation}-{seed}.json"
-    return kept(path, DECIDES, lambda: _train(epsilon, permutation, seed))
+def _kept(name: str, epsilon: float, permutation: int, seed: int) -> dict[str, Any]:
+    path = CACHE / "deep" / state(DECIDES) / f"{name}-{epsilon:g}-{permutation}-{seed}.json"
+    return kept(path, DECIDES, lambda: _train(name, epsilon, permutation, seed))
 
 
-def _train(epsilon: float, permutation: int, seed: int) -> dict[str, Any]:
+def _train(name: str, epsilon: float, permutation: int, seed: int) -> dict[str, Any]:
     domain = SHARED / "data" / f"{TABLE}-domain.json"
     sizes = json.loads(domain.read_text())
     learn, marginals = scorer("learn"), scorer("marginals")
@@ -66,8 +68,9 @@ def _train(epsilon: float, permutation: int, seed: int) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         real, out = Path(folder) / "training.parquet", Path(folder) / "made.parquet"
         training.to_parquet(real, index=False)
-        budget = [f"--epsilon={epsilon}", f"--delta={DELTA}", f"--seed={seed}", f"--target={TARGET}"]
-        command = [sys.executable, "-m", "benchmarks.deep_fit", str(real), str(domain), str(out), *budget]
+        asked = [f"--epsilon={epsilon}", f"--delta={DELTA}", f"--seed={seed}", f"--target={TARGET}"]
+        command = [sys.executable, "-m", "benchmarks.deep_fit", str(real), str(domain), str(out), *asked]
+        command.append(f"--synthesizer={name}")
         done = run(command, environment=ONE_THREAD)
         if done.code != 0:
             raise RuntimeError(done.output[-800:])

@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from accountant.canonical import dumps, sha256_hex
-from accountant.ledger import Ledger, StoredRelease
+from accountant.ledger import Ledger, Reservation, State, StoredRelease
 from accountant.spend import BOTH_SIDES
 from dpsynth.certificate.dossier import SEEDED
+from dpsynth.deep.checkpoints import begin_checkpoints
 from dpsynth.encode import Encoder
 from dpsynth.errors import ParameterError, Refusal, TableError
 from dpsynth.estimation import MODELS, Model
@@ -26,7 +27,7 @@ from dpsynth.noise.random import SeededRandom, SystemRandom
 from dpsynth.plan import LARGEST_TABLE, ReleasePlan, make_plan
 from dpsynth.progress import Progress, SilentProgress
 from dpsynth.records import read_records
-from dpsynth.runs import ending
+from dpsynth.runs import ending, going_on, staying_open
 from dpsynth.sampling import generator, sample_codes
 from dpsynth.schema import Schema, load_schema, parse_schema
 from dpsynth.synthesizers import Synthesizer, fit_model
@@ -174,6 +175,7 @@ def fit(
     synthesizer: str | Synthesizer = "auto",
     workload: Workload | None = None,
     idempotency_key: str | None = None,
+    checkpoints: str | Path | None = None,
     progress: Progress | None = None,
     test_seed: int | None = None,
 ) -> FittedModel:
@@ -188,6 +190,8 @@ def fit(
       synthesizer: A name or a configured synthesizer, not an outside one; by default the engine chooses.
       workload: Which marginals matter; by default what the schema declares.
       idempotency_key: Runs at most once under this key; the model isn't stored, so a second call is refused.
+      checkpoints: Folder in which a training is written down, so that the same call goes on where it was interrupted,
+        charged once; new, or that of the interrupted run. For synthesizers trained by DP-SGD.
       progress: Told of each stage; sees public numbers only.
       test_seed: A seed makes a run that protects nobody; its model, its samples and the ledger say NOT PRIVATE.
 
@@ -215,24 +219,16 @@ def fit(
         gated=False,
         output=() if test_seed is None else (SEEDED,),
     )
-    made = _registered(plan)
+    made, folder = _registered(plan), None if checkpoints is None else Path(checkpoints)
+    if folder is not None and made.train is None:
+        raise _without_checkpoints(made.name)
     handle = open_table(table, declared)
-    reservation = book.reserve(
-        dataset=declared.dataset,
-        unit=plan.unit,
-        idempotency_key=idempotency_key,
-        plan=plan.to_json(),
-        caps=plan.caps,
-    )
-    if isinstance(reservation, StoredRelease):
-        raise ParameterError(
-            "This idempotency key was used for a fit before.",
-            "An ungated model isn't stored, so it can't be returned; its budget was charged once.",
-            "Load the model that was saved then, or use a new key and pay again.",
-        )
+    going = None if folder is None else going_on(folder, book, plan)
+    reservation = going or _reserved(book, plan, declared.dataset, idempotency_key, folder)
     random = SystemRandom() if test_seed is None else SeededRandom(test_seed)
-    with ending(reservation):
-        reservation.touch()
+    with ending(reservation) if folder is None else staying_open(reservation, folder) as kept:
+        if reservation.state.state is State.RESERVED:
+            reservation.touch()
         with told.stage("Reading and encoding"):
             encoder = Encoder.of(declared.table)
             records = read_records(handle, encoder, unit=plan.unit, key=book.split_key(declared.dataset))
@@ -246,6 +242,8 @@ def fit(
                 random=random,
                 sides=BOTH_SIDES,
                 told=stage,
+                checkpoints=kept,
+                paid=reservation.state.steps,
             )
         reservation.commit(outcome=FITTED, artefacts={})
     return FittedModel(
@@ -256,6 +254,33 @@ def fit(
         delta=delta,
         report=fitted.report,
         private=random.private,
+    )
+
+
+def _reserved(
+    book: Ledger, plan: ReleasePlan, dataset: str, key: str | None, checkpoints: Path | None
+) -> Reservation:
+    """A new reservation, and its folder of checkpoints."""
+    reservation = book.reserve(
+        dataset=dataset, unit=plan.unit, idempotency_key=key, plan=plan.to_json(), caps=plan.caps
+    )
+    if isinstance(reservation, StoredRelease):
+        raise ParameterError(
+            "This idempotency key was used for a fit before.",
+            "An ungated model isn't stored, so it can't be returned; its budget was charged once.",
+            "Load the model that was saved then, or use a new key and pay again.",
+        )
+    if checkpoints is not None:
+        with ending(reservation):
+            begin_checkpoints(checkpoints, run=reservation.release_id)
+    return reservation
+
+
+def _without_checkpoints(name: str) -> ParameterError:
+    return ParameterError(
+        f"The synthesizer {name} keeps no checkpoints.",
+        "It measures in seconds, and what it drew before an interruption is spent.",
+        "Leave the folder of checkpoints out.",
     )
 
 

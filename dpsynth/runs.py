@@ -3,10 +3,13 @@
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from accountant.canonical import sha256_hex
 from accountant.errors import Refusal
 from accountant.ledger import Ledger, Reservation, State
-from dpsynth.errors import GateRefused
+from dpsynth.deep.checkpoints import Checkpoints, open_checkpoints, run_in
+from dpsynth.errors import GateRefused, ParameterError
 from dpsynth.gate import GatePlan, Policy
 from dpsynth.noise.base import RandomSource
 from dpsynth.plan import ReleasePlan
@@ -71,6 +74,46 @@ def ending(reservation: Reservation) -> Iterator[None]:
     except BaseException as error:
         _abort(reservation, "interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
         raise
+
+
+def going_on(folder: Path, book: Ledger, plan: ReleasePlan) -> Reservation | None:
+    """The reservation of the run that a folder of checkpoints holds, under a new fencing token; None for a new folder.
+
+    Privacy:
+      Charges and draws nothing; what was charged stays charged.
+      Checked by: tests/dpsynth/deep/test_checkpoints.py::test_a_fit_goes_on_and_is_charged_once
+
+    Raises:
+      LedgerError: The run has ended, another ledger's it is, or its process may be alive.
+      OutputError: It isn't a folder of checkpoints.
+      ParameterError: The run was begun with another plan.
+    """
+    run = run_in(folder)
+    if run is None:
+        return None
+    if book.release(run).plan_hash != sha256_hex(plan.to_json()):
+        raise ParameterError(
+            f"The folder {folder} holds checkpoints of another plan.",
+            "What was charged for one plan can't pay for another, and its steps aren't those of this one.",
+            "Ask for the plan that was begun, or give a folder that doesn't exist yet.",
+        )
+    return book.take_over(run)
+
+
+@contextmanager
+def staying_open(reservation: Reservation, folder: Path) -> Iterator[Checkpoints]:
+    """Let the block use the run's checkpoints; where it is interrupted the reservation stays, and the run can go on.
+
+    Privacy:
+      Draws nothing; ends nothing.
+      Checked by: tests/dpsynth/deep/test_checkpoints.py::test_a_fit_goes_on_and_is_charged_once
+
+    Raises:
+      OutputError: The folder isn't one of checkpoints, another process has it, or it is of another run.
+    """
+    with open_checkpoints(folder) as found:
+        found.require_run(reservation.release_id)
+        yield found
 
 
 def _abort(reservation: Reservation, reason: str) -> None:

@@ -8,7 +8,8 @@ from accountant.compose import price
 from accountant.events import BoundedRange
 from accountant.price import Coordinate
 from accountant.spend import Side, Spend, Step
-from dpsynth.deep.config import ArConfig, ArGanConfig
+from dpsynth.deep.checkpoints import Checkpoints
+from dpsynth.deep.config import ArConfig, ArGanConfig, GanConfig
 from dpsynth.deep.planning import train_model
 from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
@@ -124,7 +125,7 @@ REGISTRY: dict[str, Synthesizer] = {
         Synthesizer(name="adaptive", config=AdaptiveConfig(), measure=measure_adaptive, ways=2, adaptive=True),
         *(
             Synthesizer(name=made.name, config=made, measure=_nothing, ways=2, adaptive=False, train=train_model)
-            for made in (ArConfig(), ArGanConfig())
+            for made in (ArConfig(), ArGanConfig(), GanConfig())
         ),
     )
 }
@@ -213,6 +214,8 @@ def fit_model(
     random: RandomSource,
     sides: tuple[Side, ...] = (Side.TRAINING,),
     told: Stage | None = None,
+    checkpoints: Checkpoints | None = None,
+    paid: tuple[Step, ...] = (),
 ) -> Fitted:
     """Measure, then estimate.
 
@@ -225,6 +228,8 @@ def fit_model(
       random: Source of the noise.
       sides: Whose records ``source`` holds.
       told: Told of each round and of the share of ``amount`` that is spent; sees what was charged and nothing else.
+      checkpoints: Where a training is written down, so that it can go on.
+      paid: What was charged before, where a training goes on.
 
     Returns:
       The model and its measurements.
@@ -239,14 +244,16 @@ def fit_model(
     """
     check_size(source.domain, synthesizer)
     stage = told or SilentStage()
-    noted = _NotedSpend(spend=spend, amount=amount, coordinate=coordinate, told=stage)
+    noted = _NotedSpend(spend=spend, amount=amount, coordinate=coordinate, told=stage, steps=list(paid))
     how: dict[str, Any] = {"amount": amount, "coordinate": coordinate, "spend": noted, "random": random, "sides": sides}
     measurements = synthesizer.measure(source, synthesizer.config, **how)
     if synthesizer.train is None:
         noted.tell("estimating the model")
         model = synthesizer.estimate(source.domain, measurements, synthesizer.config)
     else:
-        model = synthesizer.train(source, synthesizer.config, told=stage, **how)
+        model = synthesizer.train(
+            source, synthesizer.config, told=stage, checkpoints=checkpoints, paid=paid, **how
+        )
     report = report_fit(
         source.domain,
         measurements,

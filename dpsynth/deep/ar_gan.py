@@ -25,8 +25,8 @@ def fit_ar_gan(source: PeopleSource, config: ArGanConfig, terms: Terms) -> PoolM
     Privacy:
       Spends the ``FixedPlan`` of the terms' plan; add-remove of one person. What is done beside the noisy gradients
       reads public settings and earlier outputs.
-      Checked by: tests/dpsynth/deep/test_ar_gan.py::test_the_plan_is_charged_once_before_a_record_is_read,
-        tests/dpsynth/deep/test_ar_gan.py::test_people_are_seen_through_noisy_gradients_alone
+      Checked by: tests/dpsynth/deep/test_trained.py::test_the_plan_is_charged_once_before_a_record_is_read,
+        tests/dpsynth/deep/test_trained.py::test_people_are_seen_through_noisy_gradients_alone
 
     Raises:
       BudgetExceeded: The charge was refused; nothing was read or drawn.

@@ -147,6 +147,10 @@ class Autoregressive:
         moved = shares if self.centre is None else shares - self.centre.shares
         parameters["in bias"].add_(moved @ parameters["in"])
         parameters["bias"].add_(moved @ parameters["skip"])
+        return self.around(shares)
+
+    def around(self, shares: Tensor) -> "Autoregressive":
+        """The network with these shares as its centre; its biases must have been moved to them."""
         return replace(self, centre=Centre.of(shares, self._skip.inputs))
 
     def _starts_of_sums(self, parameters: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:

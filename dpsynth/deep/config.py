@@ -8,14 +8,19 @@ from dpsynth.deep.plan import Phase
 from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
 
-ROWS, CRITIC = "rows", "critic"
-"""Labels of the phases: what makes rows, and the critic that weighs them."""
+ROWS, SHARES, GAME, CRITIC = "rows", "shares", "game", "critic"
+"""Labels of the phases: the network that makes rows; the shares of codes, and the game, that make a mixture; the critic
+that weighs rows."""
 
 STEPS = ((6.0, 400, 300), (2.0, 300, 300), (0.0, 300, 200))
 """From an epsilon on: steps of what makes rows, and of the critic that weighs them."""
 
 MOST_ROWS = 2_000_000
 """Rows of a pool, at most."""
+
+
+ROOM = 1.0 + 2.0**-9
+"""A bound that every record reaches is raised by this, so that what the engine keeps for rounding cuts off nothing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +201,67 @@ class ArGanConfig(RowsConfig):
     def phases(self, domain: Domain, *, people: float) -> tuple[Phase, ...]:
         """The network's steps, then the critic's; arguments as in the base."""
         return (*RowsConfig.phases(self, domain, people=people), self.critic.phase(self.joining(people)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GanConfig(TrainedConfig):
+    """Purely adversarial: a mixture of products plays against a critic of pairs, and a second critic weighs its rows.
+
+    Attributes:
+      game_steps: Steps of the game; None until an epsilon decides.
+      parts: Parts of the mixture.
+      spread: Standard deviation of the logits from which the parts start.
+      share_of_codes: About the share of the plan's squared mu that the shares of codes take.
+      target_weight: Weight of pairs with the target over that of other pairs, in the game.
+      moves: Moves of the mixture between two steps of the critic.
+      mixture_rate: Highest rate of the mixture, times the root of the noise multiplier where that is above 1; it falls
+        along a cosine.
+      forgotten: Share of its table that the critic of pairs forgets in a step at first, times the noise multiplier.
+      averaged: Share of the game's last steps whose mixtures are averaged.
+      critic: The critic that weighs rows.
+    """
+
+    name: ClassVar[str] = "gan"
+
+    game_steps: int | None = None
+    parts: int = 1000
+    spread: float = 1.0
+    share_of_codes: float = 0.2
+    target_weight: float = 2.0
+    moves: int = 1
+    mixture_rate: float = 0.2
+    forgotten: float = 0.15
+    averaged: float = 0.3
+    critic: CriticConfig = field(default_factory=CriticConfig)
+
+    def __post_init__(self) -> None:
+        steps = 1 if self.game_steps is None else self.game_steps
+        counts = (steps, self.batch, self.parts, self.moves, self.pool, self.codes)
+        scales = (self.spread, self.target_weight, self.mixture_rate, self.forgotten)
+        sound = 0 < self.averaged <= 1 and 0 < self.share_of_codes < 1
+        _require_settings(self.name, counts, scales, sound)
+
+    def for_epsilon(self, epsilon: float) -> Self:
+        """These settings with their steps, as in the base."""
+        steps = paid(epsilon)[0] if self.game_steps is None else self.game_steps
+        return replace(self, game_steps=steps, critic=self.critic.for_epsilon(epsilon))
+
+    def phases(self, domain: Domain, *, people: float) -> tuple[Phase, ...]:
+        """The shares of codes in one step over everybody, the game where there are pairs, and the critic's steps.
+
+        For much noise a sampled step costs the square of its sampling probability over that of its noise, and from that
+        follows the noise of the first step.
+        """
+        d, share = len(domain.names), self.joining(people)
+        game, critic = decided(self.name, self.game_steps), self.critic.phase(share)
+        sampled = share**2 * ((game if d > 1 else 0) + critic.steps)
+        factor = math.sqrt((1.0 - self.share_of_codes) / (self.share_of_codes * sampled))
+        first = Phase(
+            label=SHARES, steps=1, sampling_probability=1.0, clip=ROOM * math.sqrt(d), noise_factor=max(1.0, factor)
+        )
+        if d < 2:
+            return first, critic
+        return first, Phase(label=GAME, steps=game, sampling_probability=share, clip=ROOM * 0.5), critic
 
 
 def paid(epsilon: float) -> tuple[int, int]:

@@ -34,6 +34,16 @@ class Adam:
             square.addcmul_(slope, slope, value=1.0 - two)
             parameters[name].addcdiv_(mean, square.sqrt().add_(self.floor), value=-scale)
 
+    def arrays(self) -> dict[str, Tensor]:
+        """Its state by name."""
+        steps = {"steps": torch.tensor(self._steps)}
+        return steps | _named("means", self._means) | _named("squares", self._squares)
+
+    def restore(self, arrays: Mapping[str, Tensor]) -> None:
+        """Take a state that :meth:`arrays` gave."""
+        self._steps = int(arrays["steps"])
+        self._means, self._squares = _of("means", arrays), _of("squares", arrays)
+
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Momentum:
@@ -55,14 +65,50 @@ class Momentum:
             move.add_(slope).add_(parameters[name], alpha=self.decay)
             parameters[name].add_(move, alpha=-rate)
 
+    def arrays(self) -> dict[str, Tensor]:
+        """Its state by name."""
+        return _named("moves", self._moves)
+
+    def restore(self, arrays: Mapping[str, Tensor]) -> None:
+        """Take a state that :meth:`arrays` gave."""
+        self._moves = _of("moves", arrays)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Mean:
+    """The mean of named parameters over the values that it was shown."""
+
+    _values: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    _count: int = 0
+
+    def show(self, parameters: Mapping[str, Tensor]) -> None:
+        """Take one more value into the mean."""
+        self._count += 1
+        for name, value in parameters.items():
+            mean = self._values.setdefault(name, torch.zeros_like(value))
+            mean.add_(value - mean, alpha=1.0 / self._count)
+
+    def of(self, parameters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """The mean; the parameters themselves where it was shown none."""
+        return dict(self._values or parameters)
+
+    def arrays(self) -> dict[str, Tensor]:
+        """Its state by name."""
+        return {"count": torch.tensor(self._count)} | _named("values", self._values)
+
+    def restore(self, arrays: Mapping[str, Tensor]) -> None:
+        """Take a state that :meth:`arrays` gave."""
+        self._count, self._values = int(arrays["count"]), _of("values", arrays)
+
 
 def cosine(step: int, steps: int) -> float:
     """From 1 down to nearly 0 along half a cosine; ``step`` counts from 0."""
     return 0.5 * (1.0 + math.cos(math.pi * step / steps))
 
 
-def moving_mean(mean: dict[str, Tensor] | None, parameters: Mapping[str, Tensor], before: int) -> dict[str, Tensor]:
-    """The mean of ``before`` earlier values and of this one, by parameter."""
-    if mean is None:
-        return {name: value.clone() for name, value in parameters.items()}
-    return {name: value + (parameters[name] - value) / (before + 1) for name, value in mean.items()}
+def _named(kind: str, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {f"{kind}/{name}": value for name, value in values.items()}
+
+
+def _of(kind: str, arrays: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {name.removeprefix(f"{kind}/"): value for name, value in arrays.items() if name.startswith(f"{kind}/")}

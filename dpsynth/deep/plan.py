@@ -5,7 +5,7 @@ one makes the model worse and never the privacy: sampling probability, bound and
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from accountant.calibrate import least_noise
@@ -14,6 +14,7 @@ from accountant.errors import UnsupportedEvent
 from accountant.events import Composed, Event, FixedPlan, Gaussian, PoissonSampledGaussian, Repeat
 from accountant.price import AMOUNT_UNIT, Coordinate
 from accountant.spend import Side, Spend, Step
+from dpsynth.deep.checkpoints import Checkpoints
 from dpsynth.errors import ParameterError
 
 SMALLEST_NOISE, LARGEST_NOISE = 0.3, 1e4
@@ -104,21 +105,35 @@ class SgdPlan:
 
 
 class ChargedSteps:
-    """The steps of a plan that were charged and not taken yet: each is taken once, and none that wasn't charged.
+    """The steps of a plan that were charged and not taken yet: each is taken once, in order, and none uncharged.
 
     Made by :func:`charge_plan`.
+
+    Args:
+      plan: The plan.
+      event: What was charged.
+      taken: Steps that were taken before, by a process that is gone; the first of the plan's.
+      note: Told of each step before it is taken; what it raises stops the step.
+
+    Raises:
+      ParameterError: Another plan was charged.
     """
 
-    __slots__ = ("_left", "_plan")
+    __slots__ = ("_left", "_note", "_plan")
 
-    def __init__(self, plan: SgdPlan, event: FixedPlan) -> None:
+    def __init__(
+        self, plan: SgdPlan, event: FixedPlan, *, taken: int = 0, note: Callable[[], None] | None = None
+    ) -> None:
         if event.events != plan.events():
             raise ParameterError(
                 "Another plan was charged than the one to be run.",
                 "The steps that are taken are those whose price was recorded.",
                 "Charge the plan with charge_plan().",
             )
-        self._plan, self._left = plan, {phase.label: phase.steps for phase in plan.phases}
+        self._plan, self._note, self._left = plan, note, dict[str, int]()
+        for phase in plan.phases:
+            behind = min(taken, phase.steps)
+            self._left[phase.label], taken = phase.steps - behind, taken - behind
 
     @property
     def plan(self) -> SgdPlan:
@@ -137,14 +152,19 @@ class ChargedSteps:
           Checked by: tests/dpsynth/deep/test_plan.py::test_no_step_is_taken_twice_or_uncharged
 
         Raises:
-          ParameterError: All charged steps of the phase are taken, or it isn't of the plan.
+          ParameterError: All charged steps of the phase are taken, it isn't of the plan, or an earlier phase has steps
+            left.
         """
-        if self.left(phase) < 1:
+        begun = next((p for p in self._plan.phases if self._left[p.label]), None)
+        if phase != begun:
+            whole = phase.steps if phase in self._plan.phases else 0
             raise ParameterError(
-                f"No charged step of {phase.label!r} is left.",
-                f"The plan has {phase.steps if phase in self._plan.phases else 0} of them, and all are taken.",
-                "Charge another plan.",
+                f"No charged step of {phase.label!r} can be taken.",
+                f"Of its {whole} steps in the plan {self.left(phase)} are left, and phases are run in order.",
+                "Run an earlier phase to its end first, or charge another plan.",
             )
+        if self._note is not None:
+            self._note()
         self._left[phase.label] -= 1
 
 
@@ -163,9 +183,16 @@ def require_one_row(max_rows: int) -> None:
 
 
 def charge_plan(
-    plan: SgdPlan, *, delta: float, spend: Spend, label: str, sides: tuple[Side, ...] = (Side.TRAINING,)
+    plan: SgdPlan,
+    *,
+    delta: float,
+    spend: Spend,
+    label: str,
+    sides: tuple[Side, ...] = (Side.TRAINING,),
+    checkpoints: Checkpoints | None = None,
+    paid: Sequence[Step] = (),
 ) -> ChargedSteps:
-    """Charge a whole plan at once, before any record is read for it.
+    """Charge a whole plan at once, before any record is read for it; or go on with one that was charged.
 
     Args:
       plan: What will be run.
@@ -173,21 +200,36 @@ def charge_plan(
       spend: Charged once.
       label: Public words for the ledger.
       sides: Whose records will be read.
+      checkpoints: Where steps are written down before they are taken; None for a run that can't go on.
+      paid: What the ledger has charged this run before: a plan that is among it isn't charged again.
 
     Returns:
-      The charged steps.
+      The charged steps that no process has taken.
 
     Privacy:
-      Spends ``FixedPlan`` of the plan's events on each of ``sides``; add-remove of one person.
-      Checked by: tests/dpsynth/deep/test_plan.py::test_a_plan_is_charged_whole_and_once
+      Spends ``FixedPlan`` of the plan's events on each of ``sides``, once over all processes of the run; add-remove of
+      one person.
+      Checked by: tests/dpsynth/deep/test_plan.py::test_a_plan_is_charged_whole_and_once,
+        tests/dpsynth/deep/test_checkpoints.py::test_killed_anywhere_no_step_is_taken_twice_or_uncharged
 
     Raises:
       BudgetExceeded: The charge was refused; nothing was recorded.
+      ParameterError: Steps were taken that the ledger doesn't know of, or it knows of a plan whose steps nobody wrote
+        down.
       UnsupportedEvent: No pair dominates the plan at ``delta``.
     """
     event = plan_event(plan, delta=delta)
-    spend.charge([Step(label=label, event=event, sides=sides)])
-    return ChargedSteps(plan, event)
+    step = Step(label=label, event=event, sides=sides)
+    charged, taken = step in paid, 0 if checkpoints is None else checkpoints.taken
+    if (charged and checkpoints is None) or (taken and not charged):
+        raise ParameterError(
+            "This run can't go on: its ledger and its checkpoints don't tell of the same run.",
+            "Steps were taken that the ledger hasn't charged, or were charged and nobody wrote down which were taken.",
+            "Begin a new run, which is charged anew.",
+        )
+    if not charged:
+        spend.charge([step])
+    return ChargedSteps(plan, event, taken=taken, note=None if checkpoints is None else checkpoints.note)
 
 
 def plan_event(plan: SgdPlan, *, delta: float) -> FixedPlan:

@@ -10,8 +10,9 @@ from accountant.adjacency import PrivacyUnit
 from accountant.budget import Budget
 from accountant.compose import price
 from accountant.price import AMOUNT_UNIT, DELTA_UNIT, Coordinate
-from accountant.spend import Side, Spend
-from dpsynth.deep.config import ArConfig, ArGanConfig, TrainedConfig
+from accountant.spend import Side, Spend, Step
+from dpsynth.deep.checkpoints import Checkpoints
+from dpsynth.deep.config import ArConfig, ArGanConfig, GanConfig, TrainedConfig
 from dpsynth.deep.extra import require_torch
 from dpsynth.deep.plan import SgdPlan, plan_event, plan_for_amount, require_one_row
 from dpsynth.domain import Domain
@@ -90,6 +91,8 @@ def train_model(
     random: RandomSource,
     sides: tuple[Side, ...] = (Side.TRAINING,),
     told: Stage | None = None,
+    checkpoints: Checkpoints | None = None,
+    paid: tuple[Step, ...] = (),
 ) -> PoolModel:
     """Run the plan that the settings hold.
 
@@ -102,10 +105,12 @@ def train_model(
       random: Source of batches, noise and rows.
       sides: Whose records ``source`` holds.
       told: Told of each step.
+      checkpoints: Where the run is written down, so that it can go on.
+      paid: What the ledger has charged this run before, where it goes on.
 
     Privacy:
       Spends the ``FixedPlan`` of the settings' steps, at most ``amount``; add-remove of one person.
-      Checked by: tests/dpsynth/deep/test_ar_gan.py::test_the_plan_is_charged_once_before_a_record_is_read,
+      Checked by: tests/dpsynth/deep/test_trained.py::test_the_plan_is_charged_once_before_a_record_is_read,
         tests/dpsynth/deep/test_release.py::test_a_release_charges_its_training_once_within_its_plan
 
     Raises:
@@ -121,10 +126,11 @@ def train_model(
             "Complete them with plan_training().",
         )
     from dpsynth.deep.ar_gan import fit_ar_gan  # these load torch
+    from dpsynth.deep.gan import fit_gan
     from dpsynth.deep.rows import fit_ar
     from dpsynth.deep.training import Terms
 
-    fitters: dict[type, Callable[..., PoolModel]] = {ArConfig: fit_ar, ArGanConfig: fit_ar_gan}
+    fitters: dict[type, Callable[..., PoolModel]] = {ArConfig: fit_ar, ArGanConfig: fit_ar_gan, GanConfig: fit_gan}
     phases = config.phases(source.domain, people=config.people)
     plan = SgdPlan(phases=phases, noise_multiplier=config.noise_multiplier, people=config.people)
     if price(plan_event(plan, delta=config.delta), coordinate).amount > amount:
@@ -133,5 +139,14 @@ def train_model(
             "Its noise was fixed for another budget.",
             "Complete the settings with plan_training() for this one.",
         )
-    terms = Terms(plan=plan, delta=config.delta, spend=spend, random=random, sides=sides, told=told)
+    terms = Terms(
+        plan=plan,
+        delta=config.delta,
+        spend=spend,
+        random=random,
+        sides=sides,
+        told=told,
+        checkpoints=checkpoints,
+        paid=paid,
+    )
     return fitters[type(config)](source, config, terms)

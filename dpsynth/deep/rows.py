@@ -4,8 +4,12 @@ After its first steps the network's inputs are centred on the shares of rows tha
 distribution as it is, and makes gradients of common codes smaller.
 """
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from dpsynth.deep.autoregressive import Autoregressive
 from dpsynth.deep.config import ArConfig, RowsConfig
@@ -27,8 +31,8 @@ def fit_ar(source: PeopleSource, config: ArConfig, terms: Terms) -> PoolModel:
 
     Privacy:
       Spends the ``FixedPlan`` of the terms' plan; add-remove of one person.
-      Checked by: tests/dpsynth/deep/test_ar_gan.py::test_the_plan_is_charged_once_before_a_record_is_read,
-        tests/dpsynth/deep/test_ar_gan.py::test_people_are_seen_through_noisy_gradients_alone
+      Checked by: tests/dpsynth/deep/test_trained.py::test_the_plan_is_charged_once_before_a_record_is_read,
+        tests/dpsynth/deep/test_trained.py::test_people_are_seen_through_noisy_gradients_alone
 
     Raises:
       BudgetExceeded: The charge was refused; nothing was read or drawn.
@@ -47,14 +51,29 @@ def made_rows(training: Training, config: RowsConfig, phase: Phase) -> NDArray[n
     return network.sample(parameters, rows, random=training.random)
 
 
+@dataclass(slots=True, kw_only=True, eq=False)
+class _Held:
+    """The network, which changes once; its centre is what is kept of it."""
+
+    network: Autoregressive
+
+    def arrays(self) -> Mapping[str, Tensor]:
+        centre = self.network.centre
+        return {} if centre is None else {"shares": centre.shares}
+
+    def restore(self, arrays: Mapping[str, Tensor]) -> None:
+        if "shares" in arrays:
+            self.network = self.network.around(arrays["shares"])
+
+
 def _train(training: Training, config: RowsConfig, phase: Phase) -> tuple[Autoregressive, Parameters]:
-    network = Autoregressive.of(training.sizes, hidden=config.hidden)
-    parameters, adam = network.initial(random=training.random), Adam()
+    held, random = _Held(network=Autoregressive.of(training.sizes, hidden=config.hidden)), training.random
+    parameters, adam = held.network.initial(random=random), Adam()
     centre_at = round(config.centred_after * phase.steps)
-    for step in training.steps(phase):
-        if step == centre_at > 0:
-            rows = network.sample(parameters, CENTRING_ROWS, random=training.random)
-            network = network.centred(parameters, rows)
-        gradient = training.gradient(network, parameters, phase)
+    for step in training.steps(phase, {"held": held, "parameters": parameters, "adam": adam}):
+        if step >= centre_at > 0 and held.network.centre is None:
+            rows = held.network.sample(parameters, CENTRING_ROWS, random=random)
+            held.network = held.network.centred(parameters, rows)
+        gradient = training.gradient(held.network, parameters, phase)
         adam.step(parameters, gradient, rate=config.row_rate * cosine(step, phase.steps))
-    return network, parameters
+    return held.network, parameters

@@ -3,13 +3,18 @@
 What all synthesizers of this room share. A run touches people through nothing but noisy gradients (``sgd``).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from accountant.spend import Side, Spend
+from accountant.canonical import sha256_hex
+from accountant.spend import Side, Spend, Step
+from dpsynth.deep.checkpoints import Checkpoints
 from dpsynth.deep.config import TrainedConfig
 from dpsynth.deep.plan import ChargedSteps, Phase, SgdPlan, charge_plan, require_one_row
 from dpsynth.deep.sgd import Network, Parameters, People, PeopleSource, noisy_gradient
@@ -18,6 +23,21 @@ from dpsynth.errors import ParameterError
 from dpsynth.estimation.pool import PoolModel
 from dpsynth.noise.base import RandomSource
 from dpsynth.progress import SilentStage, Stage
+
+
+class Part(Protocol):
+    """Something that steps change, and that can be kept and put back."""
+
+    def arrays(self) -> Mapping[str, Tensor]:
+        """Its state by name."""
+        ...
+
+    def restore(self, arrays: Mapping[str, Tensor]) -> None:
+        """Take a state that :meth:`arrays` gave."""
+        ...
+
+
+Parts = Mapping[str, Part | Parameters]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -31,6 +51,8 @@ class Terms:
       random: Source of batches, noise, and what is drawn after it.
       sides: Whose records are trained on.
       told: Told of each step and of the share of the plan that was run; sees nothing else.
+      checkpoints: Where the run is written down, so that it can go on; None for nowhere.
+      paid: What the ledger has charged this run before, where it goes on.
     """
 
     plan: SgdPlan
@@ -39,6 +61,8 @@ class Terms:
     random: RandomSource
     sides: tuple[Side, ...] = (Side.TRAINING,)
     told: Stage | None = None
+    checkpoints: Checkpoints | None = None
+    paid: tuple[Step, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -52,6 +76,8 @@ class Training:
       people: The records, in that order. Private.
       random: Source of batches, noise, and what is drawn after it.
       stage: Told of each step.
+      checkpoints: Where the run is written down; None for nowhere.
+      mark: Hash of the plan, the settings and the domain.
     """
 
     domain: Domain
@@ -60,20 +86,50 @@ class Training:
     people: People = field(repr=False)
     random: RandomSource
     stage: Stage
+    checkpoints: Checkpoints | None
+    mark: str
 
     @property
     def sizes(self) -> tuple[int, ...]:
         """Codes of each column, in the order of the networks."""
         return tuple(self.domain.sizes[i] for i in self.order)
 
-    def steps(self, phase: Phase) -> Iterator[int]:
-        """The steps of a phase, counted from 0, each told as it begins: public facts only."""
+    def steps(self, phase: Phase, parts: Parts) -> Iterator[int]:
+        """The steps of a phase that no process has taken, counted from 0, each told as it begins: public facts only.
+
+        Args:
+          phase: A phase of the charged plan.
+          parts: All that the steps change, by name: put back to what was kept before the first of them, and kept as
+            the run goes on.
+        """
+        self._restore(phase, parts)
         phases = self.charged.plan.phases
         whole = sum(phase.steps for phase in phases)
-        for step in range(phase.steps):
+        for step in range(phase.steps - self.charged.left(phase), phase.steps):
             left = sum(self.charged.left(phase) for phase in phases)
             self.stage.tell(f"{phase.label}, step {step + 1}", 1.0 - left / whole)
             yield step
+            self._keep(phase, parts, step + 1)
+
+    def _restore(self, phase: Phase, parts: Parts) -> None:
+        found = {} if self.checkpoints is None else self.checkpoints.kept(phase.label, self.mark)
+        for name, part in parts.items() if found else ():
+            begin = f"{name}/"
+            arrays = {n.removeprefix(begin): torch.from_numpy(a) for n, a in found.items() if n.startswith(begin)}
+            if isinstance(part, dict):
+                part.update(arrays)
+            else:
+                part.restore(arrays)
+
+    def _keep(self, phase: Phase, parts: Parts, step: int) -> None:
+        if self.checkpoints is None or (step < phase.steps and step % self.checkpoints.every):
+            return
+        arrays = {
+            f"{name}/{inner}": value.numpy()
+            for name, part in parts.items()
+            for inner, value in (part if isinstance(part, dict) else part.arrays()).items()
+        }
+        self.checkpoints.keep(phase.label, self.mark, step, arrays)
 
     def gradient(self, network: Network, parameters: Parameters, phase: Phase) -> Parameters:
         """The noisy gradient of people at one step, as in :func:`noisy_gradient`."""
@@ -90,7 +146,7 @@ def begin_training(source: PeopleSource, config: TrainedConfig, terms: Terms) ->
 
     Privacy:
       Spends the ``FixedPlan`` of the terms' plan; add-remove of one person.
-      Checked by: tests/dpsynth/deep/test_ar_gan.py::test_the_plan_is_charged_once_before_a_record_is_read
+      Checked by: tests/dpsynth/deep/test_trained.py::test_the_plan_is_charged_once_before_a_record_is_read
 
     Raises:
       BudgetExceeded: The charge was refused; nothing was read.
@@ -105,8 +161,15 @@ def begin_training(source: PeopleSource, config: TrainedConfig, terms: Terms) ->
         )
     require_one_row(source.max_rows)
     order = config.order(source.domain)
-    label = f"training of {config.name}"
-    charged = charge_plan(plan, delta=terms.delta, spend=terms.spend, label=label, sides=terms.sides)
+    charged = charge_plan(
+        plan,
+        delta=terms.delta,
+        spend=terms.spend,
+        label=f"training of {config.name}",
+        sides=terms.sides,
+        checkpoints=terms.checkpoints,
+        paid=terms.paid,
+    )
     people = People(source, order=order)
     return Training(
         domain=source.domain,
@@ -115,7 +178,14 @@ def begin_training(source: PeopleSource, config: TrainedConfig, terms: Terms) ->
         people=people,
         random=terms.random,
         stage=terms.told or SilentStage(),
+        checkpoints=terms.checkpoints,
+        mark=_mark(plan, config, source.domain),
     )
+
+
+def _mark(plan: SgdPlan, config: TrainedConfig, domain: Domain) -> str:
+    columns = [[name, size] for name, size in zip(domain.names, domain.sizes, strict=True)]
+    return sha256_hex({"plan": repr(plan), "settings": repr(config), "columns": columns})
 
 
 def pool_of(training: Training, rows: NDArray[np.int64], weights: NDArray[np.float64]) -> PoolModel:

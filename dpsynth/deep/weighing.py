@@ -16,10 +16,10 @@ from dpsynth.deep.autoregressive import SAMPLED_AT_ONCE
 from dpsynth.deep.config import CriticConfig
 from dpsynth.deep.critic import PAIRS, Critic
 from dpsynth.deep.layers import Tape
-from dpsynth.deep.optimise import Adam, Momentum, cosine, moving_mean
+from dpsynth.deep.optimise import Adam, Mean, Momentum, cosine
 from dpsynth.deep.plan import Phase
 from dpsynth.deep.sgd import Parameters, add_clipped
-from dpsynth.deep.training import Training
+from dpsynth.deep.training import Parts, Training
 
 
 def weighed_rows(
@@ -42,11 +42,12 @@ def _train(
     training: Training, critic: Critic, pool: NDArray[np.int64], config: CriticConfig, phase: Phase
 ) -> Parameters:
     plan = training.charged.plan
-    parameters, adam, momentum = critic.initial(random=training.random), Adam(), Momentum()
+    parameters, adam, momentum, mean = critic.initial(random=training.random), Adam(), Momentum(), Mean()
+    parts: Parts = {"parameters": parameters, "adam": adam, "momentum": momentum, "mean": mean}
     made, table = replace(critic, real=0.0), torch.from_numpy(pool)
     batch = max(1, round(plan.expected_batch(phase)))
-    begin, mean = round(phase.steps * (1.0 - config.averaged)), None
-    for step in training.steps(phase):
+    begin = round(phase.steps * (1.0 - config.averaged))
+    for step in training.steps(phase, parts):
         gradient = training.gradient(critic, parameters, phase)
         chosen = table[torch.arange(step * batch, (step + 1) * batch) % len(pool)]
         other = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in parameters.items()}
@@ -58,8 +59,8 @@ def _train(
             momentum.step(parameters, {PAIRS: gradient.pop(PAIRS)}, rate=config.pair_rate * cooled)
         adam.step(parameters, gradient, rate=config.rate * cooled)
         if step >= begin:
-            mean = moving_mean(mean, parameters, step - begin)
-    return mean if mean is not None else parameters
+            mean.show(parameters)
+    return mean.of(parameters)
 
 
 def _score(critic: Critic, parameters: Parameters, codes: Tensor) -> Tensor:

@@ -7,8 +7,9 @@ ROWS, TRAINING, WEIGHING = (f"dpsynth/deep/{name}.py" for name in ("rows", "trai
 NORMAL = "dpsynth/noise/normal.py"
 
 _SGD, _PLAN, _LAYERS, _GAN = (
-    f"tests/dpsynth/deep/test_{name}.py::test_" for name in ("sgd", "plan", "layers", "ar_gan")
+    f"tests/dpsynth/deep/test_{name}.py::test_" for name in ("sgd", "plan", "layers", "trained")
 )
+_KILLS = "tests/dpsynth/deep/test_checkpoints.py::test_killed_anywhere_no_step_is_taken_twice_or_uncharged"
 _NORMS = _LAYERS + "norms_of_every_layer_are_those_of_vmap"
 _NEIGHBOUR = _SGD + "a_neighbour_moves_the_sum_by_at_most_the_bound"
 _BATCHES = _SGD + "batches_are_independent_coins_of_every_person"
@@ -169,5 +170,41 @@ MUTANTS = (
         "normal: one key for all calls", NORMAL, "bytes(random.draw(_BYTE, 32).tolist())", "bytes(32)",
         ("tests/dpsynth/noise/test_normal.py::test_each_call_has_a_key_of_its_own_from_the_source",),
         "noise that was added once can be subtracted",
+    ),
+    Mutant(
+        "deep: more noise is charged than is added", SGD, "charged.plan.noise_of(phase) * phase.clip",
+        "charged.plan.noise_multiplier * phase.clip",
+        (_SGD + "the_noise_is_the_plans",), "a phase that is priced for more noise runs with less",
+    ),
+    Mutant(
+        "deep: shares of codes are counted", "dpsynth/deep/gan.py", "    deviation = plan.noise_of(phase)",
+        "    for codes in training.people.batch(sampling_probability=1.0, random=training.random):\n"
+        '        found["shares"] -= torch.bincount((codes + starts).flatten(), minlength=sum(sizes))[:, None].float()\n'
+        "    deviation = plan.noise_of(phase)",
+        (_GAN + "people_are_seen_through_noisy_gradients_alone",), "raw frequencies of codes make the rows",
+    ),
+    Mutant(
+        "deep: steps aren't written down", PLAN, "            self._note()", "            pass",
+        (_KILLS, _PLAN + "what_another_process_took_is_taken"), "a run that goes on takes its steps again",
+    ),
+    Mutant(
+        "deep: steps of a dead process are taken again", PLAN, "self._left[phase.label], taken = phase.steps - behind",
+        "self._left[phase.label], taken = phase.steps",
+        (_KILLS, _PLAN + "what_another_process_took_is_taken"), "more steps are run than were charged",
+    ),
+    Mutant(
+        "deep: a run that goes on is charged again", PLAN, "    if not charged:\n", "    if charged or not charged:\n",
+        (_KILLS,), "one plan is paid twice",
+    ),
+    Mutant(
+        "deep: a step is written down after its batch", "dpsynth/deep/sgd.py",
+        "    charged.take(phase)\n    sums =", "    people.batch(sampling_probability=1.0, random=random)\n"
+        "    charged.take(phase)\n    sums =",
+        (_KILLS,), "a process that dies in between has read people for a step that runs again",
+    ),
+    Mutant(
+        "deep: any state is taken", "dpsynth/deep/checkpoints.py", "if not whole or any(", "if not whole and any(",
+        ("tests/dpsynth/deep/test_checkpoints.py::test_states_are_of_one_run_plan_and_phase_and_whole",),
+        "a state of another run goes on in this one",
     ),
 )

@@ -1,12 +1,15 @@
 """What the room's tests share: networks with random parameters, their losses written again, and people."""
 
+import itertools
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 
 from accountant.errors import BudgetExceeded
 from dpsynth.deep import ChargedSteps, Phase, SgdPlan
 from dpsynth.deep.autoregressive import Autoregressive
-from dpsynth.deep.critic import LEAK, Critic
+from dpsynth.deep.critic import LEAK, Critic, PairCritic
 from dpsynth.deep.plan import plan_event
 from dpsynth.deep.sgd import People
 from dpsynth.domain import Domain
@@ -55,6 +58,29 @@ def critic(sizes=SIZES, hidden=5, real=1.0):
     return network, _random(network), lambda p, codes: logistic(p, codes, network)
 
 
+@dataclass(frozen=True)
+class PairNetwork(PairCritic):
+    """A critic of pairs with what the tests ask of every network."""
+
+    sizes = SIZES
+
+    def initial(self, *, random=None):
+        return PairCritic.initial(self)
+
+
+def critic_of_pairs(target_weight=3.0):
+    """The same of a critic of pairs."""
+    network = PairNetwork(groups=PairCritic.of(SIZES, target_weight=target_weight).groups)
+    others, whole = [(0, 1)], (1 + 2 * target_weight**2) ** 0.5
+    target = [(0, 2), (1, 2)]
+
+    def loss(p, codes):
+        found = target_weight * pair_sum(p["target pairs"], codes, SIZES, target)
+        return -0.5 * (found + pair_sum(p["pairs"], codes, SIZES, others)) / whole
+
+    return network, _random(network), loss
+
+
 def classifier(sizes=SIZES, hidden=5):
     """The same of a classifier of the last column."""
     from dpsynth.deep.classifier import Classifier
@@ -69,6 +95,7 @@ NETWORKS = {
     "centred": centred,
     "critic of people": critic,
     "critic of made rows": lambda: critic(real=0.0),
+    "critic of pairs": critic_of_pairs,
     "one column": lambda: autoregressive(sizes=(4,), hidden=2),
     "critic of one column": lambda: critic(sizes=(4,)),
     "many columns": lambda: autoregressive(sizes=(2, 3, 2, 5, 2, 3), hidden=11),
@@ -123,14 +150,18 @@ def logistic(p, codes, network):
     inner = torch.nn.functional.leaky_relu(x @ p["in"] / d**0.5, LEAK)
     score = p["bias"][0] + inner @ p["out"][:, 0] / network.hidden**0.5
     score = score + network.code_scale / d**0.5 * (x @ p["codes"][:, 0])
-    begin, total = 0, torch.zeros(())
-    for j in range(d):
-        for k in range(j + 1, d):
-            table = p["pairs"][begin : begin + sizes[j] * sizes[k], 0].reshape(sizes[j], sizes[k])
-            total = total + indicator(codes[j], sizes[j]) @ table @ indicator(codes[k], sizes[k])
-            begin += sizes[j] * sizes[k]
-    score = score + network.pair_scale / max(1, d * (d - 1) / 2) ** 0.5 * total
+    score = score + network.pair_scale / max(1, d * (d - 1) / 2) ** 0.5 * pair_sum(p["pairs"], codes, sizes)
     return torch.nn.functional.binary_cross_entropy_with_logits(score, torch.tensor(network.real))
+
+
+def pair_sum(cells, codes, sizes, pairs=None):
+    """The sum of the cells of one record's pairs, pair by pair."""
+    begin, total = 0, torch.zeros(())
+    for j, k in pairs or itertools.combinations(range(len(sizes)), 2):
+        table = cells[begin : begin + sizes[j] * sizes[k], 0].reshape(sizes[j], sizes[k])
+        total = total + indicator(codes[j], sizes[j]) @ table @ indicator(codes[k], sizes[k])
+        begin += sizes[j] * sizes[k]
+    return total
 
 
 def records(sizes, rows, seed=0):
@@ -152,6 +183,6 @@ def charged_for(phase, *, noise=2.0, count=100.0):
     return ChargedSteps(plan, plan_event(plan, delta=1e-9))
 
 
-def phase(*, steps=1, share=0.5, clip=1.0):
+def phase(*, steps=1, share=0.5, clip=1.0, factor=1.0):
     """A phase for tests."""
-    return Phase(label="test", steps=steps, sampling_probability=share, clip=clip)
+    return Phase(label="test", steps=steps, sampling_probability=share, clip=clip, noise_factor=factor)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from dpsynth.deep.optimise import Adam, Momentum, cosine, moving_mean
+from dpsynth.deep.optimise import Adam, Mean, Momentum, cosine
 
 
 def walk(step, other, steps=20):
@@ -47,8 +47,33 @@ def test_a_cosine_falls_from_one_to_nearly_none():
     assert 0.0 < rates[-1] < 0.03
 
 
-def test_a_moving_mean_is_the_mean():
-    mean, values = None, [torch.tensor([float(v)]) for v in (1, 5, 9)]
-    for before, value in enumerate(values):
-        mean = moving_mean(mean, {"w": value}, before)
-    assert mean["w"].item() == pytest.approx(5.0)
+def test_a_mean_is_the_mean():
+    mean, last = Mean(), {"w": torch.tensor([7.0])}
+    assert mean.of(last) == last
+    for value in (1, 5, 9):
+        mean.show({"w": torch.tensor([float(value)])})
+    assert mean.of(last)["w"].item() == pytest.approx(5.0)
+
+
+@pytest.mark.parametrize("made", [Adam, Momentum])
+def test_an_optimiser_goes_on_where_it_stood(made):
+    torch.manual_seed(1)
+    slopes = [{"w": torch.randn(3)} for _ in range(6)]
+    whole, parted = {"w": torch.zeros(3)}, {"w": torch.zeros(3)}
+    one, first, second = made(), made(), made()
+    for slope in slopes:
+        one.step(whole, slope, rate=0.1)
+    for slope in slopes[:3]:
+        first.step(parted, slope, rate=0.1)
+    second.restore({name: value.clone() for name, value in first.arrays().items()})
+    for slope in slopes[3:]:
+        second.step(parted, slope, rate=0.1)
+    torch.testing.assert_close(whole["w"], parted["w"])
+
+
+def test_a_mean_goes_on_where_it_stood():
+    first, second = Mean(), Mean()
+    first.show({"w": torch.ones(1)})
+    second.restore(first.arrays())
+    second.show({"w": torch.full((1,), 3.0)})
+    assert second.of({})["w"].item() == pytest.approx(2.0)

@@ -43,6 +43,32 @@ def test_the_events_are_what_is_done():
     assert two == Repeat(event=PoissonSampledGaussian(noise_multiplier=4.0, sampling_probability=0.05), count=2)
 
 
+def test_a_phase_with_more_noise_is_charged_for_it():
+    quiet = Phase(label="quiet", steps=1, sampling_probability=1.0, clip=2.0, noise_factor=3.0)
+    (event,) = SgdPlan(phases=(quiet,), noise_multiplier=4.0, people=1000).events()
+    assert event.event == PoissonSampledGaussian(noise_multiplier=12.0, sampling_probability=1.0)
+    with pytest.raises(ParameterError, match="at least the plan's noise"):
+        Phase(label="loud", steps=1, sampling_probability=1.0, clip=2.0, noise_factor=0.9)
+
+
+def test_phases_are_run_in_order():
+    charged = charge_plan(plan(), delta=DELTA, spend=Noted(), label="training")
+    with pytest.raises(ParameterError, match="run in order"):
+        charged.take(TWO)
+    assert [charged.left(phase) for phase in (ONE, TWO)] == [3, 2]
+
+
+def test_what_another_process_took_is_taken():
+    event, noted = plan_event(plan(), delta=DELTA), []
+    charged = ChargedSteps(plan(), event, taken=4, note=lambda: noted.append(1))
+    assert [charged.left(phase) for phase in (ONE, TWO)] == [0, 1]
+    charged.take(TWO)
+    assert noted == [1]
+    with pytest.raises(ParameterError, match="No charged step"):
+        charged.take(TWO)
+    assert noted == [1]
+
+
 def test_a_plan_is_charged_whole_and_once():
     spend = Noted()
     charged = charge_plan(plan(), delta=DELTA, spend=spend, label="training", sides=(Side.TRAINING,))

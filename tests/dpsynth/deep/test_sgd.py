@@ -104,17 +104,18 @@ def test_large_batches_come_in_chunks_and_whole():
     assert parts == [CHUNK, 10]
 
 
-def noise_of(rows, *, noise=2.0, clip=1.5, share=0.5, count=100.0, seed=6):
+def noise_of(rows, *, noise=2.0, clip=1.5, share=0.5, count=100.0, seed=6, factor=1.0):
     """A step's gradient times the divisor, the network's own clipped sum not subtracted."""
     network, parameters, _ = autoregressive(sizes=(40, 40), hidden=20)
-    step = phase(clip=clip, share=share)
+    step = phase(clip=clip, share=share, factor=factor)
     charged = charged_for(step, noise=noise, count=count)
     found = noisy_gradient(network, parameters, rows, step, charged=charged, random=SeededRandom(seed))
     return network, {n: v.double() * share * count for n, v in found.items()}
 
 
-def test_the_noise_is_the_plans():
-    network, found = noise_of(people(np.zeros((0, 2)), sizes=(40, 40)))
+@pytest.mark.parametrize(("noise", "factor"), [(2.0, 1.0), (0.5, 4.0)])
+def test_the_noise_is_the_plans(noise, factor):
+    network, found = noise_of(people(np.zeros((0, 2)), sizes=(40, 40)), noise=noise, factor=factor)
     free = torch.cat([v[network.masks[n] > 0] if n in network.masks else v.flatten() for n, v in found.items()])
     assert len(free) > 3000
     assert kstest(free.numpy() / (2.0 * 1.5), "norm").pvalue > THRESHOLD

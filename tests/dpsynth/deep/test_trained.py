@@ -1,4 +1,4 @@
-"""ar and ar-gan: charged first, people seen through noisy gradients alone, and it learns."""
+"""Every trained synthesizer: charged first, people seen through noisy gradients alone, and it learns."""
 
 from dataclasses import replace
 
@@ -7,9 +7,11 @@ import pytest
 import torch
 
 from accountant.errors import BudgetExceeded
+from accountant.pld import dominating_gdp
 from dpsynth.deep import SgdPlan, training, weighing
 from dpsynth.deep.ar_gan import fit_ar_gan
-from dpsynth.deep.config import MOST_ROWS, STEPS, ArConfig, ArGanConfig, CriticConfig
+from dpsynth.deep.config import MOST_ROWS, STEPS, ArConfig, ArGanConfig, CriticConfig, GanConfig
+from dpsynth.deep.gan import fit_gan
 from dpsynth.deep.plan import plan_event
 from dpsynth.deep.rows import fit_ar
 from dpsynth.deep.training import Terms
@@ -24,7 +26,14 @@ from tests.dpsynth.deep.references import Noted
 DOMAIN = Domain.of({"a": 3, "b": 4, "c": 3})
 SMALL = ArGanConfig(row_steps=3, batch=32, hidden=6, critic=CriticConfig(steps=2, hidden=4))
 ALONE = ArConfig(row_steps=3, batch=32, hidden=6)
-BOTH = pytest.mark.parametrize("config", [SMALL, ALONE], ids=["ar-gan", "ar"])
+GAME = GanConfig(game_steps=4, parts=8, batch=32, critic=CriticConfig(steps=2, hidden=4))
+FITS = {ArGanConfig: fit_ar_gan, ArConfig: fit_ar, GanConfig: fit_gan}
+ALL = pytest.mark.parametrize("config", [SMALL, ALONE, GAME], ids=lambda config: config.name)
+STEPS_OF = {
+    "ar-gan": ["rows"] * 3 + ["critic"] * 2,
+    "ar": ["rows"] * 3,
+    "gan": ["shares"] + ["game"] * 4 + ["critic"] * 2,
+}
 DELTA = 1e-9
 
 
@@ -44,7 +53,7 @@ def plan(config=SMALL, *, people=100, noise=2.0, domain=DOMAIN):
 def fit(records, config=SMALL, *, made=None, spend=None, seed=1, told=None):
     """A fit with the defaults of these tests."""
     terms = Terms(plan=made or plan(config), delta=DELTA, spend=spend or Noted(), random=SeededRandom(seed), told=told)
-    return (fit_ar if isinstance(config, ArConfig) else fit_ar_gan)(records, config, terms)
+    return FITS[type(config)](records, config, terms)
 
 
 class Watched:
@@ -62,7 +71,7 @@ class Watched:
         yield from source().blocks(rows)
 
 
-@BOTH
+@ALL
 def test_the_plan_is_charged_once_before_a_record_is_read(config):
     spend = Noted()
     watched = Watched(spend)
@@ -81,7 +90,7 @@ def test_a_refused_charge_reads_nothing():
     assert watched.read == 0
 
 
-@BOTH
+@ALL
 def test_people_are_seen_through_noisy_gradients_alone(monkeypatch, config):
     """With gradients that don't depend on people nothing does: other records, and more of them, make the same model."""
     calls = []
@@ -96,15 +105,22 @@ def test_people_are_seen_through_noisy_gradients_alone(monkeypatch, config):
     one = fit(source(100, seed=0), config)
     calls.clear()
     two = fit(source(333, seed=9), config)
-    assert calls == ["rows"] * 3 + ["critic"] * 2 * (config is SMALL)
+    assert calls == STEPS_OF[config.name]
     assert (one.codes == two.codes).all()
     assert (one.weights == two.weights).all()
     assert one.total == two.total == 100
 
 
-def test_it_learns_what_independent_columns_lose():
+@pytest.mark.parametrize(
+    "config",
+    [
+        replace(SMALL, row_steps=80, batch=512, hidden=24, critic=CriticConfig(steps=40, hidden=8)),
+        replace(GAME, game_steps=150, batch=512, parts=60, critic=CriticConfig(steps=30, hidden=8)),
+    ],
+    ids=lambda config: config.name,
+)
+def test_it_learns_what_independent_columns_lose(config):
     records = source(4_000)
-    config = replace(SMALL, row_steps=80, batch=512, hidden=24, critic=CriticConfig(steps=40, hidden=8))
     model = fit(records, config, made=plan(config, people=4_000, noise=1.0))
     ((_, pair),) = records.counts([("a", "b")])
     ((_, one),) = records.counts([("a",)])
@@ -159,7 +175,8 @@ def test_a_plan_of_other_settings_is_refused_uncharged():
     assert not spend.steps
 
 
-def test_every_charged_step_is_taken_and_told_without_figures_of_people():
+@ALL
+def test_every_charged_step_is_taken_and_told_without_figures_of_people(config):
     told = []
 
     class Stage:
@@ -169,15 +186,18 @@ def test_every_charged_step_is_taken_and_told_without_figures_of_people():
         def tell(self, note, share):
             told.append((note, share))
 
-    fit(source(), told=Stage())
-    assert [note for note, _ in told] == [*(f"rows, step {i}" for i in (1, 2, 3)), "critic, step 1", "critic, step 2"]
-    assert [share for _, share in told] == pytest.approx([0.0, 0.2, 0.4, 0.6, 0.8])
+    fit(source(), config, told=Stage())
+    labels = STEPS_OF[config.name]
+    expected = [f"{label}, step {labels[:i].count(label) + 1}" for i, label in enumerate(labels)]
+    assert [note for note, _ in told] == expected
+    assert [share for _, share in told] == pytest.approx(np.arange(len(labels)) / len(labels))
 
 
-def test_one_column_is_enough():
+@ALL
+def test_one_column_is_enough(config):
     domain = Domain.of({"a": 3})
     records = MemorySource(domain, np.zeros((1, 50), dtype=np.uint8))
-    model = fit(records, made=plan(people=50, domain=domain))
+    model = fit(records, config, made=plan(config, people=50, domain=domain))
     assert model.marginal(("a",)).sum() == pytest.approx(1.0)
 
 
@@ -188,6 +208,10 @@ def test_one_column_is_enough():
         (ArGanConfig, {"batch": 0}),
         (ArGanConfig, {"row_rate": 0.0}),
         (ArGanConfig, {"centred_after": 1.0}),
+        (GanConfig, {"game_steps": 0}),
+        (GanConfig, {"parts": 0}),
+        (GanConfig, {"share_of_codes": 1.0}),
+        (GanConfig, {"forgotten": 0.0}),
         (CriticConfig, {"steps": 0}),
         (CriticConfig, {"averaged": 0.0}),
         (CriticConfig, {"pair_scale": float("inf")}),
@@ -208,6 +232,23 @@ def test_steps_batches_and_bounds_are_public_formulas():
     assert critic.clip == pytest.approx(0.5 * (16 + 1 + 2.2) ** 0.5)
     assert config.phases(DOMAIN, people=10)[0].sampling_probability == 1.0
     assert first.clip == pytest.approx(config.row_bound * 6**0.5)
+
+
+def test_shares_of_codes_take_about_their_share_of_a_plan():
+    config = GanConfig(share_of_codes=0.2).for_epsilon(1.0)
+    first, game, critic = config.phases(DOMAIN, people=40_960)
+    assert (first.steps, first.sampling_probability) == (1, 1.0)
+    assert (game.steps, critic.steps) == STEPS[-1][1:]
+    whole = SgdPlan(phases=(first, game, critic), noise_multiplier=5.0, people=40_960)
+    mu = [dominating_gdp(events, 1e-9) for events in (whole.events()[:1], whole.events())]
+    assert mu[0] ** 2 / mu[1] ** 2 == pytest.approx(0.2, rel=0.1)
+    assert GanConfig().for_epsilon(1.0).phases(Domain.of({"a": 3}), people=10)[1:] == (critic_of(10),)
+
+
+def critic_of(people):
+    """The critic's phase of the default settings at epsilon 1."""
+    config = GanConfig().for_epsilon(1.0)
+    return config.critic.phase(config.joining(people))
 
 
 def test_a_pool_and_a_domain_have_a_largest_size():

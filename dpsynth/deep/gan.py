@@ -1,0 +1,127 @@
+"""gan: purely adversarial. A mixture of products plays against a critic of pairs, and a second critic weighs its rows.
+
+  1. one step over everybody finds the shares of codes, under noise of its own
+  2. the game, step by step: the critic of pairs moves towards people, by a DP-SGD step, and away from the mixture,
+     whose moments are known exactly; then the mixture moves along the exact gradient of its mean score, its shares of
+     codes kept. The critic forgets, so that the two don't circle around each other; all rates fall along a cosine
+  3. the mixture makes a pool of rows, and a second critic, trained against them, weighs them (``weighing``); raking
+     brings the weights back to the shares of codes
+
+All of it is one fixed plan. The mixture touches people through the critic and the shares of codes alone.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from dpsynth.deep.config import GanConfig
+from dpsynth.deep.critic import PairCritic
+from dpsynth.deep.layers import Tape
+from dpsynth.deep.mixture import FEWEST, Mixture
+from dpsynth.deep.optimise import Adam, Mean, Momentum, cosine
+from dpsynth.deep.plan import Phase
+from dpsynth.deep.sgd import PeopleSource
+from dpsynth.deep.training import Parts, Terms, Training, begin_training, pool_of
+from dpsynth.deep.weighing import weighed_rows
+from dpsynth.estimation.pool import PoolModel
+
+LEAST_SHARE = 0.3
+"""A code's share counts as at least this many deviations of its noise."""
+
+RAKINGS = 4
+"""Rounds in which the weights of rows are brought back to the shares of codes."""
+
+Floats = NDArray[np.float64]
+
+
+def fit_gan(source: PeopleSource, config: GanConfig, terms: Terms) -> PoolModel:
+    """Charge the plan, find the shares of codes, play, and return the weighted pool; as in :func:`begin_training`.
+
+    Returns:
+      A pool of ``config.pool_rows`` rows.
+
+    Privacy:
+      Spends the ``FixedPlan`` of the terms' plan; add-remove of one person. What is done beside the noisy gradients
+      reads public settings and earlier outputs.
+      Checked by: tests/dpsynth/deep/test_trained.py::test_the_plan_is_charged_once_before_a_record_is_read,
+        tests/dpsynth/deep/test_trained.py::test_people_are_seen_through_noisy_gradients_alone
+
+    Raises:
+      BudgetExceeded: The charge was refused; nothing was read or drawn.
+      ParameterError: The plan isn't one of these settings, or a unit may have several rows.
+    """
+    training = begin_training(source, config, terms)
+    first, *game, last = terms.plan.phases
+    mixture = Mixture.of(training.sizes, parts=config.parts)
+    shares = _shares(training, mixture, first)
+    logits = mixture.initial(shares, spread=config.spread, random=training.random)
+    for phase in game:
+        logits = _play(training, mixture, logits, shares, config, phase)
+    rows = mixture.sample(
+        mixture.probabilities(logits), config.pool_rows(terms.plan.people), random=training.random
+    )
+    weights = weighed_rows(training, config.critic, last, rows)
+    return pool_of(training, rows, _raked(weights, rows, shares.split(list(training.sizes))))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Codes:
+    """Counts codes: minus the gradient of a record's objective is 1 at each of its codes."""
+
+    starts: Tensor = field(repr=False)
+    masks: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
+
+    def objective(self, tape: Tape, codes: Tensor) -> Tensor:
+        """The loss of people."""
+        return -tape.lookup(codes, self.starts, "shares")[:, 0]
+
+
+def _shares(training: Training, mixture: Mixture, phase: Phase) -> Tensor:
+    """Noisy shares of codes; a small one is as large as its noise lets one tell."""
+    plan, sizes = training.charged.plan, training.sizes
+    starts = torch.tensor([0, *np.cumsum(sizes)[:-1].tolist()])
+    found = {"shares": torch.zeros(sum(sizes), 1)}  # what a step that was taken and lost leaves
+    for _ in training.steps(phase, {"found": found}):
+        found.update(training.gradient(_Codes(starts=starts), found, phase))
+    deviation = plan.noise_of(phase) * phase.clip / plan.expected_batch(phase)
+    return mixture.normalised(-found["shares"][:, 0], least=LEAST_SHARE * deviation)
+
+
+def _raked(weights: Floats, rows: NDArray[np.int64], shares: Sequence[Tensor]) -> Floats:
+    """Weights under which the rows have these shares of codes, column after column, in a few rounds."""
+    for _ in range(RAKINGS):
+        for codes, share in zip(rows.T, shares, strict=True):
+            found = np.bincount(codes, weights, minlength=len(share)) / weights.sum()
+            weights = weights * (share.numpy() / np.maximum(found, FEWEST))[codes]
+    return weights
+
+
+def _play(
+    training: Training, mixture: Mixture, logits: Tensor, shares: Tensor, config: GanConfig, phase: Phase
+) -> Tensor:
+    """The game; returns the mean of the mixture's last logits."""
+    critic = PairCritic.of(training.sizes, target_weight=config.target_weight)
+    parameters, moved = critic.initial(), {"logits": logits}
+    momentum, adam, mean = Momentum(decay=1.0), Adam(), Mean()
+    parts: Parts = {"parameters": parameters, "moved": moved, "momentum": momentum, "adam": adam, "mean": mean}
+    forgotten = config.forgotten / training.charged.plan.noise_multiplier
+    rate = config.mixture_rate / math.sqrt(max(1.0, training.charged.plan.noise_multiplier))
+    for step in training.steps(phase, parts):
+        cooled = cosine(step, phase.steps)
+        gradient = training.gradient(critic, parameters, phase)
+        critic.add_made(gradient, mixture.probabilities(moved["logits"]))
+        momentum.step(parameters, gradient, rate=forgotten * cooled)
+        matrix = critic.matrix(parameters)
+        for _ in range(config.moves):
+            probabilities = mixture.probabilities(moved["logits"])
+            slope = -mixture.gradient(probabilities, probabilities @ matrix)
+            adam.step(moved, {"logits": slope}, rate=rate * cooled)
+            moved["logits"] = mixture.kept(moved["logits"], shares)
+        if step >= phase.steps * (1.0 - config.averaged):
+            mean.show(moved)
+    return mean.of(moved)["logits"]
