@@ -7,6 +7,7 @@ people in it, and a gate has nobody left to hold out.
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ from dpsynth.plan import LARGEST_TABLE, ReleasePlan, make_plan
 from dpsynth.progress import Progress, SilentProgress
 from dpsynth.records import read_records
 from dpsynth.runs import ending, going_on, staying_open
-from dpsynth.sampling import generator, sample_codes
+from dpsynth.sampling import generator, sample_codes, sample_given
 from dpsynth.schema import Schema, load_schema, parse_schema
 from dpsynth.synthesizers import Synthesizer, fit_model
 from dpsynth.tables import open_table, write_exclusive
@@ -74,12 +75,16 @@ class FittedModel:
         cost = f"epsilon {self.epsilon:g} at delta {self.delta:g}, paid by everybody"
         return "\n".join([self.label, cost, *self.report.lines()])
 
-    def sample(self, n: int | None = None, *, seed: int | None = None) -> "pa.Table":
+    def sample(
+        self, n: int | None = None, *, seed: int | None = None, given: Mapping[str, object] | None = None
+    ) -> "pa.Table":
         """Sample rows; free, because the model is an accounted output.
 
         Args:
           n: Number of rows; the model's own noisy total by default.
           seed: Repeats the same sample; sampling only, the noise never has one in a private run.
+          given: Value by column: all rows have these values, of a binned column any value of the same bin. Where few
+            rows of a trained model have them, the same ones come again.
 
         Returns:
           An Arrow table in the declared domain, whose metadata says NOT RELEASED.
@@ -95,8 +100,12 @@ class FittedModel:
                 f"A table of this width in memory has at most {most:,}.",
                 "Give another number; the model can be sampled again.",
             )
-        rng = generator(seed)
-        table = Encoder.of(self.schema.table).decode(sample_codes(self.model, rows, rng=rng), rng)
+        rng, encoder = generator(seed), Encoder.of(self.schema.table)
+        if given:
+            codes = sample_given(self.model, _codes_of(given, encoder), rows, rng=rng)
+        else:
+            codes = sample_codes(self.model, rows, rng=rng)
+        table = encoder.decode(codes, rng)
         return table.replace_schema_metadata({"dpsynth": self.label})
 
     @property
@@ -292,6 +301,23 @@ def _registered(plan: ReleasePlan) -> Synthesizer:
             "Use release() with it.",
         )
     return plan.synthesizer
+
+
+def _codes_of(given: Mapping[str, object], encoder: Encoder) -> dict[str, int]:
+    """The codes of declared values; anything else is refused, so that no bucket stands for it."""
+    import pyarrow as pa
+
+    columns, found = dict(zip(encoder.domain.names, encoder.columns, strict=True)), {}
+    for name, value in given.items():
+        array = pa.array([value])
+        if name not in columns or any(columns[name].problems(array).values()):
+            raise ParameterError(
+                f"A value was given for {name!r} that its declaration doesn't have.",
+                f"The released columns are {', '.join(columns)}, each with the values that the schema declares.",
+                "Give declared values of these columns.",
+            )
+        found[name] = int(columns[name].encode(array)[0])
+    return found
 
 
 def _sha256(raw: bytes) -> str:

@@ -9,7 +9,7 @@ from accountant.events import BoundedRange
 from accountant.price import Coordinate
 from accountant.spend import Side, Spend, Step
 from dpsynth.deep.checkpoints import Checkpoints
-from dpsynth.deep.config import ArConfig, ArGanConfig, GanConfig
+from dpsynth.deep.config import ArConfig, ArGanConfig, GanConfig, VaeConfig
 from dpsynth.deep.planning import train_model
 from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
@@ -125,7 +125,7 @@ REGISTRY: dict[str, Synthesizer] = {
         Synthesizer(name="adaptive", config=AdaptiveConfig(), measure=measure_adaptive, ways=2, adaptive=True),
         *(
             Synthesizer(name=made.name, config=made, measure=_nothing, ways=2, adaptive=False, train=train_model)
-            for made in (ArConfig(), ArGanConfig(), GanConfig())
+            for made in (ArConfig(), ArGanConfig(), GanConfig(), VaeConfig())
         ),
     )
 }

@@ -264,6 +264,46 @@ class GanConfig(TrainedConfig):
         return first, Phase(label=GAME, steps=game, sampling_probability=share, clip=ROOM * 0.5), critic
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VaeConfig(TrainedConfig):
+    """A variational autoencoder: its rows are the model.
+
+    Attributes:
+      steps: Steps of the networks; None until an epsilon decides.
+      hidden: Hidden units of each network.
+      numbers: Hidden numbers of a record.
+      rate: Highest rate; it falls along a cosine.
+      bound: The clip bound over the root of the number of columns.
+    """
+
+    name: ClassVar[str] = "vae"
+
+    steps: int | None = None
+    hidden: int = 128
+    numbers: int = 16
+    rate: float = 0.01
+    bound: float = 2.0
+
+    def __post_init__(self) -> None:
+        counts = (1 if self.steps is None else self.steps, self.batch, self.hidden, self.numbers, self.pool, self.codes)
+        _require_settings(self.name, counts, (self.rate, self.bound), sound=True)
+
+    def for_epsilon(self, epsilon: float) -> Self:
+        """These settings with their steps, as in the base."""
+        return replace(self, steps=sum(paid(epsilon)) if self.steps is None else self.steps)
+
+    def phases(self, domain: Domain, *, people: float) -> tuple[Phase, ...]:
+        """The networks' steps; arguments as in the base."""
+        return (
+            Phase(
+                label=ROWS,
+                steps=decided(self.name, self.steps),
+                sampling_probability=self.joining(people),
+                clip=self.bound * math.sqrt(len(domain.names)),
+            ),
+        )
+
+
 def paid(epsilon: float) -> tuple[int, int]:
     """Steps of what makes rows, and of the critic, that an epsilon pays for."""
     return next((rows, critic) for least, rows, critic in STEPS if epsilon >= least)

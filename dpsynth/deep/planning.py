@@ -12,7 +12,7 @@ from accountant.compose import price
 from accountant.price import AMOUNT_UNIT, DELTA_UNIT, Coordinate
 from accountant.spend import Side, Spend, Step
 from dpsynth.deep.checkpoints import Checkpoints
-from dpsynth.deep.config import ArConfig, ArGanConfig, GanConfig, TrainedConfig
+from dpsynth.deep.config import ArConfig, ArGanConfig, GanConfig, TrainedConfig, VaeConfig
 from dpsynth.deep.extra import require_torch
 from dpsynth.deep.plan import SgdPlan, plan_event, plan_for_amount, require_one_row
 from dpsynth.domain import Domain
@@ -129,8 +129,14 @@ def train_model(
     from dpsynth.deep.gan import fit_gan
     from dpsynth.deep.rows import fit_ar
     from dpsynth.deep.training import Terms
+    from dpsynth.deep.vae import fit_vae
 
-    fitters: dict[type, Callable[..., PoolModel]] = {ArConfig: fit_ar, ArGanConfig: fit_ar_gan, GanConfig: fit_gan}
+    fitters: dict[type, Callable[..., PoolModel]] = {
+        ArConfig: fit_ar,
+        ArGanConfig: fit_ar_gan,
+        GanConfig: fit_gan,
+        VaeConfig: fit_vae,
+    }
     phases = config.phases(source.domain, people=config.people)
     plan = SgdPlan(phases=phases, noise_multiplier=config.noise_multiplier, people=config.people)
     if price(plan_event(plan, delta=config.delta), coordinate).amount > amount:

@@ -54,6 +54,24 @@ class PoolModel:
             domain=self.domain, codes=self.codes[:, rows], weights=self.weights[rows], total=self.total
         )
 
+    def given(self, codes: Mapping[str, int]) -> "PoolModel":
+        """The rows that have these codes, by attribute: the pool under that condition.
+
+        Raises:
+          ParameterError: No row has them.
+        """
+        rows = np.ones(len(self.weights), dtype=bool)
+        for name, code in codes.items():
+            rows &= self.codes[self.domain.names.index(name)] == code
+        if not rows.any():
+            raise ParameterError(
+                f"No row of the pool has what is given for {', '.join(codes)}.",
+                f"The model is a pool of {len(self.weights):,} rows, and none is made for a condition.",
+                "Give less.",
+            )
+        total = self.total * float(self.shares[rows].sum())
+        return PoolModel(domain=self.domain, codes=self.codes[:, rows], weights=self.weights[rows], total=total)
+
     def marginal(self, clique: Clique) -> Table:
         """Exact probability table of any clique, shape ``domain.shape(clique)``."""
         clique = self.domain.clique(clique)

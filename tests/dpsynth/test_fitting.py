@@ -39,6 +39,17 @@ def test_samples_are_labelled_and_in_the_domain(tmp_path):
         model.sample(-1)
 
 
+def test_samples_under_a_condition_have_the_declared_values(tmp_path):
+    model = run(lines.ledger(tmp_path))
+    made = model.sample(100, seed=1, given={"ward": "south", "smoker": None})
+    assert set(made["ward"].to_pylist()) == {"south"}
+    assert set(made["smoker"].to_pylist()) == {None}
+    assert made.equals(model.sample(100, seed=1, given={"ward": "south", "smoker": None}))
+    for given in ({"ward": "centre"}, {"age": 120}, {"ward": None}, {"nothing": 1}):
+        with pytest.raises(ParameterError, match="declaration doesn't have"):
+            model.sample(5, given=given)
+
+
 def test_a_saved_model_samples_the_same_and_a_changed_one_is_refused(tmp_path):
     model = run(lines.ledger(tmp_path))
     path = model.save(tmp_path / "wards.model")

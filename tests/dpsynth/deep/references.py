@@ -89,7 +89,18 @@ def classifier(sizes=SIZES, hidden=5):
     return network, _random(network), lambda p, codes: cross_entropy(p, codes, sizes)
 
 
+def coder(sizes=SIZES, hidden=6, numbers=2):
+    """The same of a variational autoencoder whose records all have one noise."""
+    from dataclasses import replace
+
+    from dpsynth.deep.vae import autoencoder
+
+    network = replace(autoencoder(sizes, hidden=hidden, numbers=numbers), noise=torch.tensor([[0.7, -1.3]]))
+    return network, _random(network), lambda p, codes: evidence_bound(p, codes, network)
+
+
 NETWORKS = {
+    "vae": coder,
     "classifier": classifier,
     "autoregressive": autoregressive,
     "centred": centred,
@@ -141,6 +152,20 @@ def cross_entropy(p, codes, sizes):
     """Minus the log-probability of the last code given the others, from the definition."""
     inner = torch.relu(one_hot(codes[:-1], sizes[:-1]) @ p["in"] + p["in bias"])
     return -(torch.log_softmax(inner @ p["out"] + p["bias"], 0) * indicator(codes[-1], sizes[-1])).sum()
+
+
+def evidence_bound(p, codes, network):
+    """Minus the bound on one record's log-likelihood, given its noise, from the definition."""
+    from dpsynth.deep.vae import WIDEST
+
+    x = one_hot(codes, network.sizes)
+    inner = torch.relu(x @ p["in"] + p["in bias"])
+    mean = inner @ p["mean"] + p["mean bias"]
+    deviation = torch.exp(WIDEST * torch.tanh((inner @ p["spread"] + p["spread bias"]) / WIDEST))
+    back = torch.relu((mean + deviation * network.noise[0]) @ p["back"] + p["back bias"])
+    parts = (back @ p["out"] + p["bias"]).split(list(network.sizes))
+    loss = -(torch.cat([torch.log_softmax(part, 0) for part in parts]) * x).sum()
+    return loss + (0.5 * (mean**2 + deviation**2 - 1) - torch.log(deviation)).sum()
 
 
 def logistic(p, codes, network):

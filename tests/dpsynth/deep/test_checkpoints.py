@@ -28,9 +28,9 @@ from dpsynth.noise.random import SystemRandom
 from tests.dpsynth import lines
 from tests.dpsynth.deep.references import Noted
 from tests.dpsynth.deep.test_release import DECLARED, DELTA, small
-from tests.dpsynth.deep.test_trained import ALONE, FITS, GAME, SMALL, plan, source
+from tests.dpsynth.deep.test_trained import ALONE, CODER, FITS, GAME, SMALL, plan, source
 
-CONFIGS = pytest.mark.parametrize("config", [SMALL, GAME, ALONE], ids=lambda config: config.name)
+CONFIGS = pytest.mark.parametrize("config", [SMALL, GAME, ALONE, CODER], ids=lambda config: config.name)
 EVERY = 2
 
 

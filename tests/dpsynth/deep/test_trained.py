@@ -10,11 +10,12 @@ from accountant.errors import BudgetExceeded
 from accountant.pld import dominating_gdp
 from dpsynth.deep import SgdPlan, training, weighing
 from dpsynth.deep.ar_gan import fit_ar_gan
-from dpsynth.deep.config import MOST_ROWS, STEPS, ArConfig, ArGanConfig, CriticConfig, GanConfig
+from dpsynth.deep.config import MOST_ROWS, STEPS, ArConfig, ArGanConfig, CriticConfig, GanConfig, VaeConfig
 from dpsynth.deep.gan import fit_gan
 from dpsynth.deep.plan import plan_event
 from dpsynth.deep.rows import fit_ar
 from dpsynth.deep.training import Terms
+from dpsynth.deep.vae import fit_vae
 from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
 from dpsynth.noise.random import SeededRandom
@@ -27,11 +28,13 @@ DOMAIN = Domain.of({"a": 3, "b": 4, "c": 3})
 SMALL = ArGanConfig(row_steps=3, batch=32, hidden=6, critic=CriticConfig(steps=2, hidden=4))
 ALONE = ArConfig(row_steps=3, batch=32, hidden=6)
 GAME = GanConfig(game_steps=4, parts=8, batch=32, critic=CriticConfig(steps=2, hidden=4))
-FITS = {ArGanConfig: fit_ar_gan, ArConfig: fit_ar, GanConfig: fit_gan}
-ALL = pytest.mark.parametrize("config", [SMALL, ALONE, GAME], ids=lambda config: config.name)
+CODER = VaeConfig(steps=3, batch=32, hidden=6, numbers=2)
+FITS = {ArGanConfig: fit_ar_gan, ArConfig: fit_ar, GanConfig: fit_gan, VaeConfig: fit_vae}
+ALL = pytest.mark.parametrize("config", [SMALL, ALONE, GAME, CODER], ids=lambda config: config.name)
 STEPS_OF = {
     "ar-gan": ["rows"] * 3 + ["critic"] * 2,
     "ar": ["rows"] * 3,
+    "vae": ["rows"] * 3,
     "gan": ["shares"] + ["game"] * 4 + ["critic"] * 2,
 }
 DELTA = 1e-9
@@ -115,6 +118,7 @@ def test_people_are_seen_through_noisy_gradients_alone(monkeypatch, config):
     "config",
     [
         replace(SMALL, row_steps=80, batch=512, hidden=24, critic=CriticConfig(steps=40, hidden=8)),
+        replace(CODER, steps=300, batch=512, hidden=24, rate=0.03),
         replace(GAME, game_steps=150, batch=512, parts=60, critic=CriticConfig(steps=30, hidden=8)),
     ],
     ids=lambda config: config.name,
@@ -212,6 +216,8 @@ def test_one_column_is_enough(config):
         (GanConfig, {"parts": 0}),
         (GanConfig, {"share_of_codes": 1.0}),
         (GanConfig, {"forgotten": 0.0}),
+        (VaeConfig, {"steps": 0}),
+        (VaeConfig, {"bound": float("inf")}),
         (CriticConfig, {"steps": 0}),
         (CriticConfig, {"averaged": 0.0}),
         (CriticConfig, {"pair_scale": float("inf")}),
