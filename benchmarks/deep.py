@@ -9,6 +9,7 @@ from importlib import import_module
 from pathlib import Path
 
 from benchmarks.deep_runs import DECIDES, ONE_THREAD, trained
+from benchmarks.deep_tables import PATHS, TABLES, table_section
 from benchmarks.harness import Figure, Section, at_least, at_most, holds, run, tests_pass
 from dpsynth.data import embedded_adult
 
@@ -20,6 +21,8 @@ BARS = {
 CPU_SECONDS = {"ar-gan": 30.0, "gan": 40.0}
 REPORTED, REPORTED_SEEDS = ("ar", "vae"), (0, 1)
 """Synthesizers without bars, and their seeds."""
+AUDITED = 4.0
+"""The epsilon that audited trainings claim."""
 FASTER = 0.8
 """Least speed of a DP-SGD step over that of ordinary SGD on the same network."""
 
@@ -70,6 +73,16 @@ def opacus() -> Iterator[Figure]:
             yield at_least(what, times[other] / times["ours"], bar, "", **times)
 
 
+def audit() -> Iterator[Figure]:
+    """Canaries in whole trainings: the lower bounds of 50 cheap runs, none above the claim."""
+    done = run([sys.executable, "-m", "benchmarks.deep_audit"], environment=ONE_THREAD)
+    if done.code != 0:
+        raise RuntimeError(done.output[-800:])
+    for name, bounds in json.loads(done.output.strip().splitlines()[-1]).items():
+        what = f"{name}, 100 canaries among 400 people, {len(bounds)} runs: largest lower bound of epsilon at 95 %"
+        yield at_most(what, max(bounds), AUDITED, "", bounds=bounds)
+
+
 def release() -> Iterator[Figure]:
     """`dpsynth release --synthesizer ar-gan` on the embedded Adult with a declared magnitude: the whole line."""
     table, declared = embedded_adult()
@@ -109,12 +122,18 @@ def mutants() -> Iterator[Figure]:
 SECTIONS: tuple[Section, ...] = (
     *((f"{name}-{epsilon:g}", partial(adult, name, epsilon)) for name, bars in BARS.items() for epsilon in bars),
     *((name, partial(reported, name)) for name in REPORTED),
+    *((table.name, partial(table_section, table)) for table in TABLES),
     ("speed", speed),
     ("opacus", opacus),
+    ("audit", audit),
     ("release", release),
     ("correctness", correctness),
     ("mutants", mutants),
 )
 TESTED = (*DECIDES, "dpsynth", "tests/dpsynth/deep", "tests/mutants")
-COVERS: Mapping[str, Sequence[str]] = {"": DECIDES, "release": TESTED, "correctness": TESTED, "mutants": TESTED}
+COVERS: Mapping[str, Sequence[str]] = {
+    "": DECIDES,
+    **dict.fromkeys(("release", "correctness", "mutants"), TESTED),
+    **dict.fromkeys((table.name for table in TABLES), PATHS),
+}
 """What decides each section."""
