@@ -19,7 +19,7 @@ MOST_ROWS = 2_000_000
 """Rows of a pool, at most."""
 
 
-ROOM = 1.0 + 2.0**-9
+ROOM = 1.0 + 2.0**-6
 """A bound that every record reaches is raised by this, so that what the engine keeps for rounding cuts off nothing."""
 
 

@@ -10,11 +10,14 @@ Source: Abadi et al. 2016 (arXiv:1607.00133), Algorithm 1, with the norms of ``l
 the noise is a float64 normal, and a sum's rounding depends on all its terms. So scaled gradients are made and summed in
 float64, each chunk by itself and then the chunks. The rounding of n people's sum is then at most n 2^-53 (CHUNK +
 n / CHUNK) times the bound, and between neighbours twice that: up to 2^25 people in one batch below a quarter of
-``MARGIN``, which lowers the bound for it and for norms in float32. Step 4 leaves no bit below the grid.
+``MARGIN``, which lowers the bound for it and for norms in float32. It is as large as it is for another reason: a
+record's signals are products of float32 matrices, which may round otherwise in other company, typically by 2^-20 of the
+bound; all of 4,096 people's together, were they to point the same way, by half of ``MARGIN``. Step 4 leaves no bit below
+the grid.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from typing import Any, Protocol
 
@@ -30,8 +33,8 @@ from dpsynth.noise.coins import row_coins
 from dpsynth.noise.normal import draw_normal, round_to_grid
 from dpsynth.sources.base import RowSource
 
-MARGIN = 2.0**-10
-"""The bound is lowered by this share, for the rounding of norms in float32 and of sums in float64."""
+MARGIN = 2.0**-7
+"""The bound is lowered by this share, for the rounding of signals and norms in float32 and of sums in float64."""
 
 CHUNK = 4096
 """Records whose signals are held at a time, whatever the batch."""
@@ -107,23 +110,25 @@ class People:
 
 
 def noisy_gradient(
-    network: Network,
+    network: Any,
     parameters: Mapping[str, Tensor],
     people: People,
     phase: Phase,
     *,
     charged: ChargedSteps,
     random: RandomSource,
+    add: Callable[..., None] | None = None,
 ) -> Parameters:
     """The gradient of one DP-SGD step over a batch of people.
 
     Args:
-      network: What is trained.
+      network: What is trained, a :class:`Network` or what ``add`` takes; its ``masks`` say which weights are free.
       parameters: Its parameters, functions of earlier accounted outputs.
       people: The records.
       phase: A phase of the charged plan.
       charged: Of which one step is taken, before any record is looked at.
       random: Source of the batch and of the noise.
+      add: What adds clipped gradients of records: :func:`add_clipped` where None, with the same arguments.
 
     Returns:
       The noisy mean gradient by parameter, float32, divided by the public expected batch.
@@ -141,7 +146,7 @@ def noisy_gradient(
     sums = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in parameters.items()}
     for codes in people.batch(sampling_probability=phase.sampling_probability, random=random):
         part = {name: torch.zeros_like(total) for name, total in sums.items()}
-        add_clipped(network, parameters, codes, clip=phase.clip, into=part)
+        (add or add_clipped)(network, parameters, codes, clip=phase.clip, into=part)
         for name, total in sums.items():
             total.add_(part[name])
     deviation = charged.plan.noise_of(phase) * phase.clip

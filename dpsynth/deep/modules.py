@@ -1,0 +1,104 @@
+"""Modules of your own under the same plans: any torch module whose output is the loss of one record.
+
+Where a layer isn't one of ours its norms have no closed form here, so each record's gradient is made, a few records at
+a time. The module sees one record: nothing it does can cross records, and what it would draw or remember is refused.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+from torch.func import functional_call, grad, vmap
+
+from dpsynth.deep.optimise import Adam, cosine
+from dpsynth.deep.plan import charge_plan, require_one_row
+from dpsynth.deep.sgd import MARGIN, Parameters, People, PeopleSource, noisy_gradient
+from dpsynth.deep.training import Terms
+from dpsynth.errors import ParameterError
+
+HELD = 2**23
+"""Numbers of single gradients that are held at a time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OwnNetwork:
+    """A module as a network.
+
+    Attributes:
+      module: Its output for one record's codes, int64 of shape (columns,), is that record's loss, of shape ().
+      masks: None: every weight is free.
+    """
+
+    module: torch.nn.Module = field(repr=False)
+    masks: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
+
+    def add_clipped(
+        self, parameters: Mapping[str, Tensor], codes: Tensor, *, clip: float, into: Mapping[str, Tensor]
+    ) -> None:
+        """Add each record's gradient, scaled to an L2 norm of at most ``clip``; as in :func:`sgd.add_clipped`."""
+        each = vmap(grad(self._loss), in_dims=(None, 0))
+        some = max(1, HELD // sum(value.numel() for value in parameters.values()))
+        for part in codes.split(some):
+            gradients = {name: value.double() for name, value in each(dict(parameters), part).items()}
+            square = torch.stack([value.flatten(1).square().sum(dim=1) for value in gradients.values()]).sum(dim=0)
+            finite = torch.isfinite(square)
+            weights = torch.clamp(clip * (1.0 - MARGIN) / torch.sqrt(square[finite]), max=1.0)
+            for name, value in gradients.items():
+                into[name].add_(torch.tensordot(weights, value[finite], dims=1))
+
+    def _loss(self, parameters: Parameters, codes: Tensor) -> Tensor:
+        found: Tensor = functional_call(self.module, parameters, (codes,))
+        return found
+
+
+def train_module(
+    module: torch.nn.Module,
+    source: PeopleSource,
+    terms: Terms,
+    *,
+    rate: float,
+    label: str = "training of a module",
+    schedule: Callable[[int, int], float] = cosine,
+) -> Parameters:
+    """Charge a plan of one phase, and train a module on people by its steps, with Adam.
+
+    Args:
+      module: Its output for one record's codes, int64 of shape (columns,), is that record's loss; it isn't changed.
+      source: Coded records, one per person.
+      terms: The plan, what it is charged to, and where random bits come from.
+      rate: Highest rate.
+      label: Public words for the ledger.
+      schedule: The rate of a step over the highest, given the step and the number of steps.
+
+    Returns:
+      The trained parameters by name, for ``module.load_state_dict``.
+
+    Privacy:
+      Spends the ``FixedPlan`` of the terms' plan; add-remove of one person. The parameters that the module comes with
+      must not be functions of the records.
+      Checked by: tests/dpsynth/deep/test_modules.py::test_the_plan_is_charged_before_a_record_is_read,
+        tests/dpsynth/deep/test_modules.py::test_a_neighbour_moves_the_sum_by_at_most_the_bound
+
+    Raises:
+      BudgetExceeded: The charge was refused; nothing was read.
+      ParameterError: The module has buffers, the plan several phases, or a unit may have several rows; nothing was
+        charged.
+    """
+    if next(module.buffers(), None) is not None or len(terms.plan.phases) != 1:
+        raise ParameterError(
+            "This module can't be trained by this plan.",
+            "It has buffers, which would carry something of one record to the next, or the plan has several phases.",
+            "Use layers without buffers (no batch norm), and a plan of one phase.",
+        )
+    require_one_row(source.max_rows)
+    charged = charge_plan(terms.plan, delta=terms.delta, spend=terms.spend, label=label, sides=terms.sides)
+    people, (phase,), adam = People(source), terms.plan.phases, Adam()
+    network = OwnNetwork(module=module)
+    parameters = {name: value.detach().float().clone() for name, value in module.named_parameters()}
+    for step in range(phase.steps):
+        gradient = noisy_gradient(
+            network, parameters, people, phase, charged=charged, random=terms.random, add=OwnNetwork.add_clipped
+        )
+        adam.step(parameters, gradient, rate=rate * schedule(step, phase.steps))
+    return parameters
