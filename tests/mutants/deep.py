@@ -207,4 +207,10 @@ MUTANTS = (
         ("tests/dpsynth/deep/test_checkpoints.py::test_states_are_of_one_run_plan_and_phase_and_whole",),
         "a state of another run goes on in this one",
     ),
+    Mutant(
+        "deep: a module's gradients without a bound", "dpsynth/deep/modules.py",
+        "torch.clamp(clip * (1.0 - MARGIN) / torch.sqrt(square[finite]), max=1.0)", "torch.ones_like(square[finite])",
+        ("tests/dpsynth/deep/test_modules.py::test_a_neighbour_moves_the_sum_by_at_most_the_bound",),
+        "one person moves a module's sum by any amount",
+    ),
 )

@@ -1,9 +1,13 @@
 """The room's tests need torch; where it is absent those that do are skipped, loudly."""
 
+import functools
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
+
+from dpsynth.deep import plan as plans
+from dpsynth.deep.plan import plan_event
 
 NEEDS_NO_TORCH = {"test_plan.py", "test_extra.py"}
 
@@ -26,3 +30,12 @@ def one_thread():
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(before)
+
+
+PRICED = functools.cache(plan_event)
+
+
+@pytest.fixture(autouse=True)
+def priced_once(monkeypatch):
+    """The same plan costs the same: each is priced once, not once a test."""
+    monkeypatch.setattr(plans, "plan_event", PRICED)

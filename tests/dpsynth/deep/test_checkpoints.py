@@ -1,7 +1,6 @@
 """Checkpoints: killed anywhere, a run goes on with the steps that are left, charged once; nothing foreign is taken."""
 
 import copy
-import functools
 import json
 import os
 import shutil
@@ -97,7 +96,7 @@ def killed(folder, config, at):
 
 @pytest.fixture(autouse=True)
 def counted(monkeypatch):
-    """Every batch of people is a fault point; plans are priced once."""
+    """Every batch of people is a fault point."""
     batch = People.batch
 
     def noted(self, **how):
@@ -105,7 +104,6 @@ def counted(monkeypatch):
         return batch(self, **how)
 
     monkeypatch.setattr(People, "batch", noted)
-    monkeypatch.setattr(plans, "plan_event", functools.cache(plan_event))
 
 
 def points(folder):
