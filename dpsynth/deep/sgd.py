@@ -11,9 +11,9 @@ the noise is a float64 normal, and a sum's rounding depends on all its terms. So
 float64, each chunk by itself and then the chunks. The rounding of n people's sum is then at most n 2^-53 (CHUNK +
 n / CHUNK) times the bound, and between neighbours twice that: up to 2^25 people in one batch below a quarter of
 ``MARGIN``, which lowers the bound for it and for norms in float32. It is as large as it is for another reason: a
-record's signals are products of float32 matrices, which may round otherwise in other company, typically by 2^-20 of the
-bound; all of 4,096 people's together, were they to point the same way, by half of ``MARGIN``. Step 4 leaves no bit below
-the grid.
+record's signals are products of float32 matrices, which may round otherwise in other company, typically by 2^-20 of
+the bound; all of 4,096 people's together, were they to point the same way, by half of ``MARGIN``. Step 4 leaves no bit
+below the grid.
 """
 
 import math

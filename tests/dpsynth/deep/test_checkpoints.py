@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -136,7 +137,7 @@ def test_killed_anywhere_no_step_is_taken_twice_or_uncharged(config, tmp_path):
 
 
 def test_killed_again_and_again_it_still_ends(tmp_path):
-    for at in (9, 7, 5):
+    for at in (9, 7, 3):
         assert killed(tmp_path, SMALL, at)
     run(tmp_path, SMALL)
     found = points(tmp_path)
@@ -157,10 +158,13 @@ def test_what_was_kept_is_what_goes_on(tmp_path, monkeypatch):
         return sample(self, parameters, rows, random=random)
 
     monkeypatch.setattr(Autoregressive, "sample", noted)
+    config = replace(ALONE, centred_after=0.4)
     for _ in range(2):
-        run(tmp_path, ALONE)
-    one, two = seen[0], seen[-1]
+        run(tmp_path, config)
+    assert len(seen) == 3  # one sample to centre on, and a pool twice
+    one, two = seen[1:]
     assert one.keys() == two.keys()
+    assert "shares" in one
     assert all(torch.equal(one[name], two[name]) for name in one)
     assert points(tmp_path).count("batch") == 3
 
