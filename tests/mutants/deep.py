@@ -115,10 +115,8 @@ MUTANTS = (
     ),
     Mutant(
         "deep: a plan is charged after its people are read", TRAINING,
-        "    charged = charge_plan(plan, delta=terms.delta, spend=terms.spend, label=label, sides=terms.sides)\n"
-        "    people = People(source, order=order)\n",
-        "    people = People(source, order=order)\n"
-        "    charged = charge_plan(plan, delta=terms.delta, spend=terms.spend, label=label, sides=terms.sides)\n",
+        "    charged = charge_plan(\n        plan,\n",
+        "    people = People(source, order=order)\n    charged = charge_plan(\n        plan,\n",
         (_GAN + "the_plan_is_charged_once_before_a_record_is_read", _GAN + "a_refused_charge_reads_nothing"),
         "a refused release has read its people",
     ),

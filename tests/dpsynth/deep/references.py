@@ -175,7 +175,8 @@ def logistic(p, codes, network):
     inner = torch.nn.functional.leaky_relu(x @ p["in"] / d**0.5, LEAK)
     score = p["bias"][0] + inner @ p["out"][:, 0] / network.hidden**0.5
     score = score + network.code_scale / d**0.5 * (x @ p["codes"][:, 0])
-    score = score + network.pair_scale / max(1, d * (d - 1) / 2) ** 0.5 * pair_sum(p["pairs"], codes, sizes)
+    if d > 1:
+        score = score + network.pair_scale / (d * (d - 1) / 2) ** 0.5 * pair_sum(p["pairs"], codes, sizes)
     return torch.nn.functional.binary_cross_entropy_with_logits(score, torch.tensor(network.real))
 
 
