@@ -1,6 +1,7 @@
 """Settings of the DP-SGD synthesizers: frozen, public, without torch; steps, batches and bounds by public formulas."""
 
 import math
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
@@ -24,7 +25,7 @@ ROOM = 1.0 + 2.0**-6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TrainedConfig:
+class TrainedConfig(ABC):
     """What every synthesizer trained by DP-SGD has. Abstract.
 
     Attributes:
@@ -48,10 +49,11 @@ class TrainedConfig:
     noise_multiplier: float | None = None
     delta: float | None = None
 
+    @abstractmethod
     def for_epsilon(self, epsilon: float) -> Self:
         """These settings with the steps that an epsilon pays for, where none were named: more as noise falls."""
-        raise NotImplementedError
 
+    @abstractmethod
     def phases(self, domain: Domain, *, people: float) -> tuple[Phase, ...]:
         """What is run, by public formulas.
 
@@ -62,7 +64,6 @@ class TrainedConfig:
         Raises:
           ParameterError: The steps aren't decided.
         """
-        raise NotImplementedError
 
     def joining(self, people: float) -> float:
         """The probability with which each person joins a batch."""

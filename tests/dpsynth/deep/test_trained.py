@@ -118,7 +118,7 @@ def test_people_are_seen_through_noisy_gradients_alone(monkeypatch, config):
     "config",
     [
         replace(SMALL, row_steps=80, batch=512, hidden=24, critic=CriticConfig(steps=40, hidden=8)),
-        replace(CODER, steps=300, batch=512, hidden=24, rate=0.03),
+        replace(CODER, steps=150, batch=512, hidden=24, rate=0.03),
         replace(GAME, game_steps=150, batch=512, parts=60, critic=CriticConfig(steps=30, hidden=8)),
     ],
     ids=lambda config: config.name,
