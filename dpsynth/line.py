@@ -24,6 +24,7 @@ from dpsynth.errors import OutputError
 from dpsynth.external import ExternalConfig, ExternalFailed, run_external
 from dpsynth.gate import GateResult, Policy, Verdict
 from dpsynth.gate.annex import GateAnnex
+from dpsynth.gate.layout import layout_of
 from dpsynth.gate.thresholds import decidable
 from dpsynth.gate.totals import Totals, measure_totals
 from dpsynth.gate.verdict import run_gate, undecidable
@@ -214,7 +215,7 @@ def _run(run: Run, confidential: Path, *, escape_formulas: bool) -> tuple[Verdic
                 training,
                 holdout,
                 synthetic,
-                domain=encoder.domain,
+                layout=layout_of(encoder),
                 totals=totals,
                 plan=gate,
                 policy=policy,

@@ -4,29 +4,22 @@ Exact numbers live in types whose repr hides them; only the gate's accounted ver
 """
 
 from dpsynth.attacks.battery import BatteryReport, battery
-from dpsynth.attacks.closeness import (
-    ONE,
-    AttackStatistic,
-    Family,
-    SideSums,
-    TableFacts,
-    side_sums,
-    statistic,
-    table_facts,
-)
-from dpsynth.attacks.nearest import Nearness, Table, leave_one_out, nearness, prepare
+from dpsynth.attacks.closeness import AttackStatistic, SideSums, side_sums, statistic, table_facts
+from dpsynth.attacks.features import ONE, Family, Feature, make_target
+from dpsynth.attacks.layout import Layout
+from dpsynth.attacks.nearest import leave_one_out, nearness, prepare
 
 __all__ = [
     "ONE",
     "AttackStatistic",
     "BatteryReport",
     "Family",
-    "Nearness",
+    "Feature",
+    "Layout",
     "SideSums",
-    "Table",
-    "TableFacts",
     "battery",
     "leave_one_out",
+    "make_target",
     "nearness",
     "prepare",
     "side_sums",

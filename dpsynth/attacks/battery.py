@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dpsynth.attacks.closeness import ONE, Family, SideSums, side_sums, table_facts
-from dpsynth.attacks.nearest import Codes, prepare
+from dpsynth.attacks.closeness import SideSums, side_sums, table_facts
+from dpsynth.attacks.features import ONE, Family, Feature, make_target
+from dpsynth.attacks.layout import Layout
+from dpsynth.attacks.nearest import Codes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -60,10 +62,11 @@ def battery(training: Codes, synthetic: Codes, *, sizes: Sequence[int], holdout:
       sizes: Public number of codes of each column.
       holdout: Codes of records that were not used, where there are any.
     """
-    table = prepare(synthetic, sizes)
-    own = table_facts(table).constants[Family.NEAR]
-    left = _rates(side_sums([(training, _each(training))], table))
-    right = None if holdout is None else _rates(side_sums([(holdout, _each(holdout))], table))
+    features = [Feature(family=Family.NEAR, distance=t) for t in range(len(sizes))]
+    target = make_target(synthetic, Layout.plain(sizes), features)
+    own = [facts.constant for facts in table_facts(target, features).values()]
+    left = _rates(side_sums([(training, _each(training))], target, features))
+    right = None if holdout is None else _rates(side_sums([(holdout, _each(holdout))], target, features))
     return BatteryReport(
         exact_match=left[0],
         advantage=None if right is None else max(0.0, *(a - b for a, b in zip(left, right, strict=True))),
@@ -71,7 +74,7 @@ def battery(training: Codes, synthetic: Codes, *, sizes: Sequence[int], holdout:
             ThresholdReport(
                 distance=t, training=left[t], holdout=None if right is None else right[t], synthetic=own[t] / ONE
             )
-            for t in range(table.columns)
+            for t in range(len(sizes))
         ),
     )
 
@@ -81,4 +84,4 @@ def _each(codes: Codes) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
 
 def _rates(sums: SideSums) -> list[float]:
-    return [close / ONE / max(1, sums.people) for close in sums.sums[Family.NEAR]]
+    return [close / ONE / max(1, sums.people) for close in sums.sums.values()]

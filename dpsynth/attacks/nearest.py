@@ -3,7 +3,7 @@
 Equal rows are found by sorting keys; only the others are scanned, once each, and a scan ends at distance 1.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -111,13 +111,22 @@ def nearness(records: Codes, table: Table) -> Nearness:
     return Nearness(distance=distance[inverse], isolation=isolation[inverse])
 
 
-def leave_one_out(table: Table, limit: int = LEAVE_ONE_OUT_ROWS) -> Nearness:
-    """Nearness of rows of the table to its other rows, for at most ``limit`` evenly spaced rows.
+def sample_of(rows: int, limit: int = LEAVE_ONE_OUT_ROWS) -> NDArray[np.int64]:
+    """Positions of at most ``limit`` evenly spaced rows."""
+    size = min(rows, limit)
+    return np.arange(size, dtype=np.int64) * rows // max(1, size)
+
+
+def leave_one_out(table: Table, sample: NDArray[np.int64] | None = None) -> Nearness:
+    """Nearness of rows of the table to its other rows.
 
     ``isolation`` is given for every one of these rows, whether or not it has an equal.
+
+    Args:
+      table: From :func:`prepare`.
+      sample: Positions of the rows in the table that was prepared; by default at most 5,000, evenly spaced.
     """
-    size = min(table.rows, limit)
-    sample = np.arange(size, dtype=np.int64) * table.rows // max(1, size)
+    sample = sample_of(table.rows) if sample is None else sample
     own, inverse = np.unique(table.origin[sample], return_inverse=True)
     isolation = _nearest_other(table.distinct[:, own], table, own)
     distance = np.where(table.copies[own] > 1, 0, isolation)
@@ -131,19 +140,24 @@ def _nearest_other(codes: Codes, table: Table, skip: NDArray[np.int64]) -> NDArr
         return best.astype(np.int64)
     from dpsynth.attacks.kernel import BLOCK, kernel
 
-    scan, blocks = kernel(codes.dtype.name), _blocks(table.distinct, BLOCK)
+    scan, blocks = kernel(codes.dtype.name), in_blocks(table.distinct, BLOCK)
     rows, skip = np.ascontiguousarray(codes.T), np.ascontiguousarray(skip, dtype=np.int64)
-    if best.size < _ROWS_PER_THREAD:
-        scan(rows, blocks, skip, best)
-        return best.astype(np.int64)
-    cuts = np.linspace(0, best.size, _THREADS + 1).astype(int)
-    parts = [slice(a, b) for a, b in pairwise(cuts)]
-    with ThreadPoolExecutor(_THREADS) as pool:
-        list(pool.map(lambda part: scan(rows[part], blocks, skip[part], best[part]), parts))
+    in_threads(lambda part: scan(rows[part], blocks, skip[part], best[part]), best.size)
     return best.astype(np.int64)
 
 
-def _blocks(codes: Codes, block: int) -> Codes:
+def in_threads(scan: Callable[[slice], None], rows: int) -> None:
+    """Run a compiled scan over all rows, in two threads where there are enough of them."""
+    threads = _THREADS if rows >= _ROWS_PER_THREAD else 1
+    parts = [slice(a, b) for a, b in pairwise(np.linspace(0, rows, threads + 1).astype(int).tolist())]
+    if threads == 1:
+        scan(parts[0])
+        return
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(scan, parts))
+
+
+def in_blocks(codes: Codes, block: int) -> Codes:
     """Column-major blocks, shape (blocks, columns, block), the last one filled with a value that is no code.
 
     A filling differs from every row in all columns, so it is never closer than the one true row that there is.

@@ -24,6 +24,11 @@ class ColumnEncoder(Protocol):
         """Number of codes."""
         ...
 
+    @property
+    def scale(self) -> int:
+        """How many of the first codes stand on a scale; 0 where none do."""
+        ...
+
     def encode(self, array: pa.Array) -> Code:
         """The codes of raw values, whatever they are; shape (rows,)."""
         ...
@@ -54,6 +59,11 @@ class CategoricalEncoder:
     def size(self) -> int:
         """Number of labels, and null."""
         return len(self.column.categories) + self.column.nullable
+
+    @property
+    def scale(self) -> int:
+        """The labels, where their order means something."""
+        return len(self.column.categories) if self.column.ordered else 0
 
     def encode(self, array: pa.Array) -> Code:
         """Undeclared values go to ``otherwise``, else to null, else to the first label."""
@@ -88,6 +98,11 @@ class BooleanEncoder:
     def size(self) -> int:
         """2, and null."""
         return 2 + self.column.nullable
+
+    @property
+    def scale(self) -> int:
+        """None."""
+        return 0
 
     def encode(self, array: pa.Array) -> Code:
         """What is neither true nor false is null, else false."""
@@ -126,6 +141,11 @@ class NumericEncoder:
     def size(self) -> int:
         """Number of bins, and null."""
         return len(self.cuts) + 1 + self.column.nullable
+
+    @property
+    def scale(self) -> int:
+        """The bins."""
+        return len(self.cuts) + 1
 
     def encode(self, array: pa.Array) -> Code:
         """What lies outside the bounds is clamped; what is no finite number is null, else in the first bin."""

@@ -49,6 +49,11 @@ class Encoder:
         domain = Domain(names=tuple(learned), sizes=tuple(column.size for column in columns))
         return cls(schema=table, columns=columns, domain=domain, dtype=np.min_scalar_type(max(domain.sizes) - 1))
 
+    @property
+    def scales(self) -> tuple[int, ...]:
+        """For each attribute, how many of its first codes stand on a scale: bins of a number, ordered labels."""
+        return tuple(column.scale for column in self.columns)
+
     def encode(self, block: Block) -> Codes:
         """The codes of a block of raw records: shape (attributes, rows), C-order, in ``dtype``."""
         rows = len(next(iter(block.values())))

@@ -35,8 +35,9 @@ class GateAnnex:
             "statistics": [
                 {
                     "attack": s.name,
-                    "family": s.family.value,
-                    "distance": s.distance,
+                    "family": s.feature.family.value,
+                    "distance": s.feature.distance,
+                    "which": s.feature.which,
                     "constant": s.constant,
                     "training": s.training,
                     "holdout": s.holdout,

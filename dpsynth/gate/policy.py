@@ -1,6 +1,6 @@
 """The gate's policy: every public number of the test, frozen and hashed before data is touched."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from fractions import Fraction
@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from accountant.canonical import sha256_hex
 from dpsynth.errors import GateRefused
 
-STATISTICS = "closeness-1"
+STATISTICS = "closeness-2"
 """Version of the statistics and threshold formulas, hashed with every policy."""
 
 _Value = TypeVar("_Value")
@@ -26,8 +26,20 @@ class AttackKind(StrEnum):
     """A synthetic row within a declared distance (0: an exact match); each distance has its own threshold."""
     ISOLATED = "isolated"
     """An exact match whose closest different synthetic row is a declared distance away or further; likewise."""
+    GRADED = "graded"
+    """An exact match counts the more, the further away its closest different synthetic row is."""
+    RARE = "rare"
+    """A rare row (by the synthetic table's own shares) with a synthetic row within a declared distance."""
+    MIXED = "mixed"
+    """A synthetic row within a declared mixed distance, in 64ths of a column; tables with scaled columns only."""
+    KNOWN = "known"
+    """A synthetic row within a declared distance on each set of columns that the schema says others know."""
+    GUESSED = "guessed"
+    """The closest synthetic rows give away a secret that the schema declares; each secret has its own threshold."""
     ADVANTAGE = "advantage"
     """The largest difference of near rates over all distances, with one threshold (Kolmogorov-Smirnov, one-sided)."""
+    MIXED_ADVANTAGE = "mixed advantage"
+    """The same over mixed distances."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +49,8 @@ class Attack:
     Attributes:
       name: Public name.
       kind: How its rates become a test.
-      distances: Declared distances (columns that may differ); those that the table is too narrow for are left out.
+      distances: Declared distances (columns that may differ; 64ths of a column where it is mixed); those that the table
+        is too narrow for are left out.
       alpha: Probability that it alone fails a table made without looking at anybody, noise included.
       weight: w in [0, 1].
     """
@@ -48,16 +61,14 @@ class Attack:
     alpha: Fraction
     weight: Fraction
 
-    def distances_on(self, columns: int) -> tuple[int, ...]:
-        """The distances that it looks at on a table of so many columns."""
-        return tuple(t for t in _CANDIDATES[self.kind](self, columns) if t < columns)
+    @property
+    def looks_everywhere(self) -> bool:
+        """Whether it has something to look at on every table, one of a single column included."""
+        return self.kind in _EVERYWHERE or (self.kind in _AT_DISTANCES and 0 in self.distances)
 
 
-_CANDIDATES: dict[AttackKind, Callable[[Attack, int], tuple[int, ...]]] = {
-    AttackKind.NEAR: lambda attack, columns: attack.distances,
-    AttackKind.ISOLATED: lambda attack, columns: attack.distances,
-    AttackKind.ADVANTAGE: lambda attack, columns: tuple(range(columns)),
-}
+_EVERYWHERE = frozenset({AttackKind.GRADED, AttackKind.ADVANTAGE})
+_AT_DISTANCES = frozenset({AttackKind.NEAR, AttackKind.ISOLATED, AttackKind.RARE})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +85,8 @@ class Policy:
       smallest_side: Noisy people each side must have for a decision.
       tolerable_leak: Largest smallest leak with which the gate still decides, a share of training people.
       detection: Probability of being seen that the smallest leak refers to.
+      rate_factor: How many times as common as among strangers closeness may be among people who weren't looked at.
+      rate_floor: What is added to that, a share of people.
       attacks: The battery.
     """
 
@@ -86,26 +99,33 @@ class Policy:
     smallest_side: int
     tolerable_leak: Fraction
     detection: Fraction
+    rate_factor: Fraction
+    rate_floor: Fraction
     attacks: tuple[Attack, ...]
 
     def __post_init__(self) -> None:
-        shares = (self.noise_alpha, self.tolerable_leak, self.detection, *(a.alpha for a in self.attacks))
+        shares = (
+            *(self.noise_alpha, self.tolerable_leak, self.detection, self.rate_floor),
+            *(a.alpha for a in self.attacks),
+        )
         good = (
             0 < self.holdout_share <= Fraction(1, 2)
             and self.gate_mu > 0
             and self.grid >= 1
             and self.smallest_side >= 1
+            and self.rate_factor >= 1
             and all(0 < s < 1 for s in shares)
             and all(0 < a.weight <= 1 for a in self.attacks)
             and all(t >= 0 for a in self.attacks for t in a.distances)
             and len({a.name for a in self.attacks}) == len(self.attacks)
-            and any(a.distances_on(1) for a in self.attacks)
+            and any(a.looks_everywhere for a in self.attacks)
         )
         if not good or self.retries != 0:
             raise GateRefused(
                 f"The gate policy {self.name!r} can't be used.",
-                "It needs 0 < holdout_share <= 1/2, gate_mu > 0, alphas, leaks and detection between 0 and 1, weights "
-                "in (0, 1], distances >= 0, different names, an attack that one column allows, and 0 retries.",
+                "It needs 0 < holdout_share <= 1/2, gate_mu > 0, rate_factor >= 1, alphas, leaks, detection and "
+                "rate_floor between 0 and 1, weights in (0, 1], distances >= 0, different names, an attack that one "
+                "column allows, and 0 retries.",
                 f"Mend it, or use one of the profiles {', '.join(PROFILES)}.",
             )
 

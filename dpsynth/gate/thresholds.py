@@ -1,33 +1,35 @@
 """tau: how far a rate may differ between the sides where the table looked at nobody. Public formulas of public numbers.
 
-Rates: for an honest table A_t has mean (p - c)(n_tr/N_tr - n_ho/N_ho), where p is how common closeness is among real
-people and n/N is off by the noise of the totals, and variance p(1 - p)(1/N_tr + 1/N_ho). p isn't known; c, the same
-rate within the synthetic table, is. We take the least favourable p between c/k and k c, on both scales (closeness and
-its opposite), with k = ``KAPPA`` and a floor. KS needs no p: P[KS > x] <= exp(-2 x^2 / (1/N_tr + 1/N_ho)).
-The noise of the test belongs to the same sum, so tau is what is left of its quantile after the margin.
+For an honest table A has mean (p - c)(n_tr/N_tr - n_ho/N_ho), where p is the mean of f among real people and n/N is off
+by the noise of the totals, and variance at most v (1/N_tr + 1/N_ho), where v is the smaller of the means of f squared
+and of (1 - f) squared among real people, and 1/4 at most. Those aren't known; the same means among strangers are. Real
+people's are taken to be at most ``rate_factor`` times as large, and ``rate_floor`` more. KS needs none of them:
+P[KS > x] <= exp(-2 x^2 / (1/N_tr + 1/N_ho)). The noise of the test belongs to the same sum, so tau is what is left of
+its quantile after the margin.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from statistics import NormalDist
 
-from dpsynth.attacks.closeness import ONE, Family, TableFacts
+from dpsynth.attacks.closeness import FeatureFacts
+from dpsynth.attacks.features import ONE
+from dpsynth.attacks.layout import Layout
+from dpsynth.gate.battery import Probe, probes_on
 from dpsynth.gate.noise import GateNoise, gate_noise, margin
 from dpsynth.gate.plan import GatePlan
-from dpsynth.gate.policy import Attack, AttackKind, Policy
+from dpsynth.gate.policy import AttackKind, Policy
 from dpsynth.gate.totals import Totals
 
-KAPPA = 3.0
-FLOOR = 1e-3
 _ROUND = 2**40
 _LARGEST_RECORDS = 50_000.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """What the thresholds depend on besides the table, all in units of the statistic A.
+    """What the thresholds depend on besides the table, all but the last two in units of the statistic A.
 
     Attributes:
       split: 1/N_tr + 1/N_ho.
@@ -35,6 +37,8 @@ class Scale:
       training: Relative standard deviation of N_tr.
       noise: Standard deviation of the test's noise.
       margin: The test's margin.
+      factor: The policy's ``rate_factor``.
+      floor: The policy's ``rate_floor``.
     """
 
     split: float
@@ -42,6 +46,8 @@ class Scale:
     training: float
     noise: float
     margin: float
+    factor: float
+    floor: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,49 +64,47 @@ class Decidability:
     smallest_leak: float
 
 
-def scale(totals: Totals, noise: GateNoise, *, margin_steps: int) -> Scale:
+def scale(policy: Policy, totals: Totals, noise: GateNoise) -> Scale:
     """The scale of a test."""
     return Scale(
         split=1.0 / totals.training + 1.0 / totals.holdout,
         totals=math.hypot(totals.training_sigma / totals.training, totals.holdout_sigma / totals.holdout),
         training=totals.training_sigma / totals.training,
         noise=noise.records / totals.training,
-        margin=margin_steps / noise.grid / totals.training,
+        margin=margin(policy, noise) / noise.grid / totals.training,
+        factor=float(policy.rate_factor),
+        floor=float(policy.rate_floor),
     )
 
 
-def tau(attack: Attack, constant: float, *, columns: int, scale: Scale) -> Fraction:
+def tau(probe: Probe, facts: FeatureFacts, *, scale: Scale) -> Fraction:
     """The threshold of one statistic, rounded up to a multiple of 2^-40.
 
     Args:
-      attack: Its kind, alpha and weight.
-      constant: c in [0, 1], from the synthetic table.
-      columns: Width of the table.
+      probe: The attack's alpha and weight, and how many statistics share its alpha.
+      facts: Of the synthetic table.
       scale: Of the test.
     """
-    spread = math.hypot(_SPREAD[attack.kind](constant, scale), scale.noise / float(attack.weight))
-    reach = _QUANTILE[attack.kind](attack, columns) * spread
-    return Fraction(math.ceil(max(0.0, reach - scale.margin / float(attack.weight)) * _ROUND), _ROUND)
+    weight = float(probe.attack.weight)
+    spread, quantile = _SUP.get(probe.attack.kind, _rate)(probe, facts, scale)
+    reach = quantile * math.hypot(spread, scale.noise / weight)
+    return Fraction(math.ceil(max(0.0, reach - scale.margin / weight) * _ROUND), _ROUND)
 
 
-def smallest_leak(policy: Policy, facts: TableFacts, *, scale: Scale) -> float:
+def smallest_leak(policy: Policy, found: Iterable[tuple[Probe, FeatureFacts]], *, scale: Scale) -> float:
     """The smallest share of training people whose verbatim copies would be seen with probability ``detection``.
 
-    People who aren't copied are taken to be as near to the table as its own rows are to each other, and a copy to be
-    isolated as often as they are. Above 1: none would be seen. One statistic alone has to see it.
+    People who aren't copied are taken to be as near to the table as strangers are, and a copy to look like one of the
+    table's own rows. Above 1: none would be seen. One statistic alone has to see it.
     """
-    columns, z = len(facts.alone), NormalDist().inv_cdf(float(policy.detection))
-    found = [math.inf]
-    for attack in policy.attacks:
-        weight = float(attack.weight)
-        for t in attack.distances_on(columns):
-            c = facts.constants[FAMILY[attack.kind]][t] / ONE
-            floor = float(tau(attack, c, columns=columns, scale=scale)) + scale.margin / weight
-            spread = math.hypot(_rate_spread(c, scale), scale.noise / weight)
-            need = _reach(floor, z * spread, z * scale.training)
-            gain = _GAIN[attack.kind](c, facts.alone[t] / ONE)
-            found.append(need / gain if gain > 0.0 else math.inf)
-    return min(found)
+    z, leaks = NormalDist().inv_cdf(float(policy.detection)), [math.inf]
+    for probe, facts in found:
+        weight, gain = float(probe.attack.weight), (facts.copied - facts.constant) / ONE
+        floor = float(tau(probe, facts, scale=scale)) + scale.margin / weight
+        spread = math.hypot(_rate(probe, facts, scale)[0], scale.noise / weight)
+        need = _reach(floor, z * spread, z * scale.training)
+        leaks.append(need / gain if gain > 0.0 else math.inf)
+    return min(leaks)
 
 
 def decidable(policy: Policy, totals: Totals, *, plan: GatePlan) -> Decidability:
@@ -111,27 +115,26 @@ def decidable(policy: Policy, totals: Totals, *, plan: GatePlan) -> Decidability
     noise = gate_noise(policy, plan=plan, totals=totals)
     if noise.records > _LARGEST_RECORDS:
         return Decidability(decidable=False, smallest_leak=math.inf)
-    measure = scale(totals, noise, margin_steps=margin(policy, noise))
-    leak = smallest_leak(policy, _NOBODY_CLOSE, scale=measure)
+    easiest = ((probe, _NOBODY_CLOSE) for probe in probes_on(policy, _ONE_COLUMN))
+    leak = smallest_leak(policy, easiest, scale=scale(policy, totals, noise))
     enough = min(totals.training, totals.holdout) >= policy.smallest_side
     return Decidability(decidable=enough and leak <= policy.tolerable_leak, smallest_leak=leak)
 
 
-def _interval(c: float) -> tuple[float, float]:
-    """The least and the largest p that a table with constant c is taken to allow."""
-    low = max(0.0, c / KAPPA, 1.0 - KAPPA * (1.0 - c)) - FLOOR
-    high = min(1.0, KAPPA * c, 1.0 - (1.0 - c) / KAPPA) + FLOOR
-    return max(0.0, low), min(1.0, high)
+def _rate(probe: Probe, facts: FeatureFacts, scale: Scale) -> tuple[float, float]:
+    """Spread of one rate, and its quantile in units of that; the statistics of an attack share its alpha."""
+    square, opposite = (min(1.0, scale.factor * x / ONE + scale.floor) for x in (facts.square, facts.opposite))
+    split = math.sqrt(min(square, opposite, 0.25) * scale.split)
+    high, low = (min(1.0, scale.factor * x + scale.floor) for x in (facts.constant / ONE, 1 - facts.constant / ONE))
+    off = max(high - facts.constant / ONE, low - (1 - facts.constant / ONE))
+    return math.hypot(split, off * scale.totals), -NormalDist().inv_cdf(float(probe.attack.alpha) / probe.sharing)
 
 
-def _rate_spread(c: float, scale: Scale) -> float:
-    low, high = _interval(c)
-    p = min(max(low, 0.5), high)
-    return math.hypot(math.sqrt(p * (1.0 - p) * scale.split), max(high - c, c - low) * scale.totals)
-
-
-def _advantage_spread(_: float, scale: Scale) -> float:
-    return math.hypot(math.sqrt(scale.split / 4.0), scale.totals / 2.0)
+def _sup(probe: Probe, _: FeatureFacts, scale: Scale) -> tuple[float, float]:
+    """The same of the largest difference of two distribution functions: exp(-x^2 / (2 v)) = alpha at v = split/4."""
+    return math.hypot(math.sqrt(scale.split / 4.0), scale.totals / 2.0), math.sqrt(
+        -2.0 * math.log(float(probe.attack.alpha))
+    )
 
 
 def _reach(floor: float, spread: float, relative: float) -> float:
@@ -142,35 +145,11 @@ def _reach(floor: float, spread: float, relative: float) -> float:
     return (floor + math.sqrt((floor * relative) ** 2 + rest * spread**2)) / rest
 
 
-def _rate_quantile(attack: Attack, columns: int) -> float:
-    return -NormalDist().inv_cdf(float(attack.alpha) / max(1, len(attack.distances_on(columns))))
-
-
-FAMILY = {
-    AttackKind.NEAR: Family.NEAR,
-    AttackKind.ISOLATED: Family.ISOLATED,
-    AttackKind.ADVANTAGE: Family.NEAR,
+_SUP: dict[AttackKind, Callable[[Probe, FeatureFacts, Scale], tuple[float, float]]] = {
+    AttackKind.ADVANTAGE: _sup,
+    AttackKind.MIXED_ADVANTAGE: _sup,
 }
-"""The feature of each kind of attack."""
+"""Attacks with one threshold for all their statistics."""
 
-_NOBODY_CLOSE = TableFacts(constants=dict.fromkeys(Family, (0,)), alone=(ONE,))
-
-_SPREAD: dict[AttackKind, Callable[[float, Scale], float]] = {
-    AttackKind.NEAR: _rate_spread,
-    AttackKind.ISOLATED: _rate_spread,
-    AttackKind.ADVANTAGE: _advantage_spread,
-}
-
-_GAIN: dict[AttackKind, Callable[[float, float], float]] = {
-    AttackKind.NEAR: lambda c, alone: 1.0 - c,
-    AttackKind.ISOLATED: lambda c, alone: alone,
-    AttackKind.ADVANTAGE: lambda c, alone: 1.0 - c,
-}
-"""What copying everybody would add to a rate."""
-
-_QUANTILE: dict[AttackKind, Callable[[Attack, int], float]] = {
-    AttackKind.NEAR: _rate_quantile,
-    AttackKind.ISOLATED: _rate_quantile,
-    AttackKind.ADVANTAGE: lambda attack, columns: math.sqrt(-2.0 * math.log(float(attack.alpha))),
-}
-"""In units of the spread. Rates share alpha between distances; exp(-x^2 / (2 v)) = alpha at x = sqrt(-2 ln alpha v)."""
+_ONE_COLUMN = Layout.plain((2,))
+_NOBODY_CLOSE = FeatureFacts(constant=0, square=0, opposite=ONE, copied=ONE)

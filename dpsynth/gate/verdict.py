@@ -11,15 +11,17 @@ from fractions import Fraction
 from accountant import faults
 from accountant.compose import totals as side_totals
 from accountant.spend import Side, Spend
-from dpsynth.attacks.closeness import ONE, AttackStatistic, side_sums, statistic, table_facts
-from dpsynth.attacks.nearest import Codes, prepare
-from dpsynth.domain import Domain
+from dpsynth.attacks.closeness import AttackStatistic, side_sums, statistic, table_facts
+from dpsynth.attacks.features import ONE, make_target
+from dpsynth.attacks.layout import Layout
+from dpsynth.attacks.nearest import Codes
 from dpsynth.gate.annex import GateAnnex
+from dpsynth.gate.battery import probes_on
 from dpsynth.gate.noise import GateNoise, gate_noise, margin, probability_at_most
 from dpsynth.gate.plan import GatePlan
 from dpsynth.gate.policy import Attack, Policy
 from dpsynth.gate.result import GateResult, Verdict
-from dpsynth.gate.thresholds import FAMILY, decidable, scale, smallest_leak, tau
+from dpsynth.gate.thresholds import decidable, scale, smallest_leak, tau
 from dpsynth.gate.totals import Totals
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.gaussian import draw_discrete_gaussian
@@ -31,7 +33,7 @@ def run_gate(
     holdout: RowSource,
     synthetic: Codes,
     *,
-    domain: Domain,
+    layout: Layout,
     totals: Totals,
     plan: GatePlan,
     policy: Policy,
@@ -45,7 +47,7 @@ def run_gate(
       training: Rows of the people the synthesizer learned from. Private.
       holdout: Rows of the people it never saw. Private.
       synthetic: Codes of the table, shape (attributes, rows), attributes in domain order; an accounted output.
-      domain: The public domain.
+      layout: What is declared of the attributes; public.
       totals: Noisy numbers of people, from :func:`dpsynth.gate.totals.measure_totals`; decidable.
       plan: Caps of both sides.
       policy: Attacks, weights, alphas.
@@ -69,17 +71,18 @@ def run_gate(
     noise = gate_noise(policy, plan=plan, totals=totals)
     margin_steps = margin(policy, noise)
     spend.charge(noise.steps)
-    table = prepare(synthetic, domain.sizes)
-    facts = table_facts(table, reference)
-    people = {"training": side_sums(training.blocks(), table), "holdout": side_sums(holdout.blocks(), table)}
-    measure = scale(totals, noise, margin_steps=margin_steps)
-    tests = [(attack, t) for attack in policy.attacks for t in attack.distances_on(table.columns)]
-    statistics = tuple(statistic(attack.name, FAMILY[attack.kind], t, facts, **people) for attack, t in tests)
-    taus = tuple(
-        tau(attack, one.constant / ONE, columns=table.columns, scale=measure)
-        for (attack, _), one in zip(tests, statistics, strict=True)
-    )
-    exact = floored([attack for attack, _ in tests], statistics, taus, totals=totals, grid=noise.grid)
+    probes = probes_on(policy, layout)
+    features = tuple(dict.fromkeys(probe.feature for probe in probes))
+    target = make_target(synthetic, layout, features)
+    facts = table_facts(target, features, reference)
+    people = {
+        "training": side_sums(training.blocks(), target, features),
+        "holdout": side_sums(holdout.blocks(), target, features),
+    }
+    measure = scale(policy, totals, noise)
+    statistics = tuple(statistic(probe.attack.name, probe.feature, facts, **people) for probe in probes)
+    taus = tuple(tau(probe, facts[probe.feature], scale=measure) for probe in probes)
+    exact = floored([probe.attack for probe in probes], statistics, taus, totals=totals, grid=noise.grid)
     faults.reach("draw.before")
     noisy = exact + int(draw_discrete_gaussian(noise.sigma, 1, random=random)[0])
     faults.reach("draw.after")
@@ -88,7 +91,7 @@ def run_gate(
         noise,
         charged=True,
         noisy_steps=noisy,
-        leak=smallest_leak(policy, facts, scale=measure),
+        leak=smallest_leak(policy, ((probe, facts[probe.feature]) for probe in probes), scale=measure),
         plan=plan,
         policy=policy,
         totals=totals,

@@ -110,6 +110,8 @@ class TableSchema(Declared):
       omit: Columns that are left out of the release.
       rules: Reserved.
       workload: Which marginals matter, for synthesizers that choose what they measure.
+      known: Sets of columns that others may know of a person; the gate looks for near copies on each of them.
+      secrets: Columns that nobody may learn of a person from their other columns; the gate tries.
       rows_magnitude: About how many rows the table has: a public number, never one that was counted. It decides which
         synthesizer is chosen and is never compared with the data; ``provenance`` says where it comes from.
     """
@@ -124,6 +126,8 @@ class TableSchema(Declared):
     omit: tuple[StrictStr, ...] = ()
     rules: Reserved = None
     workload: DeclaredWorkload | None = None
+    known: Annotated[tuple[Annotated[tuple[StrictStr, ...], Field(min_length=1)], ...], Field(max_length=8)] = ()
+    secrets: Annotated[tuple[StrictStr, ...], Field(max_length=8)] = ()
     rows_magnitude: Annotated[StrictInt, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
@@ -134,6 +138,10 @@ class TableSchema(Declared):
             raise ValueError("different names of declared columns in 'omit'")
         if self.workload is not None and not _named(self.workload) <= self._learned:
             raise ValueError("names of released columns, no identifiers, in the workload's 'target' and 'of'")
+        if any(len(set(names)) != len(names) for names in (*self.known, self.secrets)):
+            raise ValueError("different names in each set of 'known', and in 'secrets'")
+        if not {name for names in (*self.known, self.secrets) for name in names} <= self._learned:
+            raise ValueError("names of released columns, no identifiers, in 'known' and 'secrets'")
         unit = self.privacy_unit.column
         if unit is not None and not isinstance(self.columns.get(unit), Identifier):
             raise ValueError("the privacy unit's column to be declared with 'kind: identifier'")

@@ -3,6 +3,8 @@
 import base64
 import json
 import os
+from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from accountant.errors import BudgetExceeded, IdempotencyConflict, LedgerError, 
 from accountant.ledger import State
 from accountant.ledger.verify import verify
 from accountant.spend import Side
+from dpsynth import line
 from dpsynth.certificate.verify import verify_release
 from dpsynth.errors import OutputError
 from dpsynth.external import ExternalConfig
@@ -368,3 +371,30 @@ def test_the_annex_is_confidential_and_apart(released):
     exact = json.loads((result.annex / "annex.json").read_text())
     key = exact["commitment_key"]
     assert all(key.encode() not in p.read_bytes() for p in result.out.iterdir())
+
+
+def test_no_public_file_holds_a_value_of_the_annex(tmp_path, monkeypatch):
+    """Marks in place of every exact value of the gate's annex: all of them in the annex, none anywhere else."""
+    real, marks = line.run_gate, [f"{7_318_000_000 + 9_973 * i}" for i in range(2_000)]
+
+    def marked(*arguments, **named):
+        outcome, annex = real(*arguments, **named)
+        free = iter(marks)
+        statistics = tuple(
+            replace(one, training=int(next(free)), holdout=int(next(free))) for one in annex.statistics
+        )
+        chance = Fraction(int(next(free)), 10**10)
+        return outcome, replace(annex, statistics=statistics, exact_steps=int(next(free)), pass_probability=chance)
+
+    monkeypatch.setattr(line, "run_gate", marked)
+    book = lines.ledger(tmp_path)
+    result = run(tmp_path, book, name="marked")
+    confidential = (result.annex / "annex.json").read_text()
+    there = [mark for mark in marks if mark in confidential]
+    assert len(there) > 50
+    public = [path for path in (*result.out.rglob("*"), *book.path.rglob("*")) if path.is_file()]
+    assert len(public) > 5
+    for path in public:
+        content = path.read_bytes()
+        assert not [mark for mark in there if mark.encode() in content], path.name
+    assert not [mark for mark in there if mark in repr(result)]

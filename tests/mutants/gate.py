@@ -4,6 +4,7 @@ from tests.mutants.base import Mutant
 
 NOISE, PLAN, TOTALS = "dpsynth/gate/noise.py", "dpsynth/gate/plan.py", "dpsynth/gate/totals.py"
 VERDICT, CLOSENESS, RECORDS = "dpsynth/gate/verdict.py", "dpsynth/attacks/closeness.py", "dpsynth/records.py"
+FEATURES, THRESHOLDS = "dpsynth/attacks/features.py", "dpsynth/gate/thresholds.py"
 
 _VERDICT = "tests/dpsynth/gate/test_verdict.py::"
 _SENSITIVITY = "tests/dpsynth/gate/test_sensitivity.py::"
@@ -12,6 +13,7 @@ _LAW = (_VERDICT + "test_the_law_of_neighbours_is_within_the_price",)
 _COUNTS = "tests/dpsynth/gate/test_totals.py::"
 _ACCOUNTED = "tests/dpsynth/gate/test_accounted.py::"
 _SPLIT = "tests/dpsynth/test_records.py::"
+_MOVES = (_SENSITIVITY + "test_a_sum_moves_by_at_most_one_whichever_the_table",)
 
 MUTANTS = (
     Mutant(
@@ -65,7 +67,8 @@ MUTANTS = (
         "gate: exact statistic published", VERDICT, "noisy_steps=noisy,", "noisy_steps=exact,", _LAW, "no noise at all",
     ),
     Mutant(
-        "gate: a second published count", VERDICT, "leak=smallest_leak(policy, facts, scale=measure),",
+        "gate: a second published count", VERDICT,
+        "leak=smallest_leak(policy, ((probe, facts[probe.feature]) for probe in probes), scale=measure),",
         "leak=statistics[0].training / ONE / totals.training,",
         (_ACCOUNTED + "test_nothing_but_the_noisy_number_depends_on_the_records",), "an unaccounted count",
     ),
@@ -122,23 +125,68 @@ MUTANTS = (
         "a person with several rows moves the count by more than 1",
     ),
     Mutant(
-        "attacks: from synthetic rows to records", CLOSENESS,
-        "    parts = [(nearness(codes, table), units) for codes, units in blocks]\n",
-        "    from dpsynth.attacks.nearest import prepare\n\n"
-        "    rows = table.distinct[:, table.origin]\n"
-        "    known = (prepare(codes, table.sizes) for codes, _ in blocks)\n"
-        "    parts = [(nearness(rows, real), np.arange(rows.shape[1])) for real in known]\n",
-        (_SENSITIVITY + "test_a_sum_moves_by_at_most_one_whichever_the_table",), "one person can move it all",
+        "attacks: from synthetic rows to records", FEATURES,
+        "    near, layout = nearness(records, target.table), target.layout\n",
+        "    layout, many = target.layout, records.shape[1]\n"
+        "    rows = np.concatenate([np.tile(target.codes, many), records], axis=1)[:, :many]\n"
+        "    near = nearness(rows, prepare(records, layout.sizes))\n",
+        _MOVES, "one person can move it all",
     ),
     Mutant(
-        "attacks: rows for people", CLOSENESS, "* ONE // np.maximum(rows, 1)", "* ONE",
-        (_SENSITIVITY + "test_a_sum_moves_by_at_most_one_whichever_the_table",), "a person counts with every row",
+        "attacks: rows for people", CLOSENESS, ".astype(np.int64) // np.maximum(rows, 1)", ".astype(np.int64)",
+        _MOVES, "a person counts with every row",
+    ),
+    Mutant(
+        "attacks: a person's rows are taken for people", CLOSENESS, "if (rows == 1).all():", "if True:",
+        _MOVES, "a person counts with every row",
+    ),
+    Mutant(
+        "attacks: rare among the records", FEATURES,
+        "    near, layout = nearness(records, target.table), target.layout\n",
+        "    near, layout = nearness(records, target.table), target.layout\n"
+        "    from dataclasses import replace\n\n"
+        "    scores = np.sort(_surprises(records, target.surprise))\n"
+        "    target = replace(target, rare_from=int(scores[-1]) if scores.size else 0)\n",
+        (*_MOVES, "tests/dpsynth/attacks/test_features.py::test_every_feature_is_its_definition"),
+        "whether a person counts depends on the others",
+    ),
+    Mutant(
+        "attacks: a secret guessed from the other records", FEATURES,
+        "        same = np.flatnonzero(records[secret] == value)\n",
+        "        same = np.flatnonzero(records[secret] == np.bincount(records[secret]).argmax())\n",
+        (*_MOVES, "tests/dpsynth/attacks/test_features.py::test_every_feature_is_its_definition"),
+        "one person decides which others count",
+    ),
+    Mutant(
+        "attacks: a grade above 1", FEATURES, "5 * ONE // 8, ONE], dtype", "5 * ONE // 8, 2 * ONE], dtype",
+        _MOVES, "a person counts twice",
+    ),
+    Mutant(
+        "attacks: a rate of the rare alone", FEATURES,
+        "Family.RARE: lambda rows, f: ONE * (rows.rare & (rows.near.distance <= f.distance)),",
+        "Family.RARE: lambda rows, f: (\n        ONE * (rows.rare & (rows.near.distance <= f.distance))\n"
+        "        * rows.rare.size // max(1, rows.rare.sum())\n    ),",
+        _MOVES, "normalised by a subgroup's size, which one person changes",
     ),
     Mutant(
         "attacks: constant of one side left out", CLOSENESS,
-        "holdout=holdout.sums[family][distance] - constant * holdout.people", "holdout=holdout.sums[family][distance]",
+        "holdout=holdout.sums[feature] - constant * holdout.people",
+        "holdout=holdout.sums[feature]",
         ("tests/dpsynth/attacks/test_closeness.py::test_statistics_subtract_the_constant_per_person_and_hide_numbers",),
         "the size of the sides is what is compared",
+    ),
+    Mutant(
+        "attacks: KS with constant side sizes", CLOSENESS,
+        "    constant = facts[feature].constant\n", "    constant = 0\n",
+        ("tests/dpsynth/attacks/test_closeness.py::test_statistics_subtract_the_constant_per_person_and_hide_numbers",),
+        "the null doubles: how far the sides' sizes are from the totals is what is compared",
+    ),
+    Mutant(
+        "gate: thresholds know nothing of the totals' noise", THRESHOLDS,
+        "    return math.hypot(split, off * scale.totals), -",
+        "    return split, -",
+        ("tests/dpsynth/gate/test_thresholds.py::test_the_threshold_of_a_rate_covers_the_least_favourable_rate",),
+        "honest tables fail",
     ),
     Mutant(
         "attacks: repr shows the sums", CLOSENESS, 'return "SideSums(<private>)"', "return str(self.sums)",

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from dpsynth.attacks import kernel as kernel_module
 from dpsynth.attacks import leave_one_out, nearness, prepare
 from dpsynth.attacks.kernel import BLOCK
+from dpsynth.attacks.nearest import sample_of
 
 
 def plain(records, synthetic, skip_self=False):
@@ -79,8 +80,16 @@ def test_tables_equal_to_themselves_constant_and_empty():
 
 def test_leave_one_out_samples_evenly():
     synthetic = np.arange(9000, dtype=np.uint16)[None, :]
-    found = leave_one_out(prepare(synthetic, (9000,)), limit=5000)
-    assert found.distance.tolist() == [1] * 5000
+    assert leave_one_out(prepare(synthetic, (9000,))).distance.tolist() == [1] * 5000
+    assert sample_of(9000, 3).tolist() == [0, 3000, 6000]
+    assert sample_of(2, 3).tolist() == [0, 1]
+    assert sample_of(0).size == 0
+
+
+def test_leave_one_out_of_chosen_rows():
+    synthetic = np.array([[0, 0, 1, 2], [0, 0, 1, 2]], dtype=np.uint8)
+    found = leave_one_out(prepare(synthetic, (3, 3)), np.array([3, 0, 1]))
+    assert (found.distance.tolist(), found.isolation.tolist()) == ([2, 0, 0], [2, 2, 2])
 
 
 @pytest.mark.parametrize("failure", [RuntimeError("no locator"), OSError(28, "No space left"), EOFError()])

@@ -10,11 +10,14 @@ from accountant.adjacency import PrivacyUnit
 from accountant.filters import FilterSpend
 from accountant.price import Coordinate, Price
 from accountant.spend import Side
+from dpsynth.attacks import Layout
 from dpsynth.domain import Domain
 from dpsynth.gate import load_policy, plan_gate
 from dpsynth.sources.memory import MemorySource
 
 DOMAIN = Domain(names=("a", "b", "c"), sizes=(2, 3, 2))
+LAYOUT = Layout(sizes=(2, 3, 2), ordered=(0, 3, 0), known=((0, 1), (2,)), secrets=(0, 1))
+"""A scale in the middle, two sets of known columns, two secrets: every family of features."""
 
 
 class Chosen:

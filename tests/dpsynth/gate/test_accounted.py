@@ -6,12 +6,12 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from dpsynth.attacks import Family, prepare, side_sums, statistic, table_facts
+from dpsynth.attacks import Family, Feature, make_target, side_sums, statistic, table_facts
 from dpsynth.gate import Verdict, load_policy
 from dpsynth.gate.totals import Totals, measure_totals
 from dpsynth.gate.verdict import run_gate
 from dpsynth.noise.gaussian import gaussian_cut
-from tests.dpsynth.gate.helpers import DOMAIN, Chosen, budget, plan, policy, source, table
+from tests.dpsynth.gate.helpers import LAYOUT, Chosen, budget, plan, policy, source, table
 
 TOTALS = Totals(training=40, holdout=12, training_sigma=1.0, holdout_sigma=1.0)
 OF_POLICY = policy(gate_mu=Fraction(2))
@@ -24,7 +24,7 @@ def published(training, holdout, synthetic, noise=None):
         source(training),
         source(holdout),
         synthetic,
-        domain=DOMAIN,
+        layout=LAYOUT,
         totals=TOTALS,
         plan=of_plan,
         policy=OF_POLICY,
@@ -84,9 +84,10 @@ def test_totals_hold_the_noise_that_was_drawn(steps):
 
 
 def test_exact_sums_show_no_number():
-    prepared = prepare(np.zeros((3, 4), dtype=np.uint8), DOMAIN.sizes)
-    sums = side_sums(source(np.zeros((3, 9), dtype=np.uint8)).blocks(), prepared)
-    one = statistic("exact match", Family.NEAR, 0, table_facts(prepared), training=sums, holdout=sums)
+    exact = Feature(family=Family.NEAR)
+    target = make_target(np.zeros((3, 4), dtype=np.uint8), LAYOUT, [exact])
+    sums = side_sums(source(np.zeros((3, 9), dtype=np.uint8)).blocks(), target, [exact])
+    one = statistic("exact match", exact, table_facts(target, [exact]), training=sums, holdout=sums)
     assert sums.people == 9
     for shown in (repr(sums), str(sums), f"{sums}", repr(one).replace("distance=0", "")):
         assert not any(character.isdigit() for character in shown)

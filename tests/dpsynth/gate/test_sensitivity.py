@@ -6,13 +6,14 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from dpsynth.attacks import ONE, Family, prepare, side_sums, table_facts
+from dpsynth.attacks import ONE, Family, make_target, side_sums, table_facts
+from dpsynth.gate.battery import probes_on
 from dpsynth.gate.noise import gate_noise
 from dpsynth.gate.totals import Totals
 from dpsynth.gate.verdict import run_gate
-from tests.dpsynth.gate.helpers import DOMAIN, Chosen, budget, plan, policy, source, table
+from tests.dpsynth.gate.helpers import LAYOUT, Chosen, budget, plan, policy, source, table
 
-ROWS = list(itertools.product(*(range(s) for s in DOMAIN.sizes)))
+ROWS = list(itertools.product(*(range(s) for s in LAYOUT.sizes)))
 PEOPLE = [(row,) for row in ROWS] + [(ROWS[0], ROWS[-1]), (ROWS[3], ROWS[3], ROWS[5]), tuple(ROWS[1:8])]
 """People of one row, and three with several."""
 
@@ -46,7 +47,7 @@ def exact_steps(training, holdout, synthetic, totals, grid):
         people(*training),
         people(*holdout),
         synthetic,
-        domain=DOMAIN,
+        layout=LAYOUT,
         totals=totals,
         plan=of_plan,
         policy=found,
@@ -86,16 +87,41 @@ def test_what_each_side_pays_is_the_grid_and_its_ratio(totals):
     assert len({step.event.sigma for step in noise.steps}) == 1
 
 
+FEATURES = tuple(dict.fromkeys(probe.feature for probe in probes_on(policy(), LAYOUT)))
+
+
+def test_the_battery_under_test_has_every_family():
+    assert {feature.family for feature in FEATURES} == set(Family)
+
+
 def test_a_sum_moves_by_at_most_one_whichever_the_table():
+    """One person more moves every sum by their own f, whoever else is there: in [0, 1], and by all of it somewhere."""
+    most = dict.fromkeys(FEATURES, 0)
     for synthetic in synthetic_tables():
-        prepared = prepare(synthetic, DOMAIN.sizes)
-        facts = table_facts(prepared)
-        for base in ([], [PEOPLE[0], PEOPLE[-1]]):
-            before = side_sums(people(*base).blocks(), prepared)
+        target = make_target(synthetic, LAYOUT, FEATURES)
+        facts = table_facts(target, FEATURES)
+
+        def sums(*persons, target=target):
+            return side_sums(people(*persons).blocks(rows=2), target, FEATURES).sums
+
+        alone = {person: sums(person) for person in PEOPLE}
+        for base in ([], [PEOPLE[0], PEOPLE[-1]], [PEOPLE[5]] * 3):
+            before = sums(*base)
             for person in PEOPLE:
-                after = side_sums(people(*base, person).blocks(rows=2), prepared)
-                for family in Family:
-                    for t in range(3):
-                        moved = after.sums[family][t] - before.sums[family][t]
-                        assert 0 <= moved <= ONE
-                        assert abs(moved - facts.constants[family][t]) <= ONE
+                after = sums(*base, person)
+                for feature in FEATURES:
+                    moved = after[feature] - before[feature]
+                    assert moved == alone[person][feature]
+                    assert 0 <= moved <= ONE
+                    assert abs(moved - facts[feature].constant) <= ONE
+                    most[feature] = max(most[feature], moved)
+    assert set(most.values()) == {ONE}
+
+
+def test_facts_read_the_table_and_strangers_alone():
+    """c is from 0 to 1 for every table and feature, so that f - c stays within the bound that is charged."""
+    for synthetic in synthetic_tables():
+        target = make_target(synthetic, LAYOUT, FEATURES)
+        for reference in (None, np.array(ROWS, dtype=np.uint8).T):
+            for facts in table_facts(target, FEATURES, reference).values():
+                assert all(0 <= x <= ONE for x in (facts.constant, facts.square, facts.opposite, facts.copied))

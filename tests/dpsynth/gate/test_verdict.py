@@ -14,21 +14,23 @@ from accountant.errors import BudgetExceeded
 from accountant.filters import FilterSpend
 from accountant.price import AMOUNT_UNIT, Coordinate, Price
 from accountant.spend import Side
-from dpsynth.attacks import ONE, AttackStatistic, Family
+from dpsynth.attacks import ONE, AttackStatistic, Family, Feature, Layout
+from dpsynth.attacks.closeness import FeatureFacts
 from dpsynth.domain import Domain
 from dpsynth.gate import Verdict
 from dpsynth.gate.annex import GateAnnex
+from dpsynth.gate.battery import Probe
 from dpsynth.gate.policy import Attack, AttackKind
 from dpsynth.gate.thresholds import Scale, tau
 from dpsynth.gate.totals import Totals, measure_totals
 from dpsynth.gate.verdict import floored, run_gate
 from dpsynth.noise.random import SeededRandom
-from tests.dpsynth.gate.helpers import DOMAIN, Chosen, budget, plan, policy, source, table
+from tests.dpsynth.gate.helpers import LAYOUT, Chosen, budget, plan, policy, source, table
 
 WIDE = Domain(names=tuple("abcdefgh"), sizes=(4,) * 8)
 
 
-def gate(training, holdout, synthetic, *, of_policy=None, mu=1, totals=None, random=None, domain=DOMAIN, spend=None):
+def gate(training, holdout, synthetic, *, of_policy=None, mu=1, totals=None, random=None, layout=LAYOUT, spend=None):
     of_policy = of_policy or policy()
     of_plan = plan(of_policy, mu)
     spend = spend or budget(of_plan)
@@ -38,7 +40,7 @@ def gate(training, holdout, synthetic, *, of_policy=None, mu=1, totals=None, ran
         training,
         holdout,
         synthetic,
-        domain=domain,
+        layout=layout,
         totals=totals,
         plan=of_plan,
         policy=of_policy,
@@ -157,7 +159,11 @@ def test_t_is_exact_floored_and_a_maximum():
 
     def one(training, holdout):
         return AttackStatistic(
-            name="x", family=Family.NEAR, distance=0, constant=0, training=training * ONE, holdout=holdout * ONE
+            name="x",
+            feature=Feature(family=Family.NEAR),
+            constant=0,
+            training=training * ONE,
+            holdout=holdout * ONE,
         )
 
     half = Attack(name="x", kind=AttackKind.NEAR, distances=(0,), alpha=Fraction(1, 10), weight=Fraction(1, 2))
@@ -186,7 +192,7 @@ def test_copies_fail_and_honest_tables_pass(share, low, high):
             synthetic,
             mu="0.237",
             random=SeededRandom(3),
-            domain=WIDE,
+            layout=Layout.plain(WIDE.sizes),
         )
         assert low <= annex.pass_probability <= high
         assert result.verdict is (Verdict.PASS if share == 0.0 else Verdict.FAIL)
@@ -196,12 +202,13 @@ def test_a_leak_of_the_stated_size_is_seen():
     rng = np.random.default_rng(8)
     training, holdout, honest = copied(rng, 20_000, 0.0)
     sides = source(training, domain=WIDE), source(holdout, domain=WIDE)
-    result, _ = gate(*sides, honest, mu="0.237", random=SeededRandom(1), domain=WIDE)
+    result, _ = gate(*sides, honest, mu="0.237", random=SeededRandom(1), layout=Layout.plain(WIDE.sizes))
     leak = honest.copy()
     copies = math.ceil(result.smallest_leak * 20_000)
     leak[:, :copies] = training[:, :copies]
     chances = [
-        gate(*sides, leak, mu="0.237", random=SeededRandom(s), domain=WIDE)[1].pass_probability for s in range(5)
+        gate(*sides, leak, mu="0.237", random=SeededRandom(s), layout=Layout.plain(WIDE.sizes))[1].pass_probability
+        for s in range(5)
     ]
     assert sum(chances) / len(chances) <= 0.05
     assert 0.001 < result.smallest_leak < 0.1
@@ -216,7 +223,8 @@ def test_edges_give_a_verdict(training, holdout, rows, sizes):
     rng = np.random.default_rng(1)
     sides = [np.stack([rng.integers(0, s, n) for s in sizes]).astype(np.uint16) for n in (training, holdout, rows)]
     people = [source_of(codes, domain) for codes in sides[:2]]
-    result, annex = gate(*people, sides[2], domain=domain)
+    layout = Layout(sizes=sizes, ordered=sizes, known=((0,),), secrets=(0,))
+    result, annex = gate(*people, sides[2], layout=layout)
     assert result.verdict in (Verdict.PASS, Verdict.FAIL)
     if rows == 0:
         assert all(one.training == one.holdout == 0 for one in annex.statistics)
@@ -240,7 +248,13 @@ def test_thresholds_hold_their_alpha_for_unlucky_splits(relative):
     """Simulated nulls, with noisy totals and the test's noise, for base rates up to three times the constant."""
     rng, n = np.random.default_rng(4), (40_000, 10_000)
     scale = Scale(
-        split=1 / n[0] + 1 / n[1], totals=relative, training=relative / 2, noise=20 / n[0], margin=46.5 / n[0]
+        split=1 / n[0] + 1 / n[1],
+        totals=relative,
+        training=relative / 2,
+        noise=20 / n[0],
+        margin=46.5 / n[0],
+        factor=3.0,
+        floor=0.001,
     )
     attack = Attack(name="x", kind=AttackKind.NEAR, distances=(0,), alpha=Fraction(1, 100), weight=Fraction(1))
     for c in (0.0, 0.01, 0.1, 0.45, 0.9):
@@ -250,7 +264,9 @@ def test_thresholds_hold_their_alpha_for_unlucky_splits(relative):
             n[1] * (1 + rng.normal(0, relative * 0.75**0.5, runs)),
         )
         a = (rng.binomial(n[0], p, runs) - c * n[0]) / noisy[0] - (rng.binomial(n[1], p, runs) - c * n[1]) / noisy[1]
-        seen = a - float(tau(attack, c, columns=1, scale=scale)) + rng.normal(0, scale.noise, runs) > scale.margin
+        facts = FeatureFacts(constant=c * ONE, square=c * ONE, opposite=(1 - c) * ONE, copied=ONE)
+        threshold = float(tau(Probe(attack=attack, feature=Feature(family=Family.NEAR), sharing=1), facts, scale=scale))
+        seen = a - threshold + rng.normal(0, scale.noise, runs) > scale.margin
         assert seen.mean() <= 0.01 + 4 * math.sqrt(0.01 / runs)
 
 
