@@ -158,7 +158,7 @@ def look(records: Codes, target: Target) -> Sight:
     near, layout = nearness(records, target.table), target.layout
     return Sight(
         near=near,
-        mixed=_NOTHING if target.mixed is None else mixed_distance(records, target.mixed),
+        mixed=_NOTHING if target.mixed is None else _unless_equal(records, near.distance, target.mixed),
         known={w: nearness(records[list(layout.known[w])], t).distance for w, t in target.known.items()},
         guessed={w: _guessed(records, layout.secrets[w], s) for w, s in target.secrets.items()},
         rare=_surprises(records, target.surprise) >= target.rare_from,
@@ -194,6 +194,14 @@ def look_at_itself(target: Target) -> tuple[Sight, Sight]:
 def values(feature: Feature, sight: Sight) -> NDArray[np.int64]:
     """f of each row, in units of 2**-16, from 0 to ``ONE``. Private where the rows are records."""
     return np.asarray(_VALUES[feature.family](sight, feature), dtype=np.int64)
+
+
+def _unless_equal(records: Codes, distance: NDArray[np.int64], mixed: MixedTable) -> NDArray[np.int64]:
+    """Mixed distances; those of rows that occur in the table are known to be 0."""
+    far = distance > 0
+    found = np.zeros(far.size, dtype=np.int64)
+    found[far] = mixed_distance(records[:, far], mixed)
+    return found
 
 
 def _graded(sight: Sight, _: Feature) -> NDArray[np.int64]:
