@@ -51,7 +51,7 @@ def gate(training, holdout, synthetic, *, of_policy=None, mu=1, totals=None, ran
 
 def law(training, holdout, synthetic, totals, *, mu, grid):
     """Distribution of the published number: the shipped function with its random source replaced by an enumerator."""
-    of_policy = policy(gate_mu=Fraction(2), grid=grid)
+    of_policy = policy(gate_mu=Fraction(2), grid=grid, attacks=policy().attacks[:3])
     probe = Chosen()
     gate(training, holdout, synthetic, of_policy=of_policy, mu=mu, totals=totals, random=probe)
     length = probe.lengths[0]
