@@ -95,8 +95,8 @@ class Autoregressive:
 
     def _shares(self, logits: Tensor) -> Tensor:
         """Every column's probabilities, side by side."""
-        powers = torch.exp(torch.clamp(logits - logits.amax(dim=1, keepdim=True), min=LOWEST))
-        return powers / ((powers @ self._skip.inputs) @ self._skip.inputs.T)
+        powers = (logits.detach() - logits.amax(dim=1, keepdim=True)).clamp_(min=LOWEST).exp_()
+        return powers.div_((powers @ self._skip.inputs) @ self._skip.inputs.T)
 
     def sample(self, parameters: Mapping[str, Tensor], rows: int, *, random: RandomSource) -> NDArray[np.int64]:
         """Draw rows, int64, shape (rows, columns).

@@ -148,25 +148,35 @@ class Tape:
         return outputs if outputs.requires_grad else outputs.requires_grad_()
 
 
-def squared_norms(layer: Layer, signal: Tensor) -> Tensor:
+Memo = dict[tuple[object, ...], Tensor]
+"""What was worked out of a signal that several layers share."""
+
+
+def squared_norms(layer: Layer, signal: Tensor, memo: Memo | None = None) -> Tensor:
     """Squared L2 norm of each record's gradient of a layer's parameters.
 
     Args:
       layer: What a forward pass wrote down.
       signal: Gradient of each record's loss at the layer's outputs, shape (records, outputs).
+      memo: Where what layers share is kept, while their signals live.
 
     Returns:
       Shape (records,).
     """
+    memo = {} if memo is None else memo
     own = 0.0 if layer.bias is None else 1.0
-    square = signal.square()
+    square = _once(memo, ("square", *_name(signal)), signal.square)
     if layer.reach is None:
         return square.sum(dim=1) * (_INPUT_NORMS[type(layer)](layer, None) + own)
+    outputs = layer.reach.outputs
+    by_block = _once(memo, ("blocks", id(outputs), *_name(signal)), lambda: square @ outputs)
     reached = _INPUT_NORMS[type(layer)](layer, layer.reach)
-    return ((square @ layer.reach.outputs) * (reached + own)).sum(dim=1)
+    return (by_block * (reached + own)).sum(dim=1)
 
 
-def weighted_gradients(layer: Layer, signal: Tensor, weights: Tensor, into: Mapping[str, Tensor]) -> None:
+def weighted_gradients(
+    layer: Layer, signal: Tensor, weights: Tensor, into: Mapping[str, Tensor], memo: Memo | None = None
+) -> None:
     """Add the gradients of a batch, each record's times its weight.
 
     Args:
@@ -174,11 +184,24 @@ def weighted_gradients(layer: Layer, signal: Tensor, weights: Tensor, into: Mapp
       signal: As in :func:`squared_norms`.
       weights: float64, shape (records,).
       into: The sums by parameter, float64, added to in place.
+      memo: As in :func:`squared_norms`; for one set of weights.
     """
-    scaled = signal.double() * weights[:, None]
+    memo = {} if memo is None else memo
+    scaled = _once(memo, ("scaled", *_name(signal)), lambda: signal * weights[:, None])  # float64, as the weights are
     _ADD_WEIGHTS[type(layer)](layer, scaled, into[layer.weight])
     if layer.bias is not None:
         into[layer.bias].add_(scaled.sum(dim=0))
+
+
+def _name(signal: Tensor) -> tuple[object, ...]:
+    """What tells signals apart that live at the same time."""
+    return signal.data_ptr(), signal.shape, signal.stride()
+
+
+def _once(memo: Memo, key: tuple[object, ...], make: Callable[[], Tensor]) -> Tensor:
+    if key not in memo:
+        memo[key] = make()
+    return memo[key]
 
 
 def _dense_norms(layer: Dense, reach: Reach | None) -> Tensor:

@@ -26,7 +26,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dpsynth.deep.layers import Tape, squared_norms, weighted_gradients
+from dpsynth.deep.layers import Memo, Tape, squared_norms, weighted_gradients
 from dpsynth.deep.plan import ChargedSteps, Phase, require_one_row
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.coins import row_coins
@@ -144,10 +144,10 @@ def noisy_gradient(
     """
     charged.take(phase)
     sums = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in parameters.items()}
-    for codes in people.batch(sampling_probability=phase.sampling_probability, random=random):
-        part = {name: torch.zeros_like(total) for name, total in sums.items()}
+    for n, codes in enumerate(people.batch(sampling_probability=phase.sampling_probability, random=random)):
+        part = {name: torch.zeros_like(total) for name, total in sums.items()} if n else sums
         (add or add_clipped)(network, parameters, codes, clip=phase.clip, into=part)
-        for name, total in sums.items():
+        for name, total in sums.items() if n else ():
             total.add_(part[name])
     deviation = charged.plan.noise_of(phase) * phase.clip
     return _noised(sums, network.masks, deviation, charged.plan.expected_batch(phase), random)
@@ -176,7 +176,8 @@ def add_clipped(
     objective = network.objective(tape, codes)
     signals = torch.autograd.grad(objective.sum(), [layer.outputs for layer in tape.layers])
     with torch.no_grad():
-        square = sum(squared_norms(layer, signal) for layer, signal in zip(tape.layers, signals, strict=True))
+        memo: Memo = {}
+        square = sum(squared_norms(layer, signal, memo) for layer, signal in zip(tape.layers, signals, strict=True))
         finite = torch.isfinite(square)
     if not bool(finite.all()):
         if bool(finite.any()):
@@ -184,8 +185,9 @@ def add_clipped(
         return
     with torch.no_grad():
         weights = torch.clamp(clip * (1.0 - MARGIN) / torch.sqrt(square), max=1.0)
+        weights, memo = weights.double(), {}
         for layer, signal in zip(tape.layers, signals, strict=True):
-            weighted_gradients(layer, signal, weights.double(), into)
+            weighted_gradients(layer, signal, weights, into, memo)
         for name, mask in network.masks.items():
             into[name].mul_(mask)
 
@@ -197,11 +199,11 @@ def _noised(
     step = 2.0 ** (math.floor(math.log2(deviation)) - GRID_BITS)
     out = {}
     for name, total in sums.items():
-        mask = masks.get(name)
-        free = total if mask is None else total[mask > 0]
-        noisy = free.numpy().astype(np.float64).ravel()
-        noisy += deviation * draw_normal(noisy.size, random=random)
+        places = None if name not in masks else masks[name].flatten().nonzero()[:, 0]
+        free = total.flatten() if places is None else total.flatten()[places]
+        noisy = deviation * draw_normal(len(free), random=random)
+        noisy += free.numpy()
         rounded = torch.from_numpy((round_to_grid(noisy, step=step) / divisor).astype(np.float32))
-        whole = torch.zeros(total.shape)
-        out[name] = rounded.reshape(total.shape) if mask is None else whole.masked_scatter_(mask > 0, rounded)
+        whole = rounded if places is None else torch.zeros(total.numel()).index_copy_(0, places, rounded)
+        out[name] = whole.reshape(total.shape)
     return out

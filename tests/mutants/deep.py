@@ -24,9 +24,9 @@ MUTANTS = (
     ),
     Mutant(
         "deep: the bound for layers one by one", SGD,
-        "            weighted_gradients(layer, signal, weights.double(), into)",
-        "            weights = torch.clamp(clip / torch.sqrt(squared_norms(layer, signal)), max=1.0)\n"
-        "            weighted_gradients(layer, signal, weights.double(), into)",
+        "            weighted_gradients(layer, signal, weights, into, memo)",
+        "            weights = torch.clamp(clip / torch.sqrt(squared_norms(layer, signal)), max=1.0).double()\n"
+        "            weighted_gradients(layer, signal, weights, into)",
         (_NEIGHBOUR,), "together they pass the bound",
     ),
     Mutant(
@@ -35,12 +35,12 @@ MUTANTS = (
         (_SGD + "a_sum_in_float32_is_refused",), "one person changes how thousands of others round",
     ),
     Mutant(
-        "deep: gradients of people in float32", LAYERS, "scaled = signal.double() * weights[:, None]",
-        "scaled = (signal * weights[:, None].float()).half().double()",
+        "deep: gradients of people in float32", LAYERS, "lambda: signal * weights[:, None])",
+        "lambda: (signal * weights[:, None].float()).half().double())",
         (_LAYERS + "the_clipped_sum_is_that_of_clipped_gradients",), "a record's gradient is rounded past the bound",
     ),
     Mutant(
-        "deep: half noise", SGD, "noisy += deviation * draw_normal", "noisy += 0.5 * deviation * draw_normal",
+        "deep: half noise", SGD, "noisy = deviation * draw_normal", "noisy = 0.5 * deviation * draw_normal",
         (_SGD + "the_noise_is_the_plans", _AUDIT), "the noise is half of what was charged",
     ),
     Mutant(
@@ -78,9 +78,11 @@ MUTANTS = (
         "deep: the step after the records", SGD,
         "    charged.take(phase)\n"
         "    sums = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in parameters.items()}\n"
-        "    for codes in people.batch(sampling_probability=phase.sampling_probability, random=random):\n",
+        "    for n, codes in enumerate(people.batch(sampling_probability=phase.sampling_probability, "
+        "random=random)):\n",
         "    sums = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in parameters.items()}\n"
-        "    for codes in people.batch(sampling_probability=phase.sampling_probability, random=random):\n"
+        "    for n, codes in enumerate(people.batch(sampling_probability=phase.sampling_probability, "
+        "random=random)):\n"
         "        charged.take(phase)\n",
         (_SGD + "a_step_is_taken_before_a_record_is_looked_at",), "an uncharged step reads records",
     ),
