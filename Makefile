@@ -4,6 +4,7 @@
 # make figures ROOM=line    the figures of one room, from the code
 # make bench    all figures
 # make oracles  the independent accountants and samplers that the figures of the accountant are checked against
+# make bench-attacks  other projects' privacy metrics beside our gate on the same honest and leaky tables
 # make bench-peers    other projects' synthesizers on the same table, each in an environment of its own (hours)
 #
 # Each sets up its own environment in .venv the first time, and again when pyproject.toml or constraints.txt changes.
@@ -13,7 +14,7 @@ SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test check figures bench bench-peers oracles clean FORCE
+.PHONY: help demo test check figures bench bench-attacks bench-peers oracles clean FORCE
 
 VENV ?= .venv
 ROOM ?= line
@@ -34,7 +35,7 @@ RUN_STAMP := $(VENV)/.dpsynth-run
 DEV_STAMP := $(VENV)/.dpsynth-dev
 
 help:
-	@sed -n '1,9s/^# \{0,1\}//p' Makefile
+	@sed -n '1,10s/^# \{0,1\}//p' Makefile
 
 # A missing or broken environment is made anew, whatever the stamps say.
 ifneq ($(VENV_OK),True)
@@ -113,6 +114,19 @@ $(ORACLES)/.ready: benchmarks/oracles/requirements.txt
 
 bench-peers: $(DEV_STAMP) .venv-peer-dpmm .venv-peer-smartnoise .venv-peer-mbi
 	@nice -n 19 "$(PY)" -m benchmarks.peers.compare
+
+.venv-peer-sdmetrics:
+	@"$(PYTHON_PEERS)" -m venv $@ && $@/bin/pip --quiet install sdmetrics==0.32.0 pyarrow || { rm -rf $@; exit 1; }
+
+.venv-peer-anonymeter:
+	@"$(PYTHON_PEERS)" -m venv $@ && $@/bin/pip --quiet install anonymeter==1.1.0 pyarrow || { rm -rf $@; exit 1; }
+
+.venv-peer-mostlyai:
+	@"$(PYTHON_PEERS)" -m venv $@ && $@/bin/pip --quiet install $(TORCH) \
+		&& $@/bin/pip --quiet install $(TORCH) mostlyai-qa==1.10.11 pyarrow || { rm -rf $@; exit 1; }
+
+bench-attacks: $(DEV_STAMP) .venv-peer-sdmetrics .venv-peer-anonymeter .venv-peer-mostlyai
+	@nice -n 19 "$(PY)" -m benchmarks.attack_peers.compare
 
 clean:
 	rm -rf "$(VENV)" $(ORACLES) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -16,6 +16,8 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from accountant.ledger import Ledger, StoredRelease
+from dpsynth.attacks.guessing import guess_members
+from dpsynth.attacks.nearest import prepare
 from dpsynth.certificate.annex import write_annex
 from dpsynth.certificate.commitment import KEY_BYTES, commit
 from dpsynth.certificate.dossier import SEEDED
@@ -25,6 +27,7 @@ from dpsynth.external import ExternalConfig, ExternalFailed, run_external
 from dpsynth.gate import GateResult, Policy, Verdict
 from dpsynth.gate.annex import GateAnnex
 from dpsynth.gate.layout import layout_of
+from dpsynth.gate.one_run import audit_split, confidential_json
 from dpsynth.gate.thresholds import decidable
 from dpsynth.gate.totals import Totals, measure_totals
 from dpsynth.gate.verdict import run_gate, undecidable
@@ -201,6 +204,7 @@ def _run(run: Run, confidential: Path, *, escape_formulas: bool) -> tuple[Verdic
     synthetic: Codes | None = None
     strangers: Codes | None = None
     found: GateAnnex | None = None
+    guesses: Mapping[str, object] = {}
     if decidable(policy, totals, plan=gate).decidable:
         try:
             measured, synthetic, strangers = _synthesize(run, training, totals, transcript=words)
@@ -223,6 +227,7 @@ def _run(run: Run, confidential: Path, *, escape_formulas: bool) -> tuple[Verdic
                 random=run.random,
                 reference=strangers,
             )
+            guesses = _audited(run, training, holdout, synthetic)
     else:
         outcome = undecidable(totals=totals, plan=gate, policy=policy)
     passed = synthetic if outcome.verdict is Verdict.PASS else None
@@ -231,13 +236,29 @@ def _run(run: Run, confidential: Path, *, escape_formulas: bool) -> tuple[Verdic
         confidential,
         release_id=run.reservation.release_id,
         commitment_key=commitment_key,
-        records=_figures(outcome, found, words.getvalue()),
+        records={**_figures(outcome, found, words.getvalue()), **guesses},
     )
     with run.told.stage("Writing and signing"):
         folder = store_release(
             run, passed, outcome, measured, encoder=encoder, commitment=commitment, escape_formulas=escape_formulas
         )
     return outcome.verdict, folder, leak_in_words(outcome)
+
+
+def _audited(run: Run, training: MemorySource, holdout: MemorySource, synthetic: Codes) -> Mapping[str, object]:
+    """The audit by the split's coins, from exact counts: for the annex, after the verdict, which it can't change."""
+    share, budget = run.gated[0].holdout_share, run.plan.budget
+    table = prepare(synthetic, training.domain.sizes)
+    inside, outside = (guess_members(side.blocks(), table) for side in (training, holdout))
+    bound = audit_split(inside, outside, holdout_share=share, delta=budget.delta)
+    told = confidential_json(
+        bound,
+        epsilon=budget.epsilon,
+        training=inside,
+        holdout=outside,
+        one_key=run.plan.unit.column is not None,
+    )
+    return {"one_run_audit": told}
 
 
 def _synthesize(

@@ -10,6 +10,7 @@ from dpsynth.cli.options import AsJson, SchemaFile
 
 if TYPE_CHECKING:
     from dpsynth.attacks import BatteryReport
+    from dpsynth.domain import Domain
     from dpsynth.schema import Schema
 
 __all__ = ["attack"]
@@ -39,13 +40,18 @@ def attack(
             show_default="no membership test",
         ),
     ] = None,
+    secret: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="The column that inference guesses.", show_default="the last one"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Attack a synthetic table with the real records, for you alone.
 
-    Exact match, nearest neighbour, membership. The figures are exact and therefore private: they go to the annex file
-    and nowhere else, and the exit code says nothing about them. What may be told to others is the verdict of a
-    release's gate, which is noisy and charged.
+    Exact match, nearest neighbour, membership; with a holdout also what other tools report (AUC, DCR share, NNDR,
+    identical matches, DOMIAS, singling-out, linkability and inference risk), for comparison. The figures are exact and
+    therefore private: they go to the annex file and nowhere else, and the exit code says nothing about them. What may
+    be told to others is the verdict of a release's gate, which is noisy and charged.
 
     Example: `dpsynth attack synthetic.parquet --training people.csv --schema people.yaml --annex attack.json`
     """
@@ -57,14 +63,14 @@ def attack(
     from dpsynth.schema import load_schema
 
     declared = load_schema(schema)
-    sizes = Encoder.of(declared.table).domain.sizes
-    found = battery(
-        _codes(training, declared),
-        _codes(synthetic, declared),
-        sizes=sizes,
-        holdout=None if holdout is None else _codes(holdout, declared),
-    )
-    write_new(annex, json.dumps(_figures(found), indent=1) + "\n", mode=0o600)
+    domain = Encoder.of(declared.table).domain
+    guessed = domain.names[-1] if secret is None else domain.clique([secret])[0]
+    real, made = _codes(training, declared), _codes(synthetic, declared)
+    control = None if holdout is None else _codes(holdout, declared)
+    figures = _figures(battery(real, made, sizes=domain.sizes, holdout=control))
+    if control is not None:
+        figures["for comparison"] = _as_other_tools(real, control, made, domain=domain, secret=guessed)
+    write_new(annex, json.dumps(figures, indent=1) + "\n", mode=0o600)
     lines = [f"The exact figures are in {annex}: CONFIDENTIAL, outside the privacy claim, never to be shared."]
     Output(as_json=as_json).result({"annex": str(annex)}, lines)
 
@@ -78,6 +84,21 @@ def _codes(table: Path, schema: "Schema") -> Any:
     encoder = Encoder.of(schema.table)
     parts = [encoder.encode(block) for block in open_table(table, schema).blocks()]
     return np.concatenate(parts, axis=1) if parts else np.zeros((len(encoder.domain.names), 0), dtype=np.uint8)
+
+
+def _as_other_tools(training: Any, holdout: Any, synthetic: Any, *, domain: "Domain", secret: str) -> dict[str, Any]:
+    """Metrics of other tools; without enough rows for them, that alone."""
+    from dpsynth.audit.comparators import compare
+    from dpsynth.audit.risks import all_risks
+
+    if min(training.shape[1], holdout.shape[1], 4 * synthetic.shape[1]) < 4:
+        return {"not computed": "too few rows on some side"}
+    risks = all_risks(training, holdout, synthetic, domain=domain, secret=secret)
+    return {
+        **compare(training, holdout, synthetic, domain=domain).confidential_json(),
+        "risks": {name: one.confidential_json() for name, one in risks.items()},
+        "secret": secret,
+    }
 
 
 def _figures(report: "BatteryReport") -> dict[str, object]:

@@ -7,6 +7,7 @@ one makes the model worse and never the privacy: sampling probability, bound and
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from accountant.calibrate import least_noise
 from accountant.compose import price
@@ -232,8 +233,9 @@ def charge_plan(
     return ChargedSteps(plan, event, taken=taken, note=None if checkpoints is None else checkpoints.note)
 
 
+@lru_cache(maxsize=64)
 def plan_event(plan: SgdPlan, *, delta: float) -> FixedPlan:
-    """The plan as one event with a price in every coordinate.
+    """The plan as one event with a price in every coordinate; found once for each plan.
 
     Raises:
       UnsupportedEvent: No pair dominates the plan at ``delta``.

@@ -70,9 +70,14 @@ def gate_noise(policy: Policy, *, plan: GatePlan, totals: Totals) -> GateNoise:
 
 def margin(policy: Policy, noise: GateNoise) -> int:
     """The least number of steps that the noise alone exceeds with probability at most ``policy.noise_alpha``."""
-    left, steps = policy.noise_alpha.numerator << PRECISION, gaussian_cut(noise.sigma)
-    for numerator in reversed(discrete_gaussian_table(noise.sigma).numerators):
-        left -= numerator * policy.noise_alpha.denominator
+    return noise_reach(noise.sigma, alpha=policy.noise_alpha)
+
+
+def noise_reach(sigma: float, *, alpha: Fraction) -> int:
+    """The least whole number that a discrete Gaussian of this sigma exceeds with probability at most ``alpha``."""
+    left, steps = alpha.numerator << PRECISION, gaussian_cut(sigma)
+    for numerator in reversed(discrete_gaussian_table(sigma).numerators):
+        left -= numerator * alpha.denominator
         if left < 0:
             break
         steps -= 1

@@ -398,3 +398,19 @@ def test_no_public_file_holds_a_value_of_the_annex(tmp_path, monkeypatch):
         content = path.read_bytes()
         assert not [mark for mark in there if mark.encode() in content], path.name
     assert not [mark for mark in there if mark in repr(result)]
+
+
+def test_the_audit_by_the_splits_coins_is_in_the_annex_alone(tmp_path, monkeypatch, released):
+    _, _, earlier = released
+    told = json.loads((earlier.annex / "annex.json").read_text())["figures"]["one_run_audit"]
+    assert told["rule"] == "isolated-copies-3"
+    assert told["inclusion"] == "4/5"
+    assert told["speaks_of"] == "this release"
+    assert not told["contradicts_the_claim"]
+    audited = line._audited
+    monkeypatch.setattr(line, "_audited", lambda *given: {**audited(*given), "marked": "MARK-OF-THE-AUDIT"})
+    result = run(tmp_path, lines.ledger(tmp_path))
+    assert "MARK-OF-THE-AUDIT" in (result.annex / "annex.json").read_text()
+    public = [file.read_bytes() for file in result.out.rglob("*") if file.is_file()]
+    assert public
+    assert not any(word in content for content in public for word in (b"MARK-OF-THE-AUDIT", b"one_run_audit"))

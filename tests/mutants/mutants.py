@@ -1,6 +1,6 @@
 """Every named mutant, by room. ``benchmarks/line_mutants.py`` applies them one by one."""
 
-from tests.mutants import accountant, data, deep, engine, gate, ledger, mechanisms, noise, planning, publication
+from tests.mutants import accountant, audit, data, deep, engine, gate, ledger, mechanisms, noise, planning, publication
 
 MUTANTS = (
     *noise.MUTANTS,
@@ -13,4 +13,5 @@ MUTANTS = (
     *mechanisms.MUTANTS,
     *publication.MUTANTS,
     *deep.MUTANTS,
+    *audit.MUTANTS,
 )

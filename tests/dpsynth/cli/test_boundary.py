@@ -17,7 +17,7 @@ from dpsynth.cli.console import plain
 
 SECRET = "Jane Doe earns 123456"
 COMMANDS = ["demo", "init", "check", "schema", "plan", "budget"]
-COMMANDS += ["release", "publish", "verify", "sample", "attack", "ledger"]
+COMMANDS += ["release", "publish", "verify", "sample", "attack", "audit", "ledger"]
 
 
 @pytest.fixture

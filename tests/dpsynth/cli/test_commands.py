@@ -231,6 +231,18 @@ def test_attack_tells_nothing_but_where(toy: Toy) -> None:
     assert json.loads(annex.read_text())["exact_match"] == 1.0
 
 
+def test_attack_with_a_holdout_adds_what_other_tools_report(toy: Toy) -> None:
+    copy, annex = toy.folder / "copy.csv", toy.folder / "attack.json"
+    copy.write_text(toy.table.read_text())
+    asked = ("attack", copy, "-t", toy.table, "-s", toy.schema, "--holdout", toy.table)
+    assert toy.run(*asked, "--annex", annex) == {"annex": str(annex)}
+    found = json.loads(annex.read_text())["for comparison"]
+    assert found["distance_auc"] == 0.5
+    assert found["identical_share"] == found["identical_share_holdout"] == 1.0
+    assert set(found["risks"]) == {"singling out", "linkability", "inference"}
+    toy.run(*asked, "--annex", toy.folder / "more.json", "--secret", "nobody", code=main.REFUSED)
+
+
 def test_the_demo_releases_and_verifies(toy: Toy) -> None:
     out = toy.folder / "demo"
     told = toy.text("demo", "--out", out, code=None)  # an honest table fails the noisy gate about once in a hundred
