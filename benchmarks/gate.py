@@ -5,6 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
+from benchmarks.gate_audit import COVERS as AUDIT_COVERS
+from benchmarks.gate_audit import SECTIONS as AUDIT
 from benchmarks.gate_runs import DECIDES, Setting, runs
 from benchmarks.gate_speed import SECTIONS as SPEED
 from benchmarks.harness import Figure, Section, at_least, at_most, holds, tests_pass
@@ -150,6 +152,7 @@ SECTIONS: tuple[Section, ...] = (
     ("curve", curve),
     ("stated", stated),
     ("tested", tested),
+    *AUDIT,
 )
 COVERS: Mapping[str, Sequence[str]] = {
     "": (*DECIDES, "benchmarks/gate.py", "benchmarks/gate_speed.py", "benchmarks/harness.py"),
@@ -157,5 +160,6 @@ COVERS: Mapping[str, Sequence[str]] = {
         *("accountant", "dpsynth", "tests/dpsynth/attacks", "tests/dpsynth/gate", "tests/mutants"),
         "benchmarks/gate.py",
     ),
+    **AUDIT_COVERS,
 }
 """What decides each section."""

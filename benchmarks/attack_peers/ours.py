@@ -47,8 +47,8 @@ def main() -> None:
     spend = FilterSpend(coordinate=budget.coordinate, caps=dict.fromkeys(BOTH_SIDES, cap))
     totals = measure_totals(training, holdout, plan=plan, spend=spend, random=random)
     _, annex = run_gate(
-        training, holdout, synthetic, layout=Layout.plain(domain.sizes), totals=totals, plan=plan, policy=policy, spend=spend,
-        random=random, reference=strangers,
+        training, holdout, synthetic, layout=Layout.plain(domain.sizes), totals=totals, plan=plan, policy=policy,
+        spend=spend, random=random, reference=strangers,
     )  # fmt: skip
     table = prepare(synthetic, domain.sizes)
     sides = [guess_members(side.blocks(), table) for side in (training, holdout)]
