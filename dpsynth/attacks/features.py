@@ -47,6 +47,10 @@ class Family(StrEnum):
     """The synthetic rows closest on all other columns hold the row's value of a declared secret."""
 
 
+SURE = frozenset({Family.NEAR, Family.MIXED, Family.KNOWN, Family.GUESSED})
+"""Families in which a verbatim copy always has f = 1, whoever was copied."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Feature:
     """One feature; public.

@@ -21,7 +21,7 @@ class Layout:
       ordered: For each column, how many of its first codes stand on a scale (bins of a number, ordered labels); 0 where
         none do. What follows them (null) is on no scale.
       known: Sets of columns, by position, that others may know of a person.
-      secrets: Columns, by position, that nobody may learn of a person from their other columns.
+      secrets: Columns, by position, that are guessed from the others: more often rightly for people in the table?
     """
 
     sizes: tuple[int, ...]

@@ -15,7 +15,7 @@ from fractions import Fraction
 from statistics import NormalDist
 
 from dpsynth.attacks.closeness import FeatureFacts
-from dpsynth.attacks.features import ONE
+from dpsynth.attacks.features import ONE, SURE
 from dpsynth.attacks.layout import Layout
 from dpsynth.gate.battery import Probe, probes_on
 from dpsynth.gate.noise import GateNoise, gate_noise, margin
@@ -29,7 +29,7 @@ _LARGEST_RECORDS = 50_000.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """What the thresholds depend on besides the table, all but the last two in units of the statistic A.
+    """What the thresholds depend on besides the table, in units of the statistic A where nothing else is said.
 
     Attributes:
       split: 1/N_tr + 1/N_ho.
@@ -39,6 +39,7 @@ class Scale:
       margin: The test's margin.
       factor: The policy's ``rate_factor``.
       floor: The policy's ``rate_floor``.
+      step: One step of the grid on which T is rounded down, in units of the statistic A.
     """
 
     split: float
@@ -48,6 +49,7 @@ class Scale:
     margin: float
     factor: float
     floor: float
+    step: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +76,7 @@ def scale(policy: Policy, totals: Totals, noise: GateNoise) -> Scale:
         margin=margin(policy, noise) / noise.grid / totals.training,
         factor=float(policy.rate_factor),
         floor=float(policy.rate_floor),
+        step=1.0 / noise.grid / totals.training,
     )
 
 
@@ -94,13 +97,17 @@ def tau(probe: Probe, facts: FeatureFacts, *, scale: Scale) -> Fraction:
 def smallest_leak(policy: Policy, found: Iterable[tuple[Probe, FeatureFacts]], *, scale: Scale) -> float:
     """The smallest share of training people whose verbatim copies would be seen with probability ``detection``.
 
-    People who aren't copied are taken to be as near to the table as strangers are, and a copy to look like one of the
-    table's own rows. Above 1: none would be seen. One statistic alone has to see it.
+    Only statistics in which every copy counts fully stand for it, whoever was copied; and people who aren't copied are
+    taken to be met as often as the policy allows at most, so that a copy adds the least. Above 1: none would be seen.
+    One statistic alone has to see it; the others see more where copies are isolated or rare, which can't be promised.
     """
     z, leaks = NormalDist().inv_cdf(float(policy.detection)), [math.inf]
     for probe, facts in found:
-        weight, gain = float(probe.attack.weight), (facts.copied - facts.constant) / ONE
-        floor = float(tau(probe, facts, scale=scale)) + scale.margin / weight
+        if probe.feature.family not in SURE:
+            continue
+        weight, met = float(probe.attack.weight), min(1.0, scale.factor * facts.constant / ONE + scale.floor)
+        gain = facts.copied / ONE - met
+        floor = float(tau(probe, facts, scale=scale)) + (scale.margin + scale.step) / weight
         spread = math.hypot(_rate(probe, facts, scale)[0], scale.noise / weight)
         need = _reach(floor, z * spread, z * scale.training)
         leaks.append(need / gain if gain > 0.0 else math.inf)

@@ -111,7 +111,8 @@ class TableSchema(Declared):
       rules: Reserved.
       workload: Which marginals matter, for synthesizers that choose what they measure.
       known: Sets of columns that others may know of a person; the gate looks for near copies on each of them.
-      secrets: Columns that nobody may learn of a person from their other columns; the gate tries.
+      secrets: Columns of which the gate tests whether the table gives them away, from a person's other columns, for
+        people it was made from more often than for others. What follows from the other columns in general isn't hidden.
       rows_magnitude: About how many rows the table has: a public number, never one that was counted. It decides which
         synthesizer is chosen and is never compared with the data; ``provenance`` says where it comes from.
     """

@@ -182,6 +182,19 @@ MUTANTS = (
         "the null doubles: how far the sides' sizes are from the totals is what is compared",
     ),
     Mutant(
+        "gate: stated leak of people met as rarely as strangers", THRESHOLDS,
+        "met = float(probe.attack.weight), min(1.0, scale.factor * facts.constant / ONE + scale.floor)",
+        "met = float(probe.attack.weight), facts.constant / ONE",
+        ("tests/dpsynth/gate/test_thresholds.py::test_the_smallest_leak_is_the_least_that_would_be_seen",),
+        "a smaller leak is published than would be seen",
+    ),
+    Mutant(
+        "gate: stated leak of copies that happen to be isolated", THRESHOLDS,
+        "if probe.feature.family not in SURE:", "if False:",
+        ("tests/dpsynth/gate/test_thresholds.py::test_only_statistics_in_which_every_copy_counts_fully_are_stated",),
+        "a smaller leak is published than would be seen",
+    ),
+    Mutant(
         "gate: thresholds know nothing of the totals' noise", THRESHOLDS,
         "    return math.hypot(split, off * scale.totals), -",
         "    return split, -",
