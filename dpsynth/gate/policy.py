@@ -83,7 +83,8 @@ class Policy:
       noise_alpha: Probability at most that the noise alone exceeds the margin.
       grid: Steps of one record in which the statistic is rounded down (fewer where the noise is wide).
       smallest_side: Noisy people each side must have for a decision.
-      tolerable_leak: Largest smallest leak with which the gate still decides, a share of training people.
+      tolerable_leak: The gate decides where the easiest leak of this share of training people would be seen: copies in
+        a table that nobody else is near. What it could have missed on the table at hand may be larger, and is stated.
       detection: Probability of being seen that the smallest leak refers to.
       rate_factor: How many times as common as among strangers closeness may be among people who weren't looked at.
       rate_floor: What is added to that, a share of people.
