@@ -20,6 +20,9 @@ MOST_ROWS = 2_000_000
 """Rows of a pool, at most."""
 
 
+FEW, MOST_SHARE = 5_000, 0.8
+"""About so many people, or fewer, tell little more than how often each code is; most that this takes of a plan."""
+
 ROOM = 1.0 + 2.0**-6
 """A bound that every record reaches is raised by this, so that what the engine keeps for rounding cuts off nothing."""
 
@@ -212,7 +215,8 @@ class GanConfig(TrainedConfig):
       game_steps: Steps of the game; None until an epsilon decides.
       parts: Parts of the mixture.
       spread: Standard deviation of the logits from which the parts start.
-      share_of_codes: About the share of the plan's squared mu that the shares of codes take.
+      share_of_codes: About the share of the plan's squared mu that the shares of codes take; more of it for few people,
+        ``FEW / (FEW + people)`` up to ``MOST_SHARE``.
       target_weight: Weight of pairs with the target over that of other pairs, in the game.
       moves: Moves of the mixture between two steps of the critic.
       mixture_rate: Highest rate of the mixture, times the root of the noise multiplier where that is above 1; it falls
@@ -256,9 +260,10 @@ class GanConfig(TrainedConfig):
         d, share = len(domain.names), self.joining(people)
         game, critic = decided(self.name, self.game_steps), self.critic.phase(share)
         sampled = share**2 * ((game if d > 1 else 0) + critic.steps)
-        factor = math.sqrt((1.0 - self.share_of_codes) / (self.share_of_codes * sampled))
+        codes = max(self.share_of_codes, min(MOST_SHARE, FEW / (FEW + people)))
+        factor = math.sqrt((1.0 - codes) / (codes * sampled))
         first = Phase(
-            label=SHARES, steps=1, sampling_probability=1.0, clip=ROOM * math.sqrt(d), noise_factor=max(1.0, factor)
+            label=SHARES, steps=1, sampling_probability=1.0, clip=ROOM * math.sqrt(d), noise_factor=factor
         )
         if d < 2:
             return first, critic

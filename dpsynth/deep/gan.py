@@ -33,6 +33,9 @@ from dpsynth.estimation.pool import PoolModel
 LEAST_SHARE = 0.3
 """A code's share counts as at least this many deviations of its noise."""
 
+LOUD = 1e-4
+"""Deviation of the noise in the mean of a game's gradients from which on the mixture moves less: it'd learn noise."""
+
 RAKINGS = 4
 """Rounds in which the weights of rows are brought back to the shares of codes."""
 
@@ -109,8 +112,10 @@ def _play(
     parameters, moved = critic.initial(), {"logits": logits}
     momentum, adam, mean = Momentum(decay=1.0), Adam(), Mean()
     parts: Parts = {"parameters": parameters, "moved": moved, "momentum": momentum, "adam": adam, "mean": mean}
-    forgotten = config.forgotten / training.charged.plan.noise_multiplier
-    rate = config.mixture_rate / math.sqrt(max(1.0, training.charged.plan.noise_multiplier))
+    plan = training.charged.plan
+    noise = plan.noise_of(phase) * phase.clip / (plan.expected_batch(phase) * math.sqrt(phase.steps))
+    forgotten = config.forgotten / plan.noise_multiplier
+    rate = config.mixture_rate / math.sqrt(max(1.0, plan.noise_multiplier)) * min(1.0, LOUD / noise)
     for step in training.steps(phase, parts):
         cooled = cosine(step, phase.steps)
         gradient = training.gradient(critic, parameters, phase)

@@ -45,13 +45,13 @@ class Phase:
 
     def __post_init__(self) -> None:
         fits = self.steps >= 1 and 0.0 < self.sampling_probability <= 1.0
-        scales = 0.0 < self.clip < math.inf and 1.0 <= self.noise_factor < math.inf
+        scales = 0.0 < self.clip < math.inf and 0.0 < self.noise_factor < math.inf
         if type(self.steps) is not int or not (fits and scales):
             raise ParameterError(
                 f"A phase has {self.steps} steps, the sampling probability {self.sampling_probability}, the bound "
                 f"{self.clip} and {self.noise_factor} times the plan's noise.",
-                "It takes a whole number of steps, a probability above 0 and at most 1, a finite bound above 0, and at "
-                "least the plan's noise.",
+                "It takes a whole number of steps, a probability above 0 and at most 1, and finite bounds and factors "
+                "above 0.",
                 "Mend the settings of the synthesizer.",
             )
 
@@ -74,7 +74,8 @@ class SgdPlan:
 
     def __post_init__(self) -> None:
         labels = {phase.label for phase in self.phases}
-        sound = SMALLEST_NOISE <= self.noise_multiplier <= LARGEST_NOISE and 1.0 <= self.people < math.inf
+        least = min([self.noise_multiplier, *map(self.noise_of, self.phases)])
+        sound = least >= SMALLEST_NOISE and self.noise_multiplier <= LARGEST_NOISE and 1.0 <= self.people < math.inf
         if not (sound and 0 < len(labels) == len(self.phases)):
             raise ParameterError(
                 f"A plan has {len(self.phases)} phases, the noise multiplier {self.noise_multiplier:.4g} and "
@@ -255,7 +256,7 @@ def plan_for_target(phases: Sequence[Phase], *, people: float, epsilon: float, d
     def composed(noise: float) -> Event:
         return Composed(events=_with_noise(phases, noise, people).events())
 
-    least = 1.001 * SMALLEST_NOISE
+    least = 1.001 * _least_noise(phases)
     found = least_noise(lambda noise: composed(min(max(noise, least), LARGEST_NOISE)), epsilon=epsilon, delta=delta)
     return _with_noise(phases, min(max(found.scale, least), LARGEST_NOISE), people)
 
@@ -275,7 +276,8 @@ def plan_for_amount(
     Raises:
       ParameterError: No noise in range fits.
     """
-    least, high = SMALLEST_NOISE, 1.0
+    least = 1.001 * _least_noise(phases)
+    high = max(1.0, least)
 
     def fits(noise: float, *, certified: bool = False) -> bool:
         return _fits(_with_noise(phases, noise, people), amount, coordinate, delta, certified=certified)
@@ -311,6 +313,11 @@ def _fits(plan: SgdPlan, amount: int, coordinate: Coordinate, delta: float, *, c
         return price(Gaussian(noise_multiplier=1.0 / max(mu, 1e-6)), coordinate).amount <= amount
     except UnsupportedEvent:  # no pair, so little noise is it
         return False
+
+
+def _least_noise(phases: Sequence[Phase]) -> float:
+    """The least noise multiplier of a plan: no phase has less than the smallest."""
+    return SMALLEST_NOISE / min([1.0, *(phase.noise_factor for phase in phases)])
 
 
 def _with_noise(phases: Sequence[Phase], noise: float, people: float) -> SgdPlan:

@@ -47,8 +47,12 @@ def test_a_phase_with_more_noise_is_charged_for_it():
     quiet = Phase(label="quiet", steps=1, sampling_probability=1.0, clip=2.0, noise_factor=3.0)
     (event,) = SgdPlan(phases=(quiet,), noise_multiplier=4.0, people=1000).events()
     assert event.event == PoissonSampledGaussian(noise_multiplier=12.0, sampling_probability=1.0)
-    with pytest.raises(ParameterError, match="at least the plan's noise"):
-        Phase(label="loud", steps=1, sampling_probability=1.0, clip=2.0, noise_factor=0.9)
+    loud = Phase(label="loud", steps=1, sampling_probability=1.0, clip=2.0, noise_factor=0.1)
+    assert SgdPlan(phases=(loud,), noise_multiplier=4.0, people=10).noise_of(loud) == pytest.approx(0.4)
+    with pytest.raises(ParameterError, match="noise multipliers lie between"):
+        SgdPlan(phases=(loud,), noise_multiplier=2.0, people=10)
+    found = plan_for_target((loud,), people=10, epsilon=1.0, delta=1e-6)
+    assert found.noise_of(loud) == pytest.approx(4.22, rel=0.02)  # mu .237 at (1, 1e-6)
 
 
 def test_phases_are_run_in_order():
