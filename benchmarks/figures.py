@@ -9,7 +9,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks.harness import measure_room
 
-ROOMS = {room: f"benchmarks.{room}" for room in ("line", "engine", "accountant", "deep", "gate")}
+ROOMS = {room: f"benchmarks.{room}" for room in ("line", "engine", "accountant", "deep", "gate", "tables")}
 MINUTES = 55.0
 
 

@@ -7,7 +7,7 @@ people in it, and a gate has nobody left to hold out.
 import io
 import json
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,11 +19,14 @@ from accountant.ledger import Ledger, Reservation, State, StoredRelease
 from accountant.spend import BOTH_SIDES
 from dpsynth.certificate.dossier import SEEDED
 from dpsynth.deep.checkpoints import begin_checkpoints
+from dpsynth.drawing import draw_table, keeps
 from dpsynth.encode import Encoder
+from dpsynth.encode.merge import Merge
 from dpsynth.errors import ParameterError, Refusal, TableError
 from dpsynth.estimation import MODELS, Model
 from dpsynth.external import ExternalConfig
 from dpsynth.fit_report import FitReport
+from dpsynth.learning import learn_encoding, recoded
 from dpsynth.noise.random import SeededRandom, SystemRandom
 from dpsynth.plan import LARGEST_TABLE, ReleasePlan, make_plan
 from dpsynth.progress import Progress, SilentProgress
@@ -39,7 +42,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 NOT_RELEASED = "SYNTHETIC, NOT RELEASED: an ungated fit, not attacked, not certified"
-MODEL_VERSION = 3
+MODEL_VERSION = 4
 FITTED = "fitted"
 """How the ledger records an ungated fit."""
 
@@ -56,6 +59,7 @@ class FittedModel:
       delta: Its delta.
       report: What the fit measured and preserved, the error to expect, and what each step cost.
       private: False for a seeded test run.
+      merges: What was learned of the encoding, by column; accounted outputs.
     """
 
     schema: Schema
@@ -65,6 +69,7 @@ class FittedModel:
     delta: float
     report: FitReport = field(repr=False)
     private: bool = True
+    merges: Mapping[str, Merge] = field(default_factory=dict, repr=False)
 
     def summary(self) -> str:
         """What the fit measured and preserved, and the error to expect of it, as text, from accounted outputs.
@@ -76,7 +81,12 @@ class FittedModel:
         return "\n".join([self.label, cost, *self.report.lines()])
 
     def sample(
-        self, n: int | None = None, *, seed: int | None = None, given: Mapping[str, object] | None = None
+        self,
+        n: int | None = None,
+        *,
+        seed: int | None = None,
+        given: Mapping[str, object] | None = None,
+        where: Mapping[str, Any] | None = None,
     ) -> "pa.Table":
         """Sample rows; free, because the model is an accounted output.
 
@@ -85,6 +95,8 @@ class FittedModel:
           seed: Repeats the same sample; sampling only, the noise never has one in a private run.
           given: Value by column: all rows have these values, of a binned column any value of the same bin. Where few
             rows of a trained model have them, the same ones come again.
+          where: Conditions that every row fulfils, by column, as in a rule, such as ``{"age": {"from": 65}}``. The
+            rows are the model's, given them: those that don't fulfil them are drawn again.
 
         Returns:
           An Arrow table in the declared domain, whose metadata says NOT RELEASED.
@@ -100,13 +112,16 @@ class FittedModel:
                 f"A table of this width in memory has at most {most:,}.",
                 "Give another number; the model can be sampled again.",
             )
-        rng, encoder = generator(seed), Encoder.of(self.schema.table)
-        if given:
-            codes = sample_given(self.model, _codes_of(given, encoder), rows, rng=rng)
-        else:
-            codes = sample_codes(self.model, rows, rng=rng)
-        table = encoder.decode(codes, rng)
+        rng, encoder = generator(seed), self.encoder
+        draw = _given(_codes_of(given, encoder)) if given else sample_codes
+        keep = None if where is None else keeps(self.schema.table, where)
+        table = draw_table(self.model, rows, encoder=encoder, rng=rng, keep=keep, draw=draw).table
         return table.replace_schema_metadata({"dpsynth": self.label})
+
+    @property
+    def encoder(self) -> Encoder:
+        """The encoding that the model's codes have."""
+        return Encoder.of(self.schema.table).merged(self.merges)
 
     @property
     def label(self) -> str:
@@ -120,12 +135,13 @@ class FittedModel:
           OutputError: The file exists, or the disk refused.
         """
         arrays = io.BytesIO()
-        np.savez(arrays, allow_pickle=False, **self.model.arrays())
+        np.savez(arrays, allow_pickle=False, **self.model.arrays(), **_merge_arrays(self.merges))
         facts = {
             "version": MODEL_VERSION,
             "label": self.label,
             "schema": self.schema.canonical(),
             "model": self.model.structure(),
+            "learned": list(self.merges),
             "release": self.release_id,
             "epsilon": float(self.epsilon).hex(),
             "delta": float(self.delta).hex(),
@@ -156,7 +172,8 @@ def load_model(path: str | Path) -> FittedModel:
         schema = parse_schema(dumps(facts["schema"]).decode(), file="the model's schema")
         with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
             made = MODELS[facts["model"]["kind"]]
-            model = made.from_parts(Encoder.of(schema.table).domain, facts["model"], arrays)
+            merges = _merges(facts["learned"], arrays)
+            model = made.from_parts(Encoder.of(schema.table).merged(merges).domain, facts["model"], arrays)
         return FittedModel(
             schema=schema,
             model=model,
@@ -165,6 +182,7 @@ def load_model(path: str | Path) -> FittedModel:
             delta=float.fromhex(facts["delta"]),
             report=FitReport.from_json(model.domain, facts["report"]),
             private=facts["private"],
+            merges=merges,
         )
     except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, Refusal) as error:
         raise TableError(
@@ -241,9 +259,23 @@ def fit(
         with told.stage("Reading and encoding"):
             encoder = Encoder.of(declared.table)
             records = read_records(handle, encoder, unit=plan.unit, key=book.split_key(declared.dataset))
+        source = records.source
+        if encoder.learned:
+            with told.stage("Learning the encoding"):
+                encoder = learn_encoding(
+                    encoder,
+                    source,
+                    amount=plan.encoding_amount,
+                    synthesizer_amount=plan.synthesizer_amount,
+                    coordinate=plan.coordinate,
+                    spend=reservation,
+                    random=random,
+                    sides=BOTH_SIDES,
+                )
+                source = recoded(source, encoder)
         with told.stage("Measuring and estimating") as stage:
             fitted = fit_model(
-                records.source,
+                source,
                 made,
                 amount=plan.synthesizer_amount,
                 coordinate=plan.coordinate,
@@ -253,6 +285,7 @@ def fit(
                 told=stage,
                 checkpoints=kept,
                 paid=reservation.state.steps,
+                zeros=encoder.forbidden(),
             )
         reservation.commit(outcome=FITTED, artefacts={})
     return FittedModel(
@@ -263,6 +296,7 @@ def fit(
         delta=delta,
         report=fitted.report,
         private=random.private,
+        merges=encoder.merges,
     )
 
 
@@ -316,8 +350,31 @@ def _codes_of(given: Mapping[str, object], encoder: Encoder) -> dict[str, int]:
                 f"The released columns are {', '.join(columns)}, each with the values that the schema declares.",
                 "Give declared values of these columns.",
             )
-        found[name] = int(columns[name].encode(array)[0])
+        plain, merge = int(columns[name].encode(array)[0]), encoder.merges.get(name)
+        found[name] = plain if merge is None else int(merge.groups[plain])
     return found
+
+
+def _given(codes: Mapping[str, int]) -> Callable[..., Any]:
+    """How to draw coded rows that have these codes."""
+
+    def draw(model: Model, rows: int, *, rng: np.random.Generator, rounded: bool) -> Any:
+        return sample_given(model, codes, rows, rng=rng)
+
+    return draw
+
+
+def _merge_arrays(merges: Mapping[str, Merge]) -> dict[str, Any]:
+    """What was learned as named arrays, in the order of ``merges``."""
+    named = enumerate(merges.values())
+    return {f"merge_{i}_{part}": getattr(merge, part) for i, merge in named for part in ("groups", "weights")}
+
+
+def _merges(names: Sequence[str], arrays: Mapping[str, Any]) -> dict[str, Merge]:
+    return {
+        name: Merge(groups=arrays[f"merge_{i}_groups"], weights=arrays[f"merge_{i}_weights"])
+        for i, name in enumerate(names)
+    }
 
 
 def _sha256(raw: bytes) -> str:

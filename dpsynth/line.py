@@ -10,6 +10,7 @@ import io
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -21,6 +22,7 @@ from dpsynth.attacks.nearest import prepare
 from dpsynth.certificate.annex import write_annex
 from dpsynth.certificate.commitment import KEY_BYTES, commit
 from dpsynth.certificate.dossier import SEEDED
+from dpsynth.drawing import DrawnTable, draw_table
 from dpsynth.encode import Encoder
 from dpsynth.errors import OutputError
 from dpsynth.external import ExternalConfig, ExternalFailed, run_external
@@ -31,6 +33,7 @@ from dpsynth.gate.one_run import audit_split, confidential_json
 from dpsynth.gate.thresholds import decidable
 from dpsynth.gate.totals import Totals, measure_totals
 from dpsynth.gate.verdict import run_gate, undecidable
+from dpsynth.learning import learn_encoding, recoded
 from dpsynth.measurement import Measurement
 from dpsynth.noise.random import SeededRandom, SystemRandom
 from dpsynth.noise.seeds import draw_seed
@@ -201,13 +204,25 @@ def _run(run: Run, confidential: Path, *, escape_formulas: bool) -> tuple[Verdic
     with run.told.stage("Counting people"):
         totals = measure_totals(training, holdout, plan=gate, spend=run.reservation, random=run.random)
     measured: tuple[Measurement, ...] = ()
-    synthetic: Codes | None = None
+    synthetic: DrawnTable | None = None
     strangers: Codes | None = None
     found: GateAnnex | None = None
     guesses: Mapping[str, object] = {}
     if decidable(policy, totals, plan=gate).decidable:
+        if encoder.learned:
+            with run.told.stage("Learning the encoding"):
+                encoder = learn_encoding(
+                    encoder,
+                    training,
+                    amount=run.plan.encoding_amount,
+                    synthesizer_amount=run.plan.synthesizer_amount,
+                    coordinate=run.plan.coordinate,
+                    spend=run.reservation,
+                    random=run.random,
+                )
+                training, holdout = recoded(training, encoder), recoded(holdout, encoder)
         try:
-            measured, synthetic, strangers = _synthesize(run, training, totals, transcript=words)
+            measured, synthetic, strangers = _synthesize(run, encoder, training, totals, transcript=words)
         except ExternalFailed:
             said = {"outside synthesizer said": words.getvalue().decode(errors="replace")}
             write_annex(
@@ -218,7 +233,7 @@ def _run(run: Run, confidential: Path, *, escape_formulas: bool) -> tuple[Verdic
             outcome, found = run_gate(
                 training,
                 holdout,
-                synthetic,
+                synthetic.codes,
                 layout=layout_of(encoder),
                 totals=totals,
                 plan=gate,
@@ -230,7 +245,7 @@ def _run(run: Run, confidential: Path, *, escape_formulas: bool) -> tuple[Verdic
             guesses = _audited(run, training, holdout, synthetic)
     else:
         outcome = undecidable(totals=totals, plan=gate, policy=policy)
-    passed = synthetic if outcome.verdict is Verdict.PASS else None
+    passed = synthetic.table if synthetic is not None and outcome.verdict is Verdict.PASS else None
     del synthetic
     write_annex(
         confidential,
@@ -262,8 +277,8 @@ def _audited(run: Run, training: MemorySource, holdout: MemorySource, synthetic:
 
 
 def _synthesize(
-    run: Run, training: MemorySource, totals: Totals, *, transcript: BinaryIO
-) -> tuple[tuple[Measurement, ...], Codes, Codes | None]:
+    run: Run, encoder: Encoder, training: MemorySource, totals: Totals, *, transcript: BinaryIO
+) -> tuple[tuple[Measurement, ...], DrawnTable, Codes | None]:
     """Measure, estimate and sample; or run the outside command. Measurements, the table, and rows like strangers."""
     made, share = run.plan.synthesizer, run.gated[0].holdout_share
     if isinstance(made, ExternalConfig):
@@ -277,7 +292,8 @@ def _synthesize(
                 spend=run.reservation,
                 transcript=transcript,
             )
-        return (), made_outside, None
+        table = encoder.decode(made_outside, generator(draw_seed(run.random)), run.handle.structure)
+        return (), DrawnTable(codes=made_outside, table=table), None
     with run.told.stage("Measuring and estimating") as stage:
         fitted = fit_model(
             training,
@@ -287,12 +303,14 @@ def _synthesize(
             spend=run.reservation,
             random=run.random,
             told=stage,
+            zeros=encoder.forbidden(),
         )
     with run.told.stage("Sampling"):
         rows = run.plan.rows or max(1, round(fitted.model.total / (1 - share)))
         rng = generator(draw_seed(run.random))
-        synthetic, strangers = sample_apart(fitted.model, rows, STRANGERS, rng=rng)
-        return fitted.measurements, synthetic, strangers
+        draw = partial(draw_table, encoder=encoder, structure=run.handle.structure)
+        synthetic, strangers = sample_apart(fitted.model, rows, STRANGERS, rng=rng, draw=draw)
+        return fitted.measurements, synthetic, strangers.codes
 
 
 def _return_stored(

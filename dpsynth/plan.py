@@ -19,6 +19,8 @@ from dpsynth.errors import ParameterError
 from dpsynth.external import ExternalConfig, find_program, require_matching_claim
 from dpsynth.feasible_noise import require_drawable
 from dpsynth.gate import GatePlan, Policy, load_policy, plan_gate
+from dpsynth.mechanisms.histograms import histogram_sigma
+from dpsynth.noise.gaussian import LARGEST_SIGMA
 from dpsynth.schema import Schema
 from dpsynth.synthesizers import Synthesizer, check_size, find_synthesizer
 from dpsynth.workload import Workload
@@ -30,6 +32,9 @@ LARGEST_TABLE = 2**31
 """Codes (rows times columns) of a synthetic table that the engine will hold."""
 
 PLAN_VERSION = 1
+
+LEARNED = "noisy histograms: bins, spikes and merged labels"
+"""What a share for the encoding buys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +74,7 @@ class ReleasePlan:
       rows: Number of synthetic rows asked for; None for the noisy total.
       output: Settings that change the published bytes.
       slack: Delta reserved for the samplers' slack, in units of 2^-62.
+      encoding_amount: Units of the coordinate for learning the encoding, 0 where all of it is declared.
     """
 
     schema_sha256: str
@@ -81,6 +87,7 @@ class ReleasePlan:
     rows: int | None
     output: tuple[tuple[str, str], ...] = ()
     slack: int = SLACK_UNITS
+    encoding_amount: int = 0
 
     @property
     def coordinate(self) -> Coordinate:
@@ -90,7 +97,8 @@ class ReleasePlan:
     @property
     def synthesizer_amount(self) -> int:
         """Units of the coordinate that the synthesizer may spend."""
-        return self.budget.cap.amount if self.gate is None else self.gate.training_amount
+        whole = self.budget.cap.amount if self.gate is None else self.gate.training_amount
+        return whole - self.encoding_amount
 
     @property
     def synthesizer_name(self) -> str:
@@ -158,13 +166,16 @@ class ReleasePlan:
 
     def _shares(self) -> list[tuple[str, Side, int, str]]:
         name = self.synthesizer_name
+        sides = BOTH_SIDES if self.gate is None else (Side.TRAINING,)
+        learned = [("encoding", side, self.encoding_amount, LEARNED) for side in sides if self.encoding_amount]
         if self.gate is None:
             meaning = f"{name}, fitted to everybody"
-            return [("synthesizer", side, self.synthesizer_amount, meaning) for side in BOTH_SIDES]
+            return [*learned, *(("synthesizer", side, self.synthesizer_amount, meaning) for side in sides)]
         gate = self.gate
         return [
             ("totals", Side.TRAINING, gate.training_count, "noisy number of training people"),
             ("totals", Side.HOLDOUT, gate.holdout_count, "noisy number of holdout people"),
+            *learned,
             ("synthesizer", Side.TRAINING, gate.training_amount, f"{name}: measurements and selection"),
             ("gate", Side.TRAINING, gate.training_gate, "one noisy threshold test"),
             ("gate", Side.HOLDOUT, gate.holdout_gate, "the same test, weighed by the sides' sizes"),
@@ -220,7 +231,9 @@ def make_plan(
     named = None if synthesizer == AUTO else synthesizer
     if isinstance(named, str):
         named = find_synthesizer(named)
-    domain = Encoder.of(table).domain
+    encoder = Encoder.of(table)
+    encoder.check_rules()
+    domain = encoder.largest_domain
     wanted = _declared_workload(schema) if workload is None else workload
     if wanted is not None:
         wanted.check(domain)
@@ -231,19 +244,27 @@ def make_plan(
         check_size(domain, named)
     rules = policy if isinstance(policy, Policy) else load_policy(policy or "standard")
     gate = plan_gate(rules, amount=budget.cap.amount, coordinate=coordinate, unit=table.unit) if gated else None
+    whole = budget.cap.amount if gate is None else gate.training_amount
+    learning = _encoding_amount(encoder, whole, named, coordinate)
     chosen = named or choose_synthesizer(
         domain,
-        amount=budget.cap.amount if gate is None else gate.training_amount,
+        amount=whole - learning,
         coordinate=coordinate,
         unit=table.unit,
         rows_magnitude=table.rows_magnitude,
     )
+    if table.rules and isinstance(chosen, ExternalConfig):
+        raise ParameterError(
+            "Rules were declared for an outside synthesizer.",
+            "It gives rows once, so none can be drawn in the place of one that breaks a rule.",
+            "Leave out 'rules', or use a synthesizer of this engine.",
+        )
     chosen = _with_workload(chosen, wanted)
     if isinstance(chosen, Synthesizer) and isinstance(chosen.config, TrainedConfig):
         config = plan_training(
             chosen.config,
             domain,
-            amount=budget.cap.amount if gate is None else gate.training_amount,
+            amount=whole,
             budget=budget,
             unit=table.unit,
             rows_magnitude=table.rows_magnitude,
@@ -262,12 +283,38 @@ def make_plan(
         rows=rows,
         output=output,
         slack=slack,
+        encoding_amount=learning,
     )
     if isinstance(chosen, Synthesizer):
         check_size(domain, chosen)
         require_drawable(chosen, domain, amount=plan.synthesizer_amount, coordinate=plan.coordinate, unit=plan.unit)
     _require_claim_fits(plan)
     return plan
+
+
+def _encoding_amount(
+    encoder: Encoder, whole: int, named: Synthesizer | ExternalConfig | None, coordinate: Coordinate
+) -> int:
+    """Units for learning the encoding; 0 where everything is coded as declared."""
+    declared = encoder.schema.encoding
+    if declared is None or not encoder.learned:
+        return 0
+    if isinstance(named, ExternalConfig) or (named is not None and isinstance(named.config, TrainedConfig)):
+        raise ParameterError(
+            "A learned encoding was declared for a synthesizer that is trained on rows or runs outside.",
+            "Their plans rest on a domain that is known beforehand.",
+            "Use a synthesizer that measures marginals, or declare bins and leave out 'encoding'.",
+        )
+    amount = max(1, int(whole * Fraction(declared.share)))
+    rows = encoder.schema.unit.max_rows
+    sigma = histogram_sigma(len(encoder.learned), amount=amount, coordinate=coordinate, max_rows=rows)
+    if sigma > LARGEST_SIGMA * (1 - 1e-8) or amount >= whole:
+        raise ParameterError(
+            f"The histograms of {len(encoder.learned)} columns would need noise of sigma {sigma:.3g}.",
+            f"Exact noise can be drawn up to a sigma of {LARGEST_SIGMA:.0f} rows.",
+            "Raise the release's epsilon or the encoding's share, or declare bins for more columns.",
+        )
+    return amount
 
 
 def _declared_workload(schema: Schema) -> Workload | None:

@@ -218,13 +218,28 @@ def _synthesis(facts: Facts) -> Synthesis:
         config=settings_as_facts(plan.settings()),
         preprocessing=(
             "every value is coded by the declared domain: null is a level, an undeclared value has its declared bucket",
+            *_learned(plan),
             f"people are split by coins: a share of {facts.policy.holdout_share} is held out for the gate",
         ),
-        post_processing=(*_after_the_charges(facts), *(output_in_words(name, value) for name, value in plan.output)),
+        post_processing=(
+            *_after_the_charges(facts),
+            *_declared(facts),
+            *(output_in_words(name, value) for name, value in plan.output),
+        ),
         marginals=tuple(
             Marginal(attributes=m.clique, cells=facts.domain.cells(m.clique), sigma=m.sigma) for m in facts.measurements
         ),
         rows=facts.rows,
+    )
+
+
+def _learned(plan: ReleasePlan) -> tuple[str, ...]:
+    """What the encoding learned, if anything; each histogram is a charged step."""
+    if not plan.encoding_amount:
+        return ()
+    return (
+        "bins, spikes and merged labels of some columns are made of noisy histograms of declared cells, which are "
+        "charged steps; they are split again in the shares of these histograms",
     )
 
 
@@ -246,6 +261,17 @@ def _after_the_charges(facts: Facts) -> tuple[str, ...]:
             f"the number of rows: {rows.replace(total, 'the declared number of training people')}",
         )
     return ("a graphical model is estimated from the measurements and sampled", f"the number of rows: {rows}")
+
+
+def _declared(facts: Facts) -> tuple[str, ...]:
+    """What declarations alone decided of the rows."""
+    if facts.outcome.verdict is Verdict.UNDECIDABLE:
+        return ()
+    derived = [name for name, column in facts.table.released.items() if column.derived_from is not None]
+    said = [f"computed from other columns by public tables: {', '.join(derived)}"] if derived else []
+    if facts.table.rules:
+        said.append(f"{len(facts.table.rules)} declared rules hold in every row: rows that break one are drawn again")
+    return tuple(said)
 
 
 def _trained(facts: Facts) -> bool:

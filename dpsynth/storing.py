@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pyarrow as pa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from accountant.canonical import dumps, sha256_hex
@@ -14,11 +15,8 @@ from dpsynth.certificate.writer import Staging, open_staging, publish, stage
 from dpsynth.encode import Encoder
 from dpsynth.gate import GateResult, Verdict
 from dpsynth.measurement import Measurement
-from dpsynth.noise.seeds import draw_seed
 from dpsynth.report import render_report
 from dpsynth.runs import Run
-from dpsynth.sampling import generator
-from dpsynth.sources import Codes
 from dpsynth.statement import Facts, state_release
 from dpsynth.tables import SYNTHETIC, write_table
 
@@ -31,7 +29,7 @@ PASSED = Verdict.PASS.value
 
 def store_release(
     run: Run,
-    synthetic: Codes | None,
+    synthetic: pa.Table | None,
     outcome: GateResult,
     measured: tuple[Measurement, ...],
     *,
@@ -43,10 +41,10 @@ def store_release(
 
     Args:
       run: The run under its reservation.
-      synthetic: Codes of the table; None where it didn't pass, and then no table is written.
+      synthetic: The table; None where it didn't pass, and then no table is written.
       outcome: What the gate said.
       measured: What was measured.
-      encoder: Turns codes into values.
+      encoder: Of the table; its domain is stated.
       commitment: To the data.
       escape_formulas: Prefix text that a spreadsheet would run.
 
@@ -61,8 +59,8 @@ def store_release(
         files = {"ledger.json": dumps(run.reservation.entries()), "schema.json": schema, "policy.json": policy}
         artefacts = list(stage(staging, files))
         if synthetic is not None:
-            artefacts.append(_write_table(run, staging, encoder, synthetic, escape_formulas=escape_formulas))
-        rows = None if synthetic is None else synthetic.shape[1]
+            artefacts.append(_write_table(run, staging, synthetic, escape_formulas=escape_formulas))
+        rows = None if synthetic is None else synthetic.num_rows
         dossier = _dossier(
             run, outcome, measured, encoder=encoder, commitment=commitment, rows=rows, artefacts=tuple(artefacts)
         )
@@ -73,13 +71,12 @@ def store_release(
     return folder
 
 
-def _write_table(run: Run, staging: Staging, encoder: Encoder, codes: Codes, *, escape_formulas: bool) -> Artefact:
+def _write_table(run: Run, staging: Staging, table: pa.Table, *, escape_formulas: bool) -> Artefact:
     structure = run.handle.structure
-    decoded = encoder.decode(codes, generator(draw_seed(run.random)), structure)
     suffix = "csv" if structure.format.value == "csv" else "parquet"
     name = table_name(run.schema.table.name, suffix, private=run.random.private)
     label = SYNTHETIC if run.random.private else NOT_PRIVATE
-    written = write_table(decoded, staging.folder / name, like=structure, escape_formulas=escape_formulas, label=label)
+    written = write_table(table, staging.folder / name, like=structure, escape_formulas=escape_formulas, label=label)
     return Artefact(name=name, sha256=written.sha256)
 
 

@@ -4,6 +4,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from accountant.compose import price
 from accountant.events import BoundedRange
 from accountant.price import Coordinate
@@ -11,9 +14,10 @@ from accountant.spend import Side, Spend, Step
 from dpsynth.deep.checkpoints import Checkpoints
 from dpsynth.deep.config import ArConfig, ArGanConfig, GanConfig, VaeConfig
 from dpsynth.deep.planning import train_model
-from dpsynth.domain import Domain
+from dpsynth.domain import Clique, Domain
 from dpsynth.errors import ParameterError
-from dpsynth.estimation import Model, TreeModel, estimate_tree
+from dpsynth.estimation import Model, StructuralZeros, TreeModel, estimate_tree
+from dpsynth.estimation.feasible import TreeSizes
 from dpsynth.estimation.memory import fit_megabytes
 from dpsynth.fit_report import FitReport, report_fit
 from dpsynth.measurement import Measurement
@@ -42,6 +46,8 @@ from dpsynth.workload import Workload
 
 LARGEST_MARGINAL_CELLS = 20_000_000
 """Cells of one table that the engine will hold (160 MB as 64-bit counts)."""
+ZEROS_CELLS = 3_000_000
+"""Cells of the largest model that declared rules may make; what would make it larger is kept in sampling alone."""
 LARGEST_TREE_CELLS = 40_000_000
 """Cells of a tree of pairs that are measured, and fitted, together (320 MB as 64-bit counts)."""
 
@@ -216,6 +222,7 @@ def fit_model(
     told: Stage | None = None,
     checkpoints: Checkpoints | None = None,
     paid: tuple[Step, ...] = (),
+    zeros: Sequence[tuple[Clique, NDArray[np.bool_]]] = (),
 ) -> Fitted:
     """Measure, then estimate.
 
@@ -230,6 +237,8 @@ def fit_model(
       told: Told of each round and of the share of ``amount`` that is spent; sees what was charged and nothing else.
       checkpoints: Where a training is written down, so that it can go on.
       paid: What was charged before, where a training goes on.
+      zeros: For some cliques which cells can't occur, by declaration; a graphical model holds as many of them as keep
+        it within ``ZEROS_CELLS``.
 
     Returns:
       The model and its measurements.
@@ -249,7 +258,11 @@ def fit_model(
     measurements = synthesizer.measure(source, synthesizer.config, **how)
     if synthesizer.train is None:
         noted.tell("estimating the model")
-        model = synthesizer.estimate(source.domain, measurements, synthesizer.config)
+        if zeros and synthesizer.estimate is _graphical:
+            held = _affordable(source.domain, measurements, zeros)
+            model: Model = estimate_tree(source.domain, measurements, zeros=held)
+        else:
+            model = synthesizer.estimate(source.domain, measurements, synthesizer.config)
     else:
         model = synthesizer.train(
             source, synthesizer.config, told=stage, checkpoints=checkpoints, paid=paid, **how
@@ -264,6 +277,18 @@ def fit_model(
         fit_mb=_fit_megabytes(model, measurements, synthesizer),
     )
     return Fitted(model=model, measurements=tuple(measurements), report=report)
+
+
+def _affordable(
+    domain: Domain, measurements: Sequence[Measurement], zeros: Sequence[tuple[Clique, NDArray[np.bool_]]]
+) -> list[StructuralZeros]:
+    """Structural zeros, those of few cells first, as long as the junction tree stays small enough."""
+    sizes, held = TreeSizes(domain, [m.clique for m in measurements]), []
+    for clique, forbidden in sorted(zeros, key=lambda z: (z[1].size, z[0])):
+        if forbidden.any() and sizes.cells_with(clique) <= ZEROS_CELLS:
+            sizes.add(clique)
+            held.append(StructuralZeros(clique=clique, forbidden=forbidden))
+    return held
 
 
 def _fit_megabytes(model: Model, measurements: Sequence[Measurement], synthesizer: Synthesizer) -> float | None:

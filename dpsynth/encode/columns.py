@@ -1,6 +1,6 @@
 """One encoder per kind of column: raw values to codes and back. Total, and a function of declared facts only."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from dpsynth.encode import values
 from dpsynth.encode.binning import cuts_of
-from dpsynth.encode.raw import ABSENT, UNKNOWN, levels, numbers
+from dpsynth.encode.fine import fine_cuts
+from dpsynth.encode.raw import ABSENT, UNKNOWN, Numbers, levels, numbers
 from dpsynth.schema import Boolean, Categorical, Column, Integer, Real
 
 Code = NDArray[np.int64]
@@ -149,7 +150,10 @@ class NumericEncoder:
 
     def encode(self, array: pa.Array) -> Code:
         """What lies outside the bounds is clamped; what is no finite number is null, else in the first bin."""
-        found = numbers(array)
+        return self.encode_numbers(numbers(array))
+
+    def encode_numbers(self, found: Numbers) -> Code:
+        """The codes of values that were read as numbers; shape (rows,)."""
         if self.unit_steps:
             codes = np.floor(np.clip(found.values, *self.column.bounds)).astype(np.int64) - int(self.column.bounds[0])
         else:
@@ -160,9 +164,17 @@ class NumericEncoder:
         """Values spread evenly over their bin, at the column's resolution. Privacy: none; post-processing."""
         return values.spread(self.column, self.cuts, codes, generator, kind)
 
+    @property
+    def widths(self) -> NDArray[np.float64]:
+        """How many multiples of the resolution each bin holds, at least 1."""
+        return values.bin_widths(self.column, self.cuts)
+
     def problems(self, array: pa.Array) -> dict[str, int]:
         """CONFIDENTIAL: counts of values outside the bounds, of what is no number, and of undeclared nulls."""
-        found = numbers(array)
+        return self.problems_of(numbers(array))
+
+    def problems_of(self, found: Numbers) -> dict[str, int]:
+        """CONFIDENTIAL: the same of values that were read as numbers."""
         number, (lower, upper) = found.state == 0, self.column.bounds
         return _counted({
             "below the lower bound": number & (found.values < lower),
@@ -191,8 +203,16 @@ def _counted(masks: dict[str, NDArray[np.bool_]]) -> dict[str, int]:
     return {name: count for name, count in counts.items() if count}
 
 
-def _numeric(column: Any) -> ColumnEncoder:
-    cuts = cuts_of(column)
+def numeric_encoder(column: Integer | Real, *, finely: bool, extra: Sequence[float] = ()) -> NumericEncoder:
+    """The encoder of a numeric column.
+
+    Args:
+      column: The declaration.
+      finely: Whether its codes are fine cells, not bins.
+      extra: Further first values of bins, because a rule says something there.
+    """
+    cuts = fine_cuts(column) if finely else cuts_of(column)
+    cuts = np.union1d(cuts, np.array(extra, np.float64)) if extra else cuts
     lower, upper = column.bounds
     each = column.kind == "integer" and len(cuts) == upper - lower
     return NumericEncoder(column=column, cuts=cuts, unit_steps=each)
@@ -201,7 +221,7 @@ def _numeric(column: Any) -> ColumnEncoder:
 ENCODERS: dict[type, Callable[[Any], ColumnEncoder]] = {
     Categorical: lambda column: CategoricalEncoder(column=column),
     Boolean: lambda column: BooleanEncoder(column=column),
-    Integer: _numeric,
-    Real: _numeric,
+    Integer: lambda column: numeric_encoder(column, finely=False),
+    Real: lambda column: numeric_encoder(column, finely=False),
 }
 """How each kind is encoded; kinds that aren't here are never learned."""

@@ -34,6 +34,7 @@ _EMPTY_KINDS: dict[str, list[str]] = {
     "bool": ["kind: boolean"],
     "null": ["kind: categorical", "categories: []  # every label; or 'kind: integer' or 'real' with 'bounds'"],
 }
+_TIMES = {"time": ["kind: datetime  # or date, time, duration", "bounds: []  # [first, last], texts as in ISO 8601"]}
 _OMITTED = ["kind: text  # can't be synthesized: omitted"]
 
 
@@ -63,8 +64,8 @@ def draft_schema(table: Any, *, public: bool = False, delimiter: str = ",") -> s
     if public:
         columns = _from_values(read_all(table, names, delimiter), types)
     else:
-        columns = {name: [*_EMPTY_KINDS.get(family(value_type(kind)), _OMITTED), "nullable: false  # true if a value "
-                          "may be absent", 'provenance: ""'] for name, kind in types.items()}
+        kinds, end = _EMPTY_KINDS | _TIMES, ["nullable: false  # true if a value may be absent", 'provenance: ""']
+        columns = {name: [*kinds.get(family(value_type(kind)), _OMITTED), *end] for name, kind in types.items()}
     return (_FROM_VALUES if public else _UNDECLARED) + _rendered(_dataset_id(table), columns)
 
 

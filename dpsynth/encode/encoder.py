@@ -1,22 +1,36 @@
-"""Tables to codes and back: raw value <-> integer code, by declared facts alone."""
+"""Tables to codes and back: raw value <-> integer code, by declared facts, and by merges that were accounted for."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import reduce
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dpsynth.domain import Domain
-from dpsynth.encode.columns import ENCODERS, ColumnEncoder
+from dpsynth.domain import Clique, Domain
+from dpsynth.encode.columns import ENCODERS, ColumnEncoder, NumericEncoder, numeric_encoder
+from dpsynth.encode.derived import derive, derived_groups
+from dpsynth.encode.fine import resolution_of
+from dpsynth.encode.histograms import MOST_BINS, Histogram, block_starts, merge_cells, merge_labels
+from dpsynth.encode.merge import Merge
 from dpsynth.encode.raw import keys
+from dpsynth.encode.rules import Box, allowed, boxes_of, check_consistent, ordered, signatures
+from dpsynth.encode.temporal import TemporalEncoder, temporal_encoder
 from dpsynth.encode.values import surrogates
 from dpsynth.errors import ParameterError
-from dpsynth.schema import Schema, TableSchema
+from dpsynth.schema import Categorical, Column, Identifier, Integer, Real, Schema, TableSchema, Temporal
+from dpsynth.schema.rules import rule_cuts
 from dpsynth.tables import Block, Structure
 
 Codes = NDArray[Any]
 """Coded columns, shape (attributes, rows)."""
+
+BINNED = (NumericEncoder, TemporalEncoder)
+"""Encoders whose codes are bins of an ordered column."""
+FEW_VALUES, MANY_LABELS = 16, 32
+"""Numeric columns of more fine cells, and categorical ones of more labels, are learned where a share is declared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,15 +39,21 @@ class Encoder:
 
     Attributes:
       schema: The declaration.
-      columns: Encoders of the attributes, in domain order (identifiers and omitted columns have none).
+      columns: Encoders of the attributes, in domain order; identifiers, omitted and derived columns have none.
       domain: Names and sizes of the attributes.
       dtype: The smallest unsigned type that holds every code.
+      learned: Attributes whose codes are fine ones until merges for them were learned.
+      merges: What was learned, by attribute; accounted outputs.
+      boxes: Combinations of unmerged codes that the declared rules forbid.
     """
 
     schema: TableSchema
     columns: tuple[ColumnEncoder, ...]
     domain: Domain
     dtype: np.dtype[Any]
+    learned: tuple[str, ...] = ()
+    merges: Mapping[str, Merge] = field(default_factory=dict)
+    boxes: tuple[Box, ...] = ()
 
     @classmethod
     def of(cls, schema: Schema | TableSchema) -> "Encoder":
@@ -44,22 +64,127 @@ class Encoder:
         """
         table = schema.table if isinstance(schema, Schema) else schema
         table.check_releasable()
-        learned = {name: column for name, column in table.released.items() if type(column) in ENCODERS}
-        columns = tuple(ENCODERS[type(column)](column) for column in learned.values())
-        domain = Domain(names=tuple(learned), sizes=tuple(column.size for column in columns))
-        return cls(schema=table, columns=columns, domain=domain, dtype=np.min_scalar_type(max(domain.sizes) - 1))
+        learned = tuple(name for name, column in table.learned.items() if _is_learned(table, name, column))
+        made = {name: _encoder(table, name, column) for name, column in table.learned.items()}
+        domain = Domain(names=tuple(made), sizes=tuple(column.size for column in made.values()))
+        dtype = np.min_scalar_type(max(domain.sizes) - 1)
+        return cls(
+            schema=table,
+            columns=tuple(made.values()),
+            domain=domain,
+            dtype=dtype,
+            learned=learned,
+            boxes=boxes_of(table, made),
+        )
+
+    def merged(self, merges: Mapping[str, Merge]) -> "Encoder":
+        """This encoding with what was learned of it.
+
+        Raises:
+          ParameterError: It isn't about exactly the attributes that are learned, or has another number of codes.
+        """
+        sizes = {name: column.size for name, column in self._by_name.items()}
+        if set(merges) != set(self.learned) or any(len(m.groups) != sizes[name] for name, m in merges.items()):
+            raise ParameterError(
+                f"{len(merges)} learned merges don't fit this encoding.",
+                f"It learns {len(self.learned)} columns, each with the codes of its declaration.",
+                "Use what was learned for this schema.",
+            )
+        sizes |= {name: merge.size for name, merge in merges.items()}
+        domain = Domain(names=self.domain.names, sizes=tuple(sizes[name] for name in self.domain.names))
+        return replace(self, domain=domain, dtype=np.min_scalar_type(max(domain.sizes) - 1), merges=dict(merges))
+
+    @property
+    def largest_domain(self) -> Domain:
+        """The domain with the most codes that each attribute can have after learning: a public fact, for plans."""
+        sizes = dict(zip(self.domain.names, self.domain.sizes, strict=True))
+        for name in self.learned:
+            column = self._by_name[name]
+            if isinstance(column, BINNED):
+                more = len(self._cuts(name)) + column.column.nullable
+                sizes[name] = min(column.size, MOST_BINS + more)
+        return Domain(names=self.domain.names, sizes=tuple(sizes.values()))
+
+    def blocks(self) -> dict[str, NDArray[np.int64] | None]:
+        """For each learned attribute the first cells of the blocks that are counted, too; None where none are."""
+        return {
+            name: block_starts(column.size - column.column.nullable) if isinstance(column, BINNED) else None
+            for name, column in self._by_name.items()
+            if name in self.learned
+        }
+
+    def merge(self, histograms: Mapping[str, Histogram], *, bins: int) -> "Encoder":
+        """This encoding with the merges that noisy histograms of the learned attributes give.
+
+        Args:
+          histograms: Accounted outputs, one for each learned attribute, without null.
+          bins: Number of bins of a numeric column.
+
+        Privacy: none; post-processing.
+        """
+        return self.merged({name: self._merge(name, histograms[name], bins) for name in self.learned})
+
+    def _merge(self, name: str, found: Histogram, bins: int) -> Merge:
+        column = self._by_name[name]
+        nullable = self.schema.columns[name].nullable
+        if isinstance(column, BINNED):
+            return merge_cells(found, column.widths, bins=bins, cuts=self._cuts(name), nullable=nullable)
+        told_apart = signatures(self.boxes, name, column.size)[: len(found.cells)]
+        groups = derived_groups(self.schema, name)
+        return merge_labels(
+            found, told_apart if groups is None else groups + told_apart * (groups.max() + 1), nullable=nullable
+        )
+
+    def _cuts(self, name: str) -> list[int]:
+        """Fine cells of a numeric attribute at which a rule begins to say something else."""
+        column = self._by_name[name]
+        told_apart = signatures(self.boxes, name, column.size)[: column.size - column.column.nullable]
+        return (np.flatnonzero(np.diff(told_apart)) + 1).tolist()
+
+    def check_rules(self) -> None:
+        """Refuse declared rules that no row can keep together.
+
+        Raises:
+          SchemaError: They contradict each other; it names those that do.
+        """
+        check_consistent(self.schema, self._by_name)
+
+    def forbidden(self) -> list[tuple[Clique, NDArray[np.bool_]]]:
+        """For each set of attributes that a rule speaks of, which cells of its marginal never occur: public facts."""
+        found: dict[Clique, NDArray[np.bool_]] = {}
+        for box in self.boxes:
+            clique = self.domain.clique(box.masks)
+            cell = found.setdefault(clique, np.zeros(self.domain.shape(clique), bool))
+            cell |= reduce(np.logical_and.outer, [self._merged_mask(name, box.masks[name]) for name in clique])
+        return list(found.items())
+
+    def _merged_mask(self, name: str, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Codes of the model all of whose fine codes are meant; a cut of a rule never lies within one."""
+        merge = self.merges.get(name)
+        if merge is None:
+            return mask
+        return np.asarray(np.bincount(merge.groups, ~mask) == 0)
+
+    @property
+    def _by_name(self) -> dict[str, Any]:
+        return dict(zip(self.domain.names, self.columns, strict=True))
 
     @property
     def scales(self) -> tuple[int, ...]:
         """For each attribute, how many of its first codes stand on a scale: bins of a number, ordered labels."""
-        return tuple(column.scale for column in self.columns)
+        named = zip(self.domain.names, self.columns, self.domain.sizes, strict=True)
+        return tuple(
+            column.scale if name not in self.merges else (size - column.column.nullable) * isinstance(column, BINNED)
+            for name, column, size in named
+        )
 
     def encode(self, block: Block) -> Codes:
         """The codes of a block of raw records: shape (attributes, rows), C-order, in ``dtype``."""
         rows = len(next(iter(block.values())))
         out = np.empty((len(self.columns), rows), self.dtype)
         for codes, name, column in zip(out, self.domain.names, self.columns, strict=True):
-            codes[:] = column.encode(block[name])
+            found, merge = column.encode(block[name]), self.merges.get(name)
+            codes[:] = found if merge is None else merge.groups[found]
         return out
 
     def encode_arrow(self, table: pa.Table) -> Codes:
@@ -71,6 +196,8 @@ class Encoder:
     def decode(self, codes: Codes, generator: np.random.Generator, structure: Structure | None = None) -> pa.Table:
         """A table with these codes, in the structure's order and types; identifiers are fresh surrogates.
 
+        Merged codes are split in their learned shares, and derived columns computed.
+
         Args:
           codes: Shape (attributes, rows).
           generator: Draws the place of a number within its bin.
@@ -81,16 +208,60 @@ class Encoder:
 
         Privacy: none; post-processing.
         """
+        return self._values(self._split(codes, generator), codes.shape[1], generator, structure)
+
+    def decode_allowed(
+        self, codes: Codes, generator: np.random.Generator, structure: Structure | None = None
+    ) -> tuple[pa.Table, NDArray[np.bool_]]:
+        """Decode the rows that keep all declared rules: their table, and which rows they are, shape (rows,).
+
+        Raises:
+          ParameterError: The codes don't lie in the domain.
+
+        Privacy: none; post-processing.
+        """
+        rows, plain = codes.shape[1], self._split(codes, generator)
+        if not self.schema.rules:
+            return self._values(plain, rows, generator, structure), np.ones(rows, bool)
+        good = allowed(self.boxes, plain, rows)
+        table = self._values({n: c[good] for n, c in plain.items()}, int(good.sum()), generator, structure)
+        kept = ordered(self.schema, table)
+        good[np.flatnonzero(good)[~kept]] = False
+        return table.filter(pa.array(kept)), good
+
+    def with_surrogates(self, table: pa.Table) -> pa.Table:
+        """The table with fresh identifiers, numbered over all its rows."""
+        for i, field_ in enumerate(table.schema):
+            if isinstance(self.schema.columns[field_.name], Identifier):
+                table = table.set_column(i, field_, surrogates(table.num_rows, field_.type))
+        return table
+
+    def _split(self, codes: Codes, generator: np.random.Generator) -> dict[str, NDArray[np.int64]]:
         self._check(codes)
+        plain = {}
+        for name, coded in zip(self.domain.names, codes, strict=True):
+            merge, whole = self.merges.get(name), coded.astype(np.int64)
+            plain[name] = whole if merge is None else merge.split(whole, generator)
+        return plain
+
+    def _values(
+        self,
+        plain: Mapping[str, NDArray[np.int64]],
+        rows: int,
+        generator: np.random.Generator,
+        structure: Structure | None,
+    ) -> pa.Table:
         fields = (structure or Structure.declared(self.schema)).arrow
-        by_name = dict(zip(self.domain.names, zip(self.columns, codes, strict=True), strict=True))
-        arrays = {}
-        for name in self.domain.names:
-            column, coded = by_name[name]
-            arrays[name] = column.decode(coded.astype(np.int64), generator, fields.field(name).type)
+        arrays = {
+            name: column.decode(plain[name], generator, fields.field(name).type)
+            for name, column in self._by_name.items()
+        }
         for name in fields.names:
-            if name not in arrays:
-                arrays[name] = surrogates(codes.shape[1], fields.field(name).type)
+            kind, derivation = fields.field(name).type, self.schema.columns[name].derived_from
+            if derivation is not None:
+                arrays[name] = derive(self.schema, name, plain[derivation.column], kind)
+            elif name not in arrays:
+                arrays[name] = surrogates(rows, kind)
         return pa.table([arrays[name] for name in fields.names], schema=fields)
 
     def unit_ids(self, block: Block) -> list[bytes | None]:
@@ -111,7 +282,7 @@ class Encoder:
         return keys(block[column])
 
     def describe(self) -> dict[str, Any]:
-        """The encoding as JSON-able public facts without floats: size and cuts of each attribute."""
+        """The encoding as JSON-able public facts without floats: size and cuts of each attribute as declared."""
         return {name: column.describe() for name, column in zip(self.domain.names, self.columns, strict=True)}
 
     def _check(self, codes: Codes) -> None:
@@ -123,3 +294,25 @@ class Encoder:
                 f"They have one row for each of {len(sizes)} attributes, with values below the attribute's size.",
                 "Use codes that were sampled for this domain.",
             )
+
+
+def _is_learned(table: TableSchema, name: str, column: Column) -> bool:
+    """Whether a column's bins or merged labels are to be learned."""
+    if table.encoding is None or name in table.encoding.keep:
+        return False
+    if isinstance(column, Categorical):
+        return len(column.categories) > MANY_LABELS
+    if not isinstance(column, Integer | Real | Temporal) or column.bins is not None or column.edges is not None:
+        return False
+    plain = column.ticks if isinstance(column, Temporal) else column
+    return numeric_encoder(plain, finely=True).size > FEW_VALUES
+
+
+def _encoder(table: TableSchema, name: str, column: Column) -> ColumnEncoder:
+    """A column's encoder, with bins that begin where rules say something."""
+    if isinstance(column, Temporal):
+        return temporal_encoder(column, finely=_is_learned(table, name, column))
+    if not isinstance(column, Integer | Real):
+        return ENCODERS[type(column)](column)
+    extra = rule_cuts(table.rules, name, column, resolution_of(column))
+    return numeric_encoder(column, finely=_is_learned(table, name, column), extra=extra)

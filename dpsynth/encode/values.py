@@ -79,7 +79,13 @@ def spread(
         starts = np.concatenate([[column.bounds[0]], cuts])
         numbers = np.where(empty, np.round(starts[at]) if whole else starts[at], numbers)
     lower, upper = (np.ceil(column.bounds[0]), np.floor(column.bounds[1])) if whole else column.bounds
-    return _typed(np.clip(numbers, lower, upper), absent, column, whole, kind)
+    return typed(np.clip(numbers, lower, upper), absent, column, whole, kind)
+
+
+def bin_widths(column: Integer | Real, cuts: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How many multiples of the resolution each bin holds, at least 1; shape (bins,)."""
+    first, last = _grid(column, cuts, _resolution(column, isinstance(column, Integer)))
+    return np.asarray(np.maximum(last - first + 1, 1), np.float64)
 
 
 def _resolution(column: Integer | Real, whole: bool) -> Fraction:
@@ -106,7 +112,8 @@ def _exact(number: float) -> Fraction:
     return Fraction(Decimal(repr(float(number))))
 
 
-def _typed(numbers: NDArray[Any], absent: NDArray[np.bool_], column: Integer | Real, whole: bool, kind: Any) -> Any:
+def typed(numbers: NDArray[Any], absent: NDArray[np.bool_], column: Any, whole: bool, kind: Any) -> Any:
+    """Numbers as an array of an Arrow type, null where ``absent``."""
     inner = value_type(kind)
     out = _ARRAYS[family(inner)](numbers, absent, column, whole, inner)
     if not pa.types.is_dictionary(kind):

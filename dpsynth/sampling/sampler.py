@@ -5,8 +5,8 @@ whole number of rows can; which row of the group gets which value is a fresh ran
 stay conditionally independent (unshuffled they would become comonotone).
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -66,9 +66,17 @@ def sample_codes(model: Model, rows: int, *, rng: np.random.Generator, rounded: 
     return codes
 
 
+Drawn = TypeVar("Drawn")
+
+
 def sample_apart(
-    model: Model, rows: int, apart: int, *, rng: np.random.Generator
-) -> tuple[NDArray[Any], NDArray[Any]]:
+    model: Model,
+    rows: int,
+    apart: int,
+    *,
+    rng: np.random.Generator,
+    draw: Callable[..., Drawn] = sample_codes,  # type: ignore[assignment]
+) -> tuple[Drawn, Drawn]:
     """A sample, and rows of the same model that are independent of it.
 
     Args:
@@ -76,15 +84,16 @@ def sample_apart(
       rows: Rows of the sample.
       apart: Rows beside it, as the model draws them.
       rng: A generator of post-processing randomness.
+      draw: How each part is drawn, with the arguments of :func:`sample_codes`.
 
     Privacy:
       None; post-processing.
     """
+    one, other = model, model
     if isinstance(model, PoolModel):
         share = min(0.5, apart / len(model.weights))
         one, other = model.part(0.0, 1.0 - share), model.part(1.0 - share, 1.0)
-        return sample_codes(one, rows, rng=rng), sample_codes(other, apart, rng=rng, rounded=False)
-    return sample_codes(model, rows, rng=rng), sample_codes(model, apart, rng=rng, rounded=False)
+    return draw(one, rows, rng=rng), draw(other, apart, rng=rng, rounded=False)
 
 
 def _draw_from_pool(model: PoolModel, rows: int, rng: np.random.Generator) -> NDArray[Any]:

@@ -1,6 +1,7 @@
 """What a publisher declares of one column: its kind and its public domain."""
 
 import math
+from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
@@ -14,7 +15,7 @@ MAX_LABEL_BYTES = 4_096
 _LEAST_RANGE, _LEAST_SHARE = 1e-30, 1e-9
 
 
-def _finite(value: Any) -> float:
+def finite(value: Any) -> float:
     """A finite number from a number, or from text that YAML 1.1 doesn't read as one (``1e6``)."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError("a finite number")
@@ -40,20 +41,33 @@ def _label(value: Any) -> str:
     return value
 
 
-def _empty(value: Any) -> None:
-    if value not in (None, [], {}, ""):
-        raise ValueError("nothing: the key is reserved and not yet carried out by this version")
-
-
-Number = Annotated[float, BeforeValidator(_finite)]
+Number = Annotated[float, BeforeValidator(finite)]
 Label = Annotated[str, BeforeValidator(_label)]
-Reserved = Annotated[None, BeforeValidator(_empty)]
 
 
 class Declared(BaseModel):
     """Base of every declaration: immutable, and a key that isn't known is an error."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _plain(value: Any) -> Any:
+    """A value of a column as it was written; numbers also as text."""
+    if isinstance(value, bool) or not (value is None or isinstance(value, int | float | str)):
+        raise ValueError("labels or numbers, or null, as 'values'")
+    return value
+
+
+class Derivation(Declared):
+    """A column that is a public function of another one: it is never read, and computed on output.
+
+    Attributes:
+      column: The categorical column that determines it.
+      values: Its value for each category of that column; null where it has none.
+    """
+
+    column: StrictStr
+    values: Mapping[Label, Annotated[Any, BeforeValidator(_plain)]]
 
 
 class ColumnBase(Declared):
@@ -63,13 +77,13 @@ class ColumnBase(Declared):
       title: The column in words.
       provenance: Where its public domain comes from: a codebook, a law, a top code.
       nullable: Whether an absent value is a level of its own.
-      derived_from: Reserved.
+      derived_from: The public function of another column that it is, if it is one.
     """
 
     title: StrictStr = ""
     provenance: StrictStr = ""
     nullable: StrictBool = False
-    derived_from: Reserved = None
+    derived_from: Derivation | None = None
 
 
 class Categorical(ColumnBase):
@@ -211,18 +225,12 @@ class Identifier(ColumnBase):
 
 
 class Opaque(ColumnBase):
-    """A kind that loads but that this version can't release: such a column has to be omitted.
+    """Free text: it loads, but it can't be released, so such a column has to be omitted.
 
     Attributes:
       kind: The word that names this kind.
-      bounds: First and last value, as text; not used yet.
-      max_length: Longest text; not used yet.
+      max_length: Longest text; not used.
     """
 
-    kind: Literal["date", "datetime", "text"]
-    bounds: tuple[StrictStr, StrictStr] | None = None
+    kind: Literal["text"]
     max_length: StrictInt | None = None
-
-
-Column = Annotated[Categorical | Integer | Real | Boolean | Identifier | Opaque, Field(discriminator="kind")]
-"""A column of any kind, told apart by the word in ``kind``."""

@@ -12,8 +12,9 @@ from dpsynth.schema.yaml_text import Document, parse, wrong
 from dpsynth.schema.yaml_text import Path as Keys
 
 MAX_BYTES = 16 * 2**20
-_FLAT_KEYS = frozenset({"name", "title", "unit", "source", "licence", "neighbouring", "rows", "columns", "workload"})
-_KINDS = ("categorical", "integer", "real", "boolean", "identifier", "date", "datetime", "text")
+_OF_TABLE = ("workload", "omit", "encoding", "rules", "privacy_unit", "rows_magnitude")
+_FLAT_KEYS = frozenset({"name", "title", "unit", "source", "licence", "neighbouring", "rows", "columns", *_OF_TABLE})
+_KINDS = ("categorical", "integer", "real", "boolean", "identifier", "date", "datetime", "time", "duration", "text")
 _CODED = ("coded", "size")
 
 
@@ -101,7 +102,7 @@ def _from_flat(value: dict[str, Any], document: Document, file: str) -> dict[str
     if unknown:
         raise wrong(file, document.line((unknown[0],)), f"the key {_short(unknown[0])}", f"one of {sorted(_FLAT_KEYS)}")
     notes = [f"{key}: {value[key]}" for key in ("unit", "neighbouring") if value.get(key)]
-    table = {key: value[key] for key in ("name", "title", "source", "licence", "workload") if key in value}
+    table = {key: value[key] for key in ("name", "title", "source", "licence", *_OF_TABLE) if key in value}
     columns = value["columns"]
     if isinstance(columns, dict):
         columns = {name: _flat_column(name, column, document, file) for name, column in columns.items()}

@@ -9,7 +9,11 @@ from pydantic import AfterValidator, Field, StrictInt, StrictStr, StringConstrai
 from accountant import canonical
 from accountant.adjacency import Adjacency, PrivacyUnit
 from dpsynth.errors import SchemaError
-from dpsynth.schema.columns import Column, Declared, Identifier, Label, Opaque, Reserved
+from dpsynth.schema.columns import Declared, Identifier, Label, Number, Opaque
+from dpsynth.schema.derivations import check_derived
+from dpsynth.schema.kinds import Column
+from dpsynth.schema.rules import Rule, check_rules
+from dpsynth.schema.temporal import Temporal
 from dpsynth.workload import HEAVIEST, MOST_WAYS, TARGET_WEIGHT, Workload
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -96,6 +100,21 @@ class DeclaredWorkload(Declared):
         return Workload(ways=self.ways, target=self.target, target_weight=self.target_weight, marginals=listed)
 
 
+class DeclaredEncoding(Declared):
+    """That bins, spikes and rare labels may be learned, for a share of the budget.
+
+    It concerns numeric columns of many values without declared ``bins`` or ``edges``, and categorical ones of many
+    labels; all others are coded as declared.
+
+    Attributes:
+      share: Share of the synthesizer's budget for noisy histograms of these columns.
+      keep: Columns that are coded as declared all the same.
+    """
+
+    share: Annotated[Number, Field(gt=0, le=0.5)] = 0.05
+    keep: tuple[StrictStr, ...] = ()
+
+
 class TableSchema(Declared):
     """One table: its privacy unit and its columns, in the order of its declaration.
 
@@ -108,11 +127,12 @@ class TableSchema(Declared):
       privacy_unit: Who is protected.
       columns: Declarations by column name.
       omit: Columns that are left out of the release.
-      rules: Reserved.
+      rules: What holds in every row.
       workload: Which marginals matter, for synthesizers that choose what they measure.
       known: Sets of columns that others may know of a person; the gate looks for near copies on each of them.
       secrets: Columns of which the gate tests whether the table gives them away, from a person's other columns, for
         people it was made from more often than for others. What follows from the other columns in general isn't hidden.
+      encoding: What may be learned of the encoding; nothing, if it isn't given.
       rows_magnitude: About how many rows the table has: a public number, never one that was counted. It decides which
         synthesizer is chosen and is never compared with the data; ``provenance`` says where it comes from.
     """
@@ -125,10 +145,11 @@ class TableSchema(Declared):
     privacy_unit: Unit = Unit(rows=1)
     columns: Mapping[ColumnName, Column]
     omit: tuple[StrictStr, ...] = ()
-    rules: Reserved = None
+    rules: tuple[Rule, ...] = ()
     workload: DeclaredWorkload | None = None
     known: Annotated[tuple[Annotated[tuple[StrictStr, ...], Field(min_length=1)], ...], Field(max_length=8)] = ()
     secrets: Annotated[tuple[StrictStr, ...], Field(max_length=8)] = ()
+    encoding: DeclaredEncoding | None = None
     rows_magnitude: Annotated[StrictInt, Field(ge=1)] | None = None
 
     @model_validator(mode="after")
@@ -138,11 +159,16 @@ class TableSchema(Declared):
         if len(set(self.omit)) != len(self.omit) or not set(self.omit) <= set(self.columns):
             raise ValueError("different names of declared columns in 'omit'")
         if self.workload is not None and not _named(self.workload) <= self._learned:
-            raise ValueError("names of released columns, no identifiers, in the workload's 'target' and 'of'")
+            raise ValueError("names of released columns, none of them an identifier or derived, in the workload's "
+                             "'target' and 'of'")
         if any(len(set(names)) != len(names) for names in (*self.known, self.secrets)):
             raise ValueError("different names in each set of 'known', and in 'secrets'")
         if not {name for names in (*self.known, self.secrets) for name in names} <= self._learned:
             raise ValueError("names of released columns, no identifiers, in 'known' and 'secrets'")
+        if self.encoding is not None and not set(self.encoding.keep) <= self._learned:
+            raise ValueError("names of released columns, none of them an identifier or derived, in 'keep'")
+        check_derived(self.released, omitted=self.omit)
+        check_rules(self.rules, self.learned)
         unit = self.privacy_unit.column
         if unit is not None and not isinstance(self.columns.get(unit), Identifier):
             raise ValueError("the privacy unit's column to be declared with 'kind: identifier'")
@@ -150,7 +176,16 @@ class TableSchema(Declared):
 
     @property
     def _learned(self) -> set[str]:
-        return {name for name, column in self.released.items() if not isinstance(column, Identifier)}
+        return set(self.learned)
+
+    @property
+    def learned(self) -> dict[str, Column]:
+        """The columns that a model holds: no identifiers, and none that is derived from another."""
+        return {
+            name: column
+            for name, column in self.released.items()
+            if not isinstance(column, Identifier) and column.derived_from is None
+        }
 
     @property
     def unit(self) -> PrivacyUnit:
@@ -167,19 +202,19 @@ class TableSchema(Declared):
         """Refuse a release that would hold a column this version can't synthesize.
 
         Raises:
-          SchemaError: A column of kind date, datetime or text isn't omitted, or nothing is left to learn.
+          SchemaError: A text, or a date or time without bounds, isn't omitted, or nothing is left to learn.
         """
-        opaque = [name for name, column in self.released.items() if isinstance(column, Opaque)]
+        opaque = [name for name, column in self.released.items() if _without_domain(column)]
         if opaque:
             kind = self.columns[opaque[0]].kind
             raise SchemaError(
                 f"Column {opaque[0]!r} of table {self.name!r} has kind {kind!r}, and {len(opaque)} column(s) like it "
                 "can't be released.",
-                f"A column of kind {kind!r} has no finite public domain here, so its values can't be synthesized "
-                "without repeating those of records.",
-                f"Leave them out with 'omit: {opaque}', or declare categories or bounds for a coarser column.",
+                f"As declared, a column of kind {kind!r} has no finite public domain, so its values can't be "
+                "synthesized without repeating those of records.",
+                f"Leave them out with 'omit: {opaque}', or declare categories or bounds.",
             )
-        if all(isinstance(column, Identifier) for column in self.released.values()):
+        if not self.learned:
             raise SchemaError(
                 f"Table {self.name!r} has no column to release.",
                 "Identifiers are never learned, and every other column is omitted.",
@@ -235,6 +270,10 @@ class Schema(Declared):
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of the format, for editors."""
     return {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Schema.model_json_schema()
+
+
+def _without_domain(column: Column) -> bool:
+    return isinstance(column, Opaque) or (isinstance(column, Temporal) and column.bounds is None)
 
 
 def _named(workload: DeclaredWorkload) -> set[str]:

@@ -103,5 +103,7 @@ def _mapping(node: Any, path: Path, lines: dict[Path, int], file: str) -> dict[s
 
 
 def _as_written(path: Path) -> bool:
+    if path[-3:-1] == ("derived_from", "values"):
+        return True
     keys = [part for part in path[-2:] if isinstance(part, str)]
     return bool(keys) and keys[-1] in _AS_WRITTEN and (len(path) < 2 or path[-2] != "columns")

@@ -1,6 +1,6 @@
 """Coded records held in memory: a marginal source and a row source in one."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,19 @@ class MemorySource:
         """Blocks of coded rows with the unit index of each row. Private."""
         for start in range(0, self._records.shape[1], rows):
             yield self._records[:, start : start + rows], self._units[start : start + rows]
+
+    def recode(self, domain: Domain, lookups: Mapping[str, NDArray[np.int64]]) -> "MemorySource":
+        """The same records in another domain of the same attributes.
+
+        Args:
+          domain: The new domain.
+          lookups: The new code of each old one, for attributes whose codes change.
+        """
+        wide = np.min_scalar_type(max(domain.sizes) - 1)
+        records = np.empty(self._records.shape, wide)
+        for i, name in enumerate(domain.names):
+            records[i] = self._records[i] if name not in lookups else lookups[name][self._records[i]]
+        return MemorySource(domain, records, units=self._units, max_rows=self._max_rows, threads=self._threads)
 
     def restrict(self, keep: NDArray[np.bool_]) -> "MemorySource":
         """The records where ``keep`` is true, units numbered anew from 0."""

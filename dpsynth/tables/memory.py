@@ -63,8 +63,8 @@ def restore(table: pa.Table, structure: Structure) -> Any:
 def _series(column: pa.ChunkedArray, dtype: str) -> Any:
     if dtype == "category" or dtype.endswith("[pyarrow]"):
         return column.to_pandas() if dtype == "category" else column.to_pandas(types_mapper=_arrow_dtype)
-    if dtype == "str":
-        return column.to_pandas()  # the text dtype of this pandas
+    if dtype in ("str", TIME):
+        return column.to_pandas()  # the text dtype of this pandas, or the one that it has for times
     numpy_only = dtype.startswith(("int", "uint")) or dtype == "bool"
     nullable = {"bool": "boolean", "uint": "UInt"}
     if numpy_only and column.null_count:
@@ -78,6 +78,8 @@ def _arrow_dtype(kind: pa.DataType) -> Any:
     return pd.ArrowDtype(kind)
 
 
+TIME = "time"
+"""Stands for whatever dtype pandas has for an Arrow type of dates or times."""
 _CHOSEN = frozenset({"int8", "int16", "int32", "uint8", "uint16", "uint32", "float16", "float32"})
 """What no inference gives, in lower case: numpy's and, with capitals, the nullable ones of pandas."""
 
@@ -102,6 +104,8 @@ def _released(dtype: Any, kind: pa.DataType, nullable: bool) -> str:
         return "category"
     if _chosen(dtype) == kind:
         return name
+    if family(kind) == "time":
+        return TIME
     if family(kind) == "text":
         return "string" if name in _MASKED else "str"
     if family(kind) == "bool":

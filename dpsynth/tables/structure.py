@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from dpsynth.errors import TableError
 from dpsynth.schema import TableSchema
-from dpsynth.tables.types import DEFAULT_TYPES, output_type
+from dpsynth.tables.types import output_type, plain_type
 
 
 class Format(StrEnum):
@@ -62,7 +62,7 @@ def released_fields(schema: TableSchema, fields: pa.Schema | None, header: Seque
             continue
         column = schema.columns[name]
         if fields is None:
-            out.append(pa.field(name, DEFAULT_TYPES[type(column)]))
+            out.append(pa.field(name, plain_type(column)))
             continue
         field = fields.field(name)
         kind = output_type(name, column, field.type)

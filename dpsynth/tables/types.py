@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from dpsynth.errors import TableError
-from dpsynth.schema import Boolean, Categorical, Column, Identifier, Integer, Real
+from dpsynth.schema import Boolean, Categorical, Column, Identifier, Integer, Real, Temporal
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]{1,3})?")
 _TRUTH = {"false": 0, "0": 0, "true": 1, "1": 1}
@@ -24,7 +24,13 @@ DEFAULT_TYPES: dict[type, pa.DataType] = {
     Boolean: pa.bool_(),
     Identifier: pa.string(),
 }
-"""The type of a column whose file has none of its own (CSV)."""
+TEMPORAL_TYPES: dict[str, pa.DataType] = {
+    "date": pa.date32(),
+    "datetime": pa.timestamp("us"),
+    "time": pa.time64("us"),
+    "duration": pa.duration("us"),
+}
+"""The same of dates and times, by kind."""
 
 _FAMILIES: dict[str, Callable[[pa.DataType], bool]] = {
     "text": lambda t: pa.types.is_string(t) or pa.types.is_large_string(t) or pa.types.is_string_view(t),
@@ -44,6 +50,7 @@ _ACCEPTED: dict[type, frozenset[str]] = {
     Integer: _READABLE,
     Real: _READABLE,
     Boolean: _READABLE,
+    Temporal: _READABLE,
     Identifier: _READABLE | {"binary"},
 }
 
@@ -68,10 +75,17 @@ def truth_label(label: str) -> int | None:
     return _TRUTH.get(label.casefold())
 
 
+def plain_type(column: Column) -> pa.DataType:
+    """The type of a column whose file has none of its own (CSV)."""
+    if isinstance(column, Temporal):
+        return pa.timestamp("us", tz=column.zone) if column.zone else TEMPORAL_TYPES[column.kind]
+    return DEFAULT_TYPES[type(column)]
+
+
 def default_type(column: Column) -> pa.DataType:
     """The type that a declaration alone gives: that of labels that spell different (whole) numbers is a number's."""
     if not isinstance(column, Categorical):
-        return DEFAULT_TYPES[type(column)]
+        return plain_type(column)
     for kind in (pa.int64(), pa.float64()):
         if _holds_labels(column, kind):
             return kind
@@ -130,6 +144,21 @@ def _holds_range(column: Integer | Real, values: pa.DataType) -> bool:
     return group in ("text", "int", "float", "decimal") and _fits(lower, upper, values)
 
 
+def _holds_time(column: Temporal, values: pa.DataType) -> bool:
+    """Whether each multiple of the resolution between the bounds has a value of its own in this type."""
+    tests = {
+        "date": lambda t: pa.types.is_date(t) or pa.types.is_timestamp(t),
+        "datetime": pa.types.is_timestamp,
+        "time": pa.types.is_time,
+        "duration": pa.types.is_duration,
+    }
+    unit = {"s": 1_000_000, "ms": 1_000, "us": 1, "ns": 1}.get(str(getattr(values, "unit", "us")), 1)
+    if not tests[column.kind](values) or column.step % unit:
+        return False
+    ends = [tick * column.step for tick in column.ticks.bounds] if column.bounds is not None else [0]
+    return str(getattr(values, "unit", "")) != "ns" or max(map(abs, ends)) < 2**63 // 1_000
+
+
 def _fits(lower: float, upper: float, values: pa.DataType) -> bool:
     if pa.types.is_integer(values):
         info = np.iinfo(values.to_pandas_dtype())
@@ -155,6 +184,7 @@ _HOLDS: dict[type, Callable[[Any, pa.DataType], bool]] = {
     Integer: _holds_range,
     Real: _holds_range,
     Boolean: lambda column, values: family(values) in ("text", "int", "float", "bool"),
+    Temporal: lambda column, values: family(values) == "text" or _holds_time(column, values),
     Identifier: lambda column, values: family(values) in ("text", "binary", "int", "float"),
 }
 """Whether a type can hold the declared domain of a column of each kind."""

@@ -1,6 +1,7 @@
 """Write a synthetic table: deterministic bytes, a label that says what it is, and never half a file."""
 
 import csv
+import datetime
 import gzip
 import hashlib
 import io
@@ -162,4 +163,9 @@ def _bytes(values: Iterable[Any]) -> list[Any]:
     return [None if v is None else v.decode(errors="replace") for v in values]
 
 
-_FORMATS: dict[str, Callable[[Iterable[Any]], list[Any]]] = {"bool": _truths, "binary": _bytes}
+def _times(values: Iterable[Any]) -> list[Any]:
+    """Times as ISO text with a space; durations in seconds."""
+    return [v.total_seconds() if isinstance(v, datetime.timedelta) else v for v in values]
+
+
+_FORMATS: dict[str, Callable[[Iterable[Any]], list[Any]]] = {"bool": _truths, "binary": _bytes, "time": _times}

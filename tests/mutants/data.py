@@ -198,7 +198,8 @@ MUTANTS = (
         (_SPENDS + "test_spends_at_most_and_nearly_the_whole_amount",), "spends more than planned",
     ),
     Mutant(
-        "fit: charged to training people alone", FITTING, "sides=BOTH_SIDES,", "sides=BOTH_SIDES[:1],",
+        "fit: charged to training people alone", FITTING, "sides=BOTH_SIDES,\n                told=stage",
+        "sides=BOTH_SIDES[:1],\n                told=stage",
         ("tests/dpsynth/test_fitting.py::test_a_fit_charges_both_sides_and_two_fits_charge_twice",), "wrong sides",
     ),
     Mutant(

@@ -1,6 +1,19 @@
 """Every named mutant, by room. ``benchmarks/line_mutants.py`` applies them one by one."""
 
-from tests.mutants import accountant, audit, data, deep, engine, gate, ledger, mechanisms, noise, planning, publication
+from tests.mutants import (
+    accountant,
+    audit,
+    data,
+    deep,
+    engine,
+    gate,
+    ledger,
+    mechanisms,
+    noise,
+    planning,
+    publication,
+    tables,
+)
 
 MUTANTS = (
     *noise.MUTANTS,
@@ -14,4 +27,5 @@ MUTANTS = (
     *publication.MUTANTS,
     *deep.MUTANTS,
     *audit.MUTANTS,
+    *tables.MUTANTS,
 )

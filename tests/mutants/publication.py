@@ -28,8 +28,8 @@ MUTANTS = (
         (_LINE + "test_an_outside_tool_gets_training_rows_and_a_noisy_number",), "the exact number of rows",
     ),
     Mutant(
-        "release: everybody is learned from", RELEASE, "_synthesize(run, training, totals, transcript=words)",
-        "_synthesize(run, records.source, totals, transcript=words)",
+        "release: everybody is learned from", RELEASE, "_synthesize(run, encoder, training, totals, transcript=words)",
+        "_synthesize(run, encoder, records.source, totals, transcript=words)",
         (_LINE + "test_the_synthesizer_sees_training_people_alone",), "whole table instead of training rows",
     ),
     Mutant(
@@ -50,8 +50,9 @@ MUTANTS = (
     ),
     Mutant(
         "release: a failed table is written", RELEASE,
-        "passed = synthetic if outcome.verdict is Verdict.PASS else None",
-        "passed = synthetic", (_RELEASE + "test_a_failed_gate_leaves_no_table_anywhere",), "the gate decides nothing",
+        "passed = synthetic.table if synthetic is not None and outcome.verdict is Verdict.PASS else None",
+        "passed = None if synthetic is None else synthetic.table",
+        (_RELEASE + "test_a_failed_gate_leaves_no_table_anywhere",), "the gate decides nothing",
     ),
     Mutant(
         "release: a table for too few people", RELEASE, "if decidable(policy, totals, plan=gate).decidable:",

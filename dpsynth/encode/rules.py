@@ -1,0 +1,205 @@
+"""Declared rules over codes: which combinations of codes never occur, and whether rules contradict each other.
+
+Bins of numeric columns begin wherever a rule says something (``rule_cuts``), so a code fulfils a condition wholly or
+not at all: for all but the order of two columns, codes decide.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from dpsynth.encode.columns import NumericEncoder
+from dpsynth.errors import SchemaError
+from dpsynth.schema import TableSchema
+from dpsynth.schema.columns import finite
+from dpsynth.schema.rules import Condition
+
+Mask = NDArray[np.bool_]
+
+MOST_STEPS = 200_000
+"""Assignments that the search for a contradiction tries; beyond them it finds none."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Box:
+    """Codes of some columns that never occur together.
+
+    Attributes:
+      rule: Number of the rule that says so, from 1.
+      masks: For each column which of its codes are meant.
+    """
+
+    rule: int
+    masks: Mapping[str, Mask] = field(repr=False)
+
+
+def boxes_of(schema: TableSchema, columns: Mapping[str, Any]) -> tuple[Box, ...]:
+    """The forbidden combinations of a declaration's rules, over the codes of these encoders."""
+    found = []
+    for number, rule in enumerate(schema.rules, 1):
+        for conditions in rule.forbidden():
+            masks = {name: _all_of(parts, columns[name]) for name, parts in conditions.items()}
+            if all(mask.any() for mask in masks.values()):
+                found.append(Box(rule=number, masks=masks))
+    return tuple(found)
+
+
+def mask_of(condition: Condition, encoder: Any) -> Mask:
+    """Which codes of a column lie in a condition."""
+    inside = _numeric(condition, encoder) if isinstance(encoder, NumericEncoder) else _labels(condition, encoder)
+    if None in condition.values:
+        inside[-1] = True
+    return ~inside if condition.negated else inside
+
+
+def _all_of(conditions: Sequence[Condition], encoder: Any) -> Mask:
+    return np.asarray(np.logical_and.reduce([mask_of(c, encoder) for c in conditions]))
+
+
+def _labels(condition: Condition, encoder: Any) -> Mask:
+    read = _LABELS.get(encoder.column.kind)
+    labels = [None] * (encoder.size - encoder.column.nullable) if read is None else read(encoder)
+    wanted = {v if isinstance(v, bool) else str(v) for v in condition.values if v is not None}
+    return np.array([label in wanted for label in labels] + [False] * (encoder.size - len(labels)), bool)
+
+
+_LABELS: dict[str, Any] = {
+    "categorical": lambda encoder: encoder.column.categories,
+    "boolean": lambda encoder: (False, True),
+}
+
+
+def _numeric(condition: Condition, encoder: NumericEncoder) -> Mask:
+    starts = np.concatenate([[float(encoder.column.bounds[0])], encoder.cuts])
+    wanted = [finite(v) for v in condition.values if v is not None]
+    inside = np.isin(starts, wanted)
+    if condition.limits:
+        within = [COMPARED[word](starts, number) for word, number in condition.limits]
+        inside |= np.logical_and.reduce(within)
+    return np.append(inside, np.zeros(encoder.size - len(starts), bool))
+
+
+COMPARED: dict[str, Any] = {
+    "below": np.less,
+    "from": np.greater_equal,
+    "up_to": np.less_equal,
+    "above": np.greater,
+}
+"""What each word of a comparison means."""
+
+
+def allowed(boxes: Sequence[Box], codes: Mapping[str, NDArray[np.int64]], rows: int) -> Mask:
+    """Which rows lie in none of the boxes; codes by column, shape (rows,)."""
+    good = np.ones(rows, bool)
+    for box in boxes:
+        good &= ~np.logical_and.reduce([mask[codes[name]] for name, mask in box.masks.items()])
+    return good
+
+
+def ordered(schema: TableSchema, table: pa.Table) -> Mask:
+    """Which rows of a decoded table keep the order of every pair of columns that a rule declares."""
+    good = np.ones(table.num_rows, bool)
+    for rule in schema.rules:
+        if rule.at_most is not None:
+            first, second = (_numbers(table.column(name)) for name in rule.at_most)
+            good &= ~(first > second)
+    return good
+
+
+def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
+    """The column as numbers, NaN where there is none."""
+    plain = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+    if pa.types.is_temporal(plain.type):
+        plain = pc.cast(plain, pa.int32() if plain.type.bit_width == 32 else pa.int64())
+    return np.asarray(pc.cast(plain, pa.float64()).to_numpy(), np.float64)
+
+
+def check_consistent(schema: TableSchema, columns: Mapping[str, Any]) -> None:
+    """Refuse rules that no row can fulfil together.
+
+    Args:
+      schema: The declaration.
+      columns: The encoder of each column.
+
+    Raises:
+      SchemaError: There is a contradiction; it names the fewest rules found that contradict each other.
+    """
+    boxes = boxes_of(schema, columns)
+    orders = {i: rule.at_most for i, rule in enumerate(schema.rules, 1) if rule.at_most is not None}
+    numbers = sorted({box.rule for box in boxes} | set(orders))
+    if _possible(boxes, orders, columns):
+        return
+    for number in list(numbers):
+        fewer = [n for n in numbers if n != number]
+        left = {n: pair for n, pair in orders.items() if n in fewer}
+        if not _possible([box for box in boxes if box.rule in fewer], left, columns):
+            numbers = fewer
+    raise SchemaError(
+        f"The rules of table {schema.name!r} contradict each other.",
+        f"No row can fulfil {'rule' if len(numbers) == 1 else 'rules'} {', '.join(map(str, numbers))}, counted from 1; "
+        "without any one of them the others could be fulfilled.",
+        "Mend one of these rules.",
+    )
+
+
+def _possible(boxes: Sequence[Box], orders: Mapping[int, Sequence[str]], columns: Mapping[str, Any]) -> bool:
+    """Whether some row lies in no box and keeps every order: a search over classes of codes that no box tells apart."""
+    names = list(dict.fromkeys([*(n for b in boxes for n in b.masks), *(n for pair in orders.values() for n in pair)]))
+    wide = {n for pair in orders.values() for n in pair}
+    classes = {n: _classes(n, boxes, columns[n], apart=n in wide) for n in names}
+    ends = {n: _ends(columns[n]) for n in wide}
+    steps = [0]
+
+    def fits(chosen: Mapping[str, int]) -> bool:
+        for box in boxes:
+            if box.masks.keys() <= chosen.keys() and all(mask[chosen[n]] for n, mask in box.masks.items()):
+                return False
+        return all(
+            first not in chosen
+            or second not in chosen
+            or not ends[first][0][chosen[first]] > ends[second][1][chosen[second]]
+            for first, second in orders.values()
+        )
+
+    def search(depth: int, chosen: dict[str, int]) -> bool:
+        steps[0] += 1
+        if depth == len(names) or steps[0] > MOST_STEPS:
+            return True
+        name = names[depth]
+        return any(
+            fits(now) and search(depth + 1, now) for code in classes[name] for now in [chosen | {name: int(code)}]
+        )
+
+    return search(0, {})
+
+
+def _classes(name: str, boxes: Sequence[Box], encoder: Any, *, apart: bool) -> list[int]:
+    """One code of each class that no box tells apart; all codes where an order of columns does."""
+    if apart:
+        return list(range(encoder.size))[::-1]
+    masks = [box.masks[name] for box in boxes if name in box.masks]
+    signatures = np.array(masks).T if masks else np.zeros((encoder.size, 1), bool)
+    return sorted(np.unique(signatures, axis=0, return_index=True)[1].tolist())
+
+
+def _ends(encoder: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Least and greatest value of each code; null is below and above everything."""
+    encoder = getattr(encoder, "inner", encoder)
+    lower, upper = (float(b) for b in encoder.column.bounds)
+    null = [encoder.column.nullable] * encoder.column.nullable
+    least = np.concatenate([[lower], encoder.cuts, [-np.inf for _ in null]])
+    greatest = np.concatenate([encoder.cuts, [upper], [np.inf for _ in null]])
+    return least, greatest
+
+
+def signatures(boxes: Sequence[Box], name: str, size: int) -> NDArray[np.int64]:
+    """A number for each code of a column, equal where no box tells two codes apart; shape (size,)."""
+    masks = [box.masks[name] for box in boxes if name in box.masks]
+    if not masks:
+        return np.zeros(size, np.int64)
+    return np.unique(np.array(masks).T, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int64)

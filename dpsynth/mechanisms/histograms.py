@@ -1,0 +1,102 @@
+"""Noisy histograms of fine codes, from which an encoding is learned: what they are charged, and nothing else.
+
+Each column has a histogram of its cells and, where neighbouring cells belong together, one of blocks of them: two
+marginals, of which one record changes one cell each by 1. Null isn't counted.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from accountant.price import Coordinate
+from accountant.spend import Side, Spend
+from dpsynth.encode.histograms import Histogram
+from dpsynth.mechanisms.shares import sigmas, split
+from dpsynth.noise.base import RandomSource
+from dpsynth.noise.measure import measure_gaussian
+from dpsynth.sources.base import MarginalSource
+
+Starts = NDArray[np.int64]
+
+
+def histogram_sigma(columns: int, *, amount: int, coordinate: Coordinate, max_rows: int) -> float:
+    """The noise of each of two histograms of each of so many columns, in rows."""
+    (least, *_) = split(amount, [1.0] * (2 * columns))
+    return sigmas([least], coordinate=coordinate, sensitivity=max_rows)[0]
+
+
+def measure_histograms(
+    source: MarginalSource,
+    blocks: Mapping[str, Starts | None],
+    nullable: Mapping[str, bool],
+    *,
+    amount: int,
+    coordinate: Coordinate,
+    spend: Spend,
+    random: RandomSource,
+    sides: tuple[Side, ...] = (Side.TRAINING,),
+) -> dict[str, Histogram]:
+    """Measure the histograms of an encoding, equal shares for each column.
+
+    Args:
+      source: Exact marginals of finely coded records.
+      blocks: For each column the first cells of its blocks, or None: then its cells get both shares.
+      nullable: Whether a column's last code is null, which is left out.
+      amount: Budget, in units of the coordinate.
+      coordinate: The ledger's coordinate.
+      spend: Charged before each draw.
+      random: Source of the noise.
+      sides: Whose records ``source`` holds.
+
+    Returns:
+      A histogram by column.
+
+    Privacy:
+      Spends DiscreteGaussian events, each of L2 sensitivity ``source.max_rows`` (a record is in one cell, and in one
+      block), together at most ``amount``. Add-remove of one unit.
+      Checked by: tests/oracles/test_histograms.py::test_histograms_of_neighbours
+
+    Raises:
+      BudgetExceeded: A charge was refused; nothing of that step was drawn.
+    """
+    halves = split(amount, [1.0] * (2 * len(blocks)))
+    half = min(halves, default=1)
+    run = _Run(source=source, coordinate=coordinate, spend=spend, random=random, sides=sides)
+    found = {}
+    for name, starts in blocks.items():
+        ((_, exact),) = source.counts([(name,)])
+        cells = exact[: len(exact) - nullable[name]]
+        if starts is None:
+            noisy, sigma = run.measure(cells, 2 * half, f"encoding: histogram of {name}, labels")
+            found[name] = Histogram(cells=noisy, sigma=sigma)
+            continue
+        noisy, sigma = run.measure(cells, half, f"encoding: histogram of {name}, cells")
+        sums, block_sigma = run.measure(np.add.reduceat(cells, starts), half, f"encoding: histogram of {name}, blocks")
+        found[name] = Histogram(cells=noisy, sigma=sigma, blocks=sums, block_sigma=block_sigma, starts=starts)
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Run:
+    source: MarginalSource
+    coordinate: Coordinate
+    spend: Spend
+    random: RandomSource
+    sides: tuple[Side, ...]
+
+    def measure(self, exact: NDArray[np.int64], amount: int, label: str) -> tuple[NDArray[np.int64], float]:
+        """One histogram with noise, and its sigma."""
+        sensitivity = float(self.source.max_rows)
+        (sigma,) = sigmas([amount], coordinate=self.coordinate, sensitivity=sensitivity)
+        noisy = measure_gaussian(
+            exact,
+            sigma=sigma,
+            sensitivity=sensitivity,
+            spend=self.spend,
+            random=self.random,
+            label=label,
+            sides=self.sides,
+        )
+        return noisy, sigma

@@ -1,0 +1,201 @@
+"""Rules that hold in every row, as a publisher declares them: conditions on columns, and what they forbid."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Annotated, Any, Self
+
+from pydantic import BeforeValidator, Field, StrictStr, model_validator
+
+from dpsynth.schema.columns import Boolean, Categorical, Declared, Integer, Real, finite
+from dpsynth.schema.kinds import Column
+from dpsynth.schema.temporal import Temporal
+
+BOUNDS = ("below", "above", "from", "up_to")
+"""What a number is compared with, in words: below and above are strict."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """A set of values of one column.
+
+    Attributes:
+      values: Values that are in it: labels, numbers, truths, and None for null.
+      limits: Pairs of a word of ``BOUNDS`` and a number; where there are any, numbers within all of them are in it.
+      negated: Whether it is the set of all other values, null included.
+    """
+
+    values: tuple[Any, ...] = ()
+    limits: tuple[tuple[str, float], ...] = ()
+    negated: bool = False
+
+
+def read_condition(written: Any) -> Condition:
+    """A condition as it is written: null, a value, a list of values, comparisons, or ``not`` of one of these.
+
+    Raises:
+      ValueError: In the words of a validator.
+    """
+    if isinstance(written, Mapping):
+        if set(written) == {"not"}:
+            inner = read_condition(written["not"])
+            return Condition(values=inner.values, limits=inner.limits, negated=not inner.negated)
+        if not written or not set(written) <= set(BOUNDS):
+            raise ValueError(f"a value, a list of values, 'not', or some of {', '.join(BOUNDS)}")
+        return Condition(limits=tuple((word, finite(number)) for word, number in written.items()))
+    values = list(written) if isinstance(written, list | tuple) else [written]
+    if not values or any(not (v is None or isinstance(v, str | int | float)) for v in values):
+        raise ValueError("a value, a list of values, 'not', or comparisons")
+    return Condition(values=tuple(values))
+
+
+def _condition(written: Any) -> Any:
+    read_condition(written)
+    return written
+
+
+Conditions = Mapping[StrictStr, Annotated[Any, BeforeValidator(_condition)]]
+
+
+class Rule(Declared):
+    """One rule: an implication, a forbidden combination, or an order of two columns.
+
+    Attributes:
+      when: Conditions that hold together.
+      then: What holds for each of these columns where they do.
+      otherwise: What holds for each of these columns where they don't.
+      forbid: Conditions that never hold together.
+      at_most: Two numeric columns, the first of which never exceeds the second; null is compared with nothing.
+    """
+
+    when: Conditions | None = None
+    then: Conditions | None = None
+    otherwise: Conditions | None = None
+    forbid: Conditions | None = None
+    at_most: Annotated[tuple[StrictStr, ...], Field(min_length=2, max_length=2)] | None = None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        implication = bool(self.when) and bool(self.then or self.otherwise)
+        parts = [self.when is not None or self.then is not None or self.otherwise is not None, self.forbid is not None,
+                 self.at_most is not None]
+        if sum(parts) != 1 or (parts[0] and not implication) or (parts[1] and not self.forbid):
+            raise ValueError("'when' with 'then' or 'otherwise', or 'forbid', or 'at_most', and one of them alone")
+        if self.at_most is not None and self.at_most[0] == self.at_most[1]:
+            raise ValueError("two different columns in 'at_most'")
+        return self
+
+    @property
+    def columns(self) -> set[str]:
+        """The columns that it speaks of."""
+        named = [set(part or ()) for part in (self.when, self.then, self.otherwise, self.forbid)]
+        return set(self.at_most or ()).union(*named)
+
+    def forbidden(self) -> Iterator[dict[str, tuple[Condition, ...]]]:
+        """Combinations that never occur: for each column conditions, all of which hold together."""
+        if self.forbid:
+            yield {name: (read_condition(written),) for name, written in self.forbid.items()}
+        for name, written in (self.then or {}).items():
+            yield _joined([*_read(self.when), (name, _negated(read_condition(written)))])
+        for name, written in (self.otherwise or {}).items():
+            for cause, condition in _read(self.when):
+                yield _joined([(cause, _negated(condition)), (name, _negated(read_condition(written)))])
+
+
+def _read(conditions: Mapping[str, Any] | None) -> list[tuple[str, Condition]]:
+    return [(name, read_condition(written)) for name, written in (conditions or {}).items()]
+
+
+def _negated(condition: Condition) -> Condition:
+    return Condition(values=condition.values, limits=condition.limits, negated=not condition.negated)
+
+
+def _joined(pairs: list[tuple[str, Condition]]) -> dict[str, tuple[Condition, ...]]:
+    out: dict[str, tuple[Condition, ...]] = {}
+    for name, condition in pairs:
+        out[name] = (*out.get(name, ()), condition)
+    return out
+
+
+def check_rules(rules: tuple[Rule, ...], columns: Mapping[str, Column]) -> None:
+    """Refuse rules about columns that aren't learned, or about values that a column doesn't have.
+
+    Args:
+      rules: The declared rules.
+      columns: The learned columns.
+
+    Raises:
+      ValueError: In the words of a validator.
+    """
+    for number, rule in enumerate(rules, 1):
+        if not rule.columns <= set(columns):
+            raise ValueError(f"released columns, none of them an identifier or derived, in rule {number}")
+        if rule.at_most and not _comparable(*(columns[name] for name in rule.at_most)):
+            raise ValueError(f"two numeric columns, or two of one kind of date or time, in 'at_most' of rule {number}")
+        for box in rule.forbidden():
+            for name, conditions in box.items():
+                for condition in conditions:
+                    check_condition(name, condition, columns[name], f"rule {number}")
+
+
+def _comparable(first: Column, second: Column) -> bool:
+    if isinstance(first, Temporal) and isinstance(second, Temporal):
+        return first.kind == second.kind
+    return isinstance(first, Integer | Real) and isinstance(second, Integer | Real)
+
+
+def check_condition(name: str, condition: Condition, column: Column, where: str) -> None:
+    """Refuse a condition on values that the column's declaration doesn't have.
+
+    Raises:
+      ValueError: In the words of a validator.
+    """
+    for value in condition.values:
+        if not _declared(value, column):
+            raise ValueError(f"in {where} values that the declaration of {name!r} has (labels in quotes)")
+    if condition.limits and not isinstance(column, Integer | Real):
+        raise ValueError(f"in {where} comparisons with numbers for numeric columns alone, not for {name!r}")
+
+
+def _declared(value: Any, column: Column) -> bool:
+    if value is None:
+        return column.nullable
+    if isinstance(column, Categorical):
+        return not isinstance(value, bool) and str(value) in column.categories
+    if isinstance(column, Boolean):
+        return isinstance(value, bool)
+    if not isinstance(column, Integer | Real):
+        return False
+    try:
+        number = finite(value)
+    except ValueError:
+        return False
+    inside = column.bounds[0] <= number <= column.bounds[1]
+    return bool(inside and (isinstance(column, Real) or number == int(number)))
+
+
+def rule_cuts(rules: tuple[Rule, ...], name: str, column: Integer | Real, step: Fraction) -> list[float]:
+    """Where bins of a numeric column begin so that each bin fulfils a condition of a rule wholly or not at all.
+
+    Args:
+      rules: The declared rules.
+      name: The column.
+      column: Its declaration.
+      step: Synthetic values are multiples of it.
+    """
+    found = set[float]()
+
+    def after(number: float) -> float:
+        return float((Fraction(repr(number)) // step + 1) * step)
+
+    for rule in rules:
+        for condition in (c for box in rule.forbidden() for c in box.get(name, ())):
+            numbers = [finite(v) for v in condition.values if v is not None]
+            found |= {n for value in numbers for n in (value, after(value))}
+            for word, number in condition.limits:
+                found.add(number if word in ("below", "from") else after(number))
+    lower, upper = column.bounds
+    if isinstance(column, Integer):
+        found = {float(math.ceil(n)) for n in found}
+    return sorted(n for n in found if lower < n <= upper)

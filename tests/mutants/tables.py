@@ -1,0 +1,119 @@
+"""Faults of learned encodings and of columns that are computed: what is charged, for whom, and what may be read."""
+
+from tests.mutants.base import Mutant
+
+HISTOGRAMS, LEARNING, LINE = "dpsynth/mechanisms/histograms.py", "dpsynth/learning.py", "dpsynth/line.py"
+MERGE, SHAPES, PLAN = "dpsynth/encode/merge.py", "dpsynth/encode/histograms.py", "dpsynth/plan.py"
+MODELS, ENCODER, RULES = "dpsynth/schema/models.py", "dpsynth/encode/encoder.py", "dpsynth/encode/rules.py"
+
+_ORACLE = "tests/oracles/test_histograms.py::"
+_MERGES = "tests/dpsynth/encode/test_merges.py::"
+_LINE = "tests/dpsynth/test_learning.py::"
+_RULED = "tests/dpsynth/test_rules.py::"
+
+MUTANTS = (
+    Mutant(
+        "histograms: exact cells beside noisy blocks", HISTOGRAMS,
+        "found[name] = Histogram(cells=noisy, sigma=sigma, blocks=sums",
+        "found[name] = Histogram(cells=cells, sigma=sigma, blocks=sums",
+        (_ORACLE + "test_histograms_of_neighbours", _ORACLE + "test_merges_read_nothing_but_accounted_outputs"),
+        "bins and spikes are made of counts without noise",
+    ),
+    Mutant(
+        "histograms: people of many rows pay for one", HISTOGRAMS,
+        "sensitivity = float(self.source.max_rows)", "sensitivity = 1.0",
+        (_ORACLE + "test_histograms_of_neighbours",), "sensitivity of a row for people",
+    ),
+    Mutant(
+        "histograms: each column has the whole budget", HISTOGRAMS,
+        "half = min(halves, default=1)", "half = amount // 2",
+        (_ORACLE + "test_histograms_of_neighbours",), "the share of the encoding is overspent",
+    ),
+    Mutant(
+        "histograms: null is counted", HISTOGRAMS, "exact[: len(exact) - nullable[name]]", "exact",
+        (_LINE + "test_a_fit_charges_both_sides_and_its_model_loads_again",),
+        "codes and cells no longer match",
+    ),
+    Mutant(
+        "learning: the number of bins follows the exact number of rows", LEARNING,
+        "rows = max(1.0, sum(sums) / len(sums))",
+        "rows = float(sum(len(units) for _, units in source.blocks())) ** 4",
+        (_ORACLE + "test_the_number_of_bins_follows_the_noisy_rows",), "the row count isn't private",
+    ),
+    Mutant(
+        "line: the encoding is learned from the holdout, too", LINE,
+        "                    training,\n                    amount=run.plan.encoding_amount,",
+        "                    holdout,\n                    amount=run.plan.encoding_amount,",
+        (_LINE + "test_the_encoding_sees_training_people",), "holdout people pay nothing for it",
+    ),
+    Mutant(
+        "fit: the encoding is charged to training people alone", "dpsynth/fitting.py",
+        "sides=BOTH_SIDES,\n                )", "sides=BOTH_SIDES[:1],\n                )",
+        (_LINE + "test_a_fit_charges_both_sides_and_its_model_loads_again",), "wrong sides",
+    ),
+    Mutant(
+        "plan: the encoding comes on top of the synthesizer", PLAN, "return whole - self.encoding_amount",
+        "return whole",
+        (_LINE + "test_the_plan_prints_the_share_of_the_encoding_before_anything_is_touched",),
+        "more is planned than the cap",
+    ),
+    Mutant(
+        "merge: cells come out in the order of the rows", MERGE,
+        "rows = np.lexsort((generator.random(len(codes)), codes))", 'rows = np.argsort(codes, kind="stable")',
+        (_MERGES + "test_what_is_split_is_independent_of_the_order_of_the_rows",), "rows of a code are comonotone",
+    ),
+    Mutant(
+        "merge: evenly within a bin", MERGE, "return np.divide(self.weights, whole, out=equal, where=whole > 0)",
+        "return equal",
+        (_MERGES + "test_splitting_gives_each_code_its_own_cells_in_their_shares",), "a spike is spread",
+    ),
+    Mutant(
+        "bins: a rule's cut lies within a bin", SHAPES, "must = set(cuts)", "must = set[int]()",
+        (_MERGES + "test_cuts_of_rules_begin_bins",), "codes no longer decide whether a rule holds",
+    ),
+    Mutant(
+        "derived: the column is learned all the same", MODELS,
+        " and column.derived_from is None\n        }", "\n        }",
+        (_MERGES + "test_derived_columns_are_computed_and_never_read",), "the dependency doesn't hold in the output",
+    ),
+    Mutant(
+        "rules: a null isn't forbidden", RULES, "        inside[-1] = True\n", "        pass\n",
+        (_RULED + "test_codes_decide_what_values_decide",), "rows break a rule about null",
+    ),
+    Mutant(
+        "rules: up to means below", RULES, '"up_to": np.less_equal', '"up_to": np.less',
+        (_RULED + "test_codes_decide_what_values_decide", _RULED + "test_no_rule_is_ever_broken"),
+        "rows break a rule at its bound",
+    ),
+    Mutant(
+        "rules: bins don't begin where a rule says something", ENCODER,
+        "extra = rule_cuts(table.rules, name, column, resolution_of(column))", "extra = list[float]()",
+        (_RULED + "test_codes_decide_what_values_decide",), "a code fulfils a condition in part",
+    ),
+    Mutant(
+        "rules: a contradiction isn't looked for", PLAN, "    encoder.check_rules()\n", "",
+        (_RULED + "test_contradictory_rules_are_refused_with_a_smallest_set",), "a release would never end",
+    ),
+    Mutant(
+        "drawing: the rounded rows stay whatever the rules", "dpsynth/drawing.py",
+        "codes.append(found[:, good][:, :left])", "codes.append(found[:, :left])",
+        (_RULED + "test_rows_are_the_models_given_the_rules",), "codes that the gate sees aren't those that leave",
+    ),
+    Mutant(
+        "drawing: a row that breaks an order is swapped", ENCODER,
+        "kept = ordered(self.schema, table)", "kept = np.ones(table.num_rows, bool)",
+        (_RULED + "test_an_order_of_columns_is_kept_within_bins_too",), "an order doesn't hold in the output",
+    ),
+    Mutant(
+        "fit: structural zeros are left out", "dpsynth/synthesizers.py",
+        "if forbidden.any() and sizes.cells_with(clique) <= ZEROS_CELLS:", "if False:",
+        (_RULED + "test_a_fit_holds_what_it_can_in_the_model_and_the_rest_in_sampling",),
+        "the model spends its mass on rows that are never drawn",
+    ),
+    Mutant(
+        "times: a moment with a zone is read as if it had none", "dpsynth/schema/temporal.py",
+        "moment = moment.astimezone(datetime.UTC).replace(tzinfo=None)", "moment = moment.replace(tzinfo=None)",
+        ("tests/dpsynth/encode/test_temporal.py::test_one_moment_has_one_code_in_every_form",),
+        "one moment has two codes, by the form it is stored in",
+    ),
+)
