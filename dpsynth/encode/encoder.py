@@ -165,6 +165,10 @@ class Encoder:
             return mask
         return np.asarray(np.bincount(merge.groups, ~mask) == 0)
 
+    def _bins(self, name: str, size: int) -> int:
+        """How many of a merged attribute's codes stand on a scale: bins do, labels don't."""
+        return size - self.schema.columns[name].nullable if isinstance(self._by_name[name], BINNED) else 0
+
     @property
     def _by_name(self) -> dict[str, Any]:
         return dict(zip(self.domain.names, self.columns, strict=True))
@@ -174,7 +178,7 @@ class Encoder:
         """For each attribute, how many of its first codes stand on a scale: bins of a number, ordered labels."""
         named = zip(self.domain.names, self.columns, self.domain.sizes, strict=True)
         return tuple(
-            column.scale if name not in self.merges else (size - column.column.nullable) * isinstance(column, BINNED)
+            column.scale if name not in self.merges else self._bins(name, size)
             for name, column, size in named
         )
 
