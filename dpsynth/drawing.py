@@ -17,7 +17,7 @@ from dpsynth.encode import Codes, Encoder
 from dpsynth.encode.rules import COMPARED
 from dpsynth.errors import ParameterError
 from dpsynth.estimation import Model
-from dpsynth.sampling import sample_codes
+from dpsynth.sampling import sample_codes, sample_given
 from dpsynth.schema import Integer, Real, TableSchema
 from dpsynth.schema.columns import finite
 from dpsynth.schema.rules import Condition, check_condition, read_condition
@@ -93,6 +93,19 @@ def draw_table(
             )
     whole = pa.concat_tables(tables).combine_chunks()
     return DrawnTable(codes=np.concatenate(codes, axis=1), table=encoder.with_surrogates(whole))
+
+
+def drawn_given(codes: Mapping[str, int]) -> Callable[..., Codes]:
+    """How to draw coded rows that have these codes, by attribute; for :func:`draw_table`.
+
+    Privacy:
+      None; post-processing.
+    """
+
+    def draw(model: Model, rows: int, *, rng: np.random.Generator, rounded: bool) -> Codes:
+        return sample_given(model, codes, rows, rng=rng)
+
+    return draw
 
 
 def keeps(schema: TableSchema, where: Mapping[str, Any]) -> Keep:

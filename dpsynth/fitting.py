@@ -7,7 +7,7 @@ people in it, and a gate has nobody left to hold out.
 import io
 import json
 import zipfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from accountant.ledger import Ledger, Reservation, State, StoredRelease
 from accountant.spend import BOTH_SIDES
 from dpsynth.certificate.dossier import SEEDED
 from dpsynth.deep.checkpoints import begin_checkpoints
-from dpsynth.drawing import draw_table, keeps
+from dpsynth.drawing import draw_table, drawn_given, keeps
 from dpsynth.encode import Encoder
 from dpsynth.encode.merge import Merge
 from dpsynth.errors import ParameterError, Refusal, TableError
@@ -32,7 +32,7 @@ from dpsynth.plan import LARGEST_TABLE, ReleasePlan, make_plan
 from dpsynth.progress import Progress, SilentProgress
 from dpsynth.records import read_records
 from dpsynth.runs import ending, going_on, staying_open
-from dpsynth.sampling import generator, sample_codes, sample_given
+from dpsynth.sampling import generator, sample_codes
 from dpsynth.schema import Schema, load_schema, parse_schema
 from dpsynth.synthesizers import Synthesizer, fit_model
 from dpsynth.tables import open_table, write_exclusive
@@ -113,7 +113,7 @@ class FittedModel:
                 "Give another number; the model can be sampled again.",
             )
         rng, encoder = generator(seed), self.encoder
-        draw = _given(_codes_of(given, encoder)) if given else sample_codes
+        draw = drawn_given(_codes_of(given, encoder)) if given else sample_codes
         keep = None if where is None else keeps(self.schema.table, where)
         table = draw_table(self.model, rows, encoder=encoder, rng=rng, keep=keep, draw=draw).table
         return table.replace_schema_metadata({"dpsynth": self.label})
@@ -353,15 +353,6 @@ def _codes_of(given: Mapping[str, object], encoder: Encoder) -> dict[str, int]:
         plain, merge = int(columns[name].encode(array)[0]), encoder.merges.get(name)
         found[name] = plain if merge is None else int(merge.groups[plain])
     return found
-
-
-def _given(codes: Mapping[str, int]) -> Callable[..., Any]:
-    """How to draw coded rows that have these codes."""
-
-    def draw(model: Model, rows: int, *, rng: np.random.Generator, rounded: bool) -> Any:
-        return sample_given(model, codes, rows, rng=rng)
-
-    return draw
 
 
 def _merge_arrays(merges: Mapping[str, Merge]) -> dict[str, Any]:
