@@ -242,7 +242,7 @@ def _run(run: Run, confidential: Path, *, escape_formulas: bool) -> tuple[Verdic
                 random=run.random,
                 reference=strangers,
             )
-            guesses = _audited(run, training, holdout, synthetic)
+            guesses = _audited(run, training, holdout, synthetic.codes)
     else:
         outcome = undecidable(totals=totals, plan=gate, policy=policy)
     passed = synthetic.table if synthetic is not None and outcome.verdict is Verdict.PASS else None
