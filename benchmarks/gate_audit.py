@@ -37,7 +37,8 @@ CASES: tuple[tuple[Fraction, int | None, Mapping[float, float]], ...] = (
     (Fraction(1, 2), None, {0.0: 0.0, 0.002: 1.5, 0.01: 3.0, 0.05: 4.3}),
     (Fraction(4, 5), 30_000, {0.0: 0.0, 0.01: 1.8, 0.05: 3.0}),
 )
-"""Inclusion probability, rows, and by share of copied training rows the least median of epsilon (0: exactly that)."""
+"""Inclusion probability, people, and by share of the table's rows that are copies the least median of epsilon (0:
+exactly that). As in a release, the table has as many rows as there are people, held out or not."""
 PAIR_MU = 0.05
 CANARIES = 200
 MUTATED = ("audit: ", "exact: ", "one-run: ")
@@ -83,7 +84,7 @@ def one_run() -> Iterator[Figure]:
         for share, bar in bars.items():
             exact, noisy = zip(*found[share], strict=True)
             values = [bound.epsilon_low for bound in exact]
-            what = f"one-run audit, p = {float(inclusion):g}, {used.shape[1]:,} rows, {100 * share:g} % copied"
+            what = f"one-run audit, p = {float(inclusion):g}, {used.shape[1]:,} rows, {100 * share:g} % of them copies"
             detail: dict[str, Any] = {
                 "epsilons": values,
                 "mu_low": [bound.mu_low for bound in exact],
@@ -102,7 +103,7 @@ def canaries() -> Iterator[Figure]:
     """Fabricated canaries among 30,000 rows: an honest table and one that holds its training rows."""
     domain, codes = coded_adult()
     used = codes[:, np.random.default_rng(0).permutation(codes.shape[1])[:30_000]]
-    makers = {"mst": lambda training: fitted_table(training, domain), "a copier": lambda training: training}
+    makers = {"mst": lambda training: fitted_table(training, domain, used.shape[1]), "a copier": lambda given: given}
     for name, make in makers.items():
         found = audit_by_canaries(used, domain, make, delta=DELTA, random=SystemRandom(), canaries=CANARIES)
         what = f"{CANARIES} fabricated canaries among 30,000 rows, {name}: epsilon at 95 %"
@@ -121,8 +122,8 @@ def coded_adult() -> tuple[Domain, Codes]:
     return domain, read(SHARED / "data" / "adult_aim.parquet", domain)
 
 
-def fitted_table(training: Codes, domain: Domain) -> Codes:
-    """As many rows of mst at epsilon 1 as there are training rows."""
+def fitted_table(training: Codes, domain: Domain, rows: int) -> Codes:
+    """So many rows of mst at epsilon 1."""
     budget = Budget(epsilon=EPSILON, delta=DELTA)
     fitted = fit_model(
         MemorySource(domain, training),
@@ -132,7 +133,7 @@ def fitted_table(training: Codes, domain: Domain) -> Codes:
         spend=FilterSpend(coordinate=budget.coordinate, caps={Side.TRAINING: budget.cap}),
         random=SystemRandom(),
     )
-    return sample_codes(fitted.model, training.shape[1], rng=generator(None))
+    return sample_codes(fitted.model, rows, rng=generator(None))
 
 
 def split_once(
@@ -142,10 +143,11 @@ def split_once(
     random, rng = SystemRandom(), np.random.default_rng()
     held = row_coins(codes.shape[1], share=1 - inclusion, random=random)
     training, holdout = (MemorySource(domain, codes[:, side]) for side in (~held, held))
-    synthetic = fitted_table(codes[:, ~held], domain)
+    synthetic = fitted_table(codes[:, ~held], domain, codes.shape[1])
     found = {}
     for share in shares:
-        table = prepare(with_copies(synthetic, codes[:, ~held], share, rng), domain.sizes)
+        of_training = share * codes.shape[1] / np.count_nonzero(~held)
+        table = prepare(with_copies(synthetic, codes[:, ~held], of_training, rng), domain.sizes)
         sides = [guess_members(side.blocks(), table) for side in (training, holdout)]
         exact = audit_split(*sides, holdout_share=1 - inclusion, delta=DELTA)
         sigmas = (1.0 / PAIR_MU, 1.0 / PAIR_MU)
