@@ -202,7 +202,7 @@ class GateFacts:
     Attributes:
       verdict: One of ``VERDICTS``.
       policy: Name of the policy.
-      attacks: Names of the attacks whose worst statistic was tested.
+      attacks: Names of the attacks whose worst statistic was tested: those of the policy that had something to look at.
       holdout_share: Probability of each person's coin to be held out.
       detection: The probability that ``smallest_leak`` refers to.
       training_amount: What the test cost a training person, in units of 2^-40 of the coordinate.
@@ -239,7 +239,7 @@ class GateFacts:
         return cls(
             verdict=str(result.verdict),
             policy=policy.name,
-            attacks=tuple(attack.name for attack in policy.attacks),
+            attacks=result.attacks,
             holdout_share=float(policy.holdout_share),
             detection=float(policy.detection),
             training_amount=result.training_amount,

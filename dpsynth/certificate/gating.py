@@ -33,7 +33,7 @@ def check_gate_facts(dossier: Dossier, policy: Mapping[str, Any]) -> str:
     gate = dossier.gate
     pairs: dict[str, tuple[object, object]] = {
         "name": (gate.policy, policy["name"]),
-        "attacks": (gate.attacks, tuple(attack["name"] for attack in policy["attacks"])),
+        "attacks": (gate.attacks, tuple(a["name"] for a in policy["attacks"] if a["name"] in gate.attacks)),
         "holdout share": (gate.holdout_share, float(_fraction(policy["holdout_share"]))),
         "probability of detection": (gate.detection, float(_fraction(policy["detection"]))),
     }
@@ -60,6 +60,7 @@ def _untested(dossier: Dossier) -> str:
 def _tested(dossier: Dossier, policy: Mapping[str, Any]) -> None:
     gate = dossier.gate
     require(gate.verdict != UNDECIDABLE, "The gate tested and says that it couldn't.")
+    require(bool(gate.attacks), "The gate tested without an attack.")
     training, holdout = (_step(dossier, GATE_TEST, side) for side in (Side.TRAINING, Side.HOLDOUT))
     for event, stated in ((training, gate.training_amount), (holdout, gate.holdout_amount)):
         due = price(event, dossier.plan.coordinate).amount

@@ -29,6 +29,7 @@ class GateResult:
       verdict: The answer.
       policy: Name of the policy.
       policy_sha256: Its hash.
+      attacks: Names of its attacks that had something to look at on a table of this layout; none where undecidable.
       coordinate: What the amounts are ("gdp": mu^2, "zcdp": rho).
       training_amount: Charged to training people for the test, in units of 2^-40; 0 where undecidable.
       holdout_amount: Charged to holdout people for the test.
@@ -45,6 +46,7 @@ class GateResult:
     verdict: Verdict
     policy: str
     policy_sha256: str
+    attacks: tuple[str, ...]
     coordinate: str
     training_amount: int
     holdout_amount: int
@@ -58,5 +60,10 @@ class GateResult:
 
     def to_json(self) -> dict[str, Any]:
         """Canonical JSON values; the floats as decimal text of six significant digits."""
-        named = ((f.name, getattr(self, f.name)) for f in fields(self))
-        return {name: f"{v:.6g}" if isinstance(v, float) else v for name, v in named}
+        return {f.name: _plain(getattr(self, f.name)) for f in fields(self)}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return list(value) if isinstance(value, tuple) else value

@@ -89,7 +89,7 @@ def run_gate(
     result = _result(
         Verdict.PASS if noisy <= margin_steps else Verdict.FAIL,
         noise,
-        charged=True,
+        attacks=tuple(dict.fromkeys(probe.attack.name for probe in probes)),
         noisy_steps=noisy,
         leak=smallest_leak(policy, ((probe, facts[probe.feature]) for probe in probes), scale=measure),
         plan=plan,
@@ -108,7 +108,7 @@ def undecidable(*, totals: Totals, plan: GatePlan, policy: Policy) -> GateResult
     leak = decidable(policy, totals, plan=plan).smallest_leak
     noise = gate_noise(policy, plan=plan, totals=totals)
     return _result(
-        Verdict.UNDECIDABLE, noise, charged=False, noisy_steps=None, leak=leak, plan=plan, policy=policy, totals=totals
+        Verdict.UNDECIDABLE, noise, attacks=(), noisy_steps=None, leak=leak, plan=plan, policy=policy, totals=totals
     )
 
 
@@ -144,18 +144,20 @@ def _result(
     verdict: Verdict,
     noise: GateNoise,
     *,
-    charged: bool,
+    attacks: tuple[str, ...],
     noisy_steps: int | None,
     leak: float,
     plan: GatePlan,
     policy: Policy,
     totals: Totals,
 ) -> GateResult:
+    charged = noisy_steps is not None
     paid = side_totals(noise.steps if charged else (), plan.coordinate)
     return GateResult(
         verdict=verdict,
         policy=policy.name,
         policy_sha256=policy.sha256,
+        attacks=attacks,
         coordinate=plan.coordinate.value,
         training_amount=paid[Side.TRAINING].amount,
         holdout_amount=paid[Side.HOLDOUT].amount,

@@ -34,6 +34,8 @@ def test_a_person_is_guessed_once_whatever_their_rows_and_blocks():
     found = guess_members(blocks, table)
     assert (found.people, found.guessed) == (3, 2)
     assert "3" not in repr(found)
+    alone = guess_members([(rows[:, [0, 1, 0]], np.array([7, 7, 7]))], table)
+    assert (alone.people, alone.guessed) == (1, 1)
 
 
 def test_near_canaries_are_guessed_in_and_far_ones_out():

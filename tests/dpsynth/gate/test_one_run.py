@@ -13,6 +13,7 @@ from accountant.spend import Side
 from dpsynth.attacks.guessing import CanaryGuesses, SideGuesses, guess_members
 from dpsynth.attacks.nearest import prepare
 from dpsynth.errors import ParameterError
+from dpsynth.gate.noise import noise_reach
 from dpsynth.gate.one_run import (
     audit_canaries,
     audit_split,
@@ -123,7 +124,6 @@ def test_mu_is_excluded_where_one_of_its_pairs_is():
     found = bound(200, 200, units=30_000, delta=1e-9)
     error, reach = 0.025, 15_000
     epsilon = math.log(0.025 ** (1 / 200) / (1 - 0.025 ** (1 / 200)))
-    assert found.mu_low == pytest.approx(found.mu_low)
     assert delta_from_mu(found.mu_low, epsilon) == pytest.approx(error / reach, rel=1e-4)
     assert delta_from_mu(found.mu_low, found.epsilon_low_gdp) == pytest.approx(1e-9, rel=1e-4)
     assert found.epsilon_low_gdp > found.epsilon_low + 0.5
@@ -199,6 +199,10 @@ def test_a_noisy_pair_excludes_what_its_noise_leaves():
     found = bound_from_pair((80, 2), sigmas=(2.0, 2.0), **how)
     assert 0.5 < found.epsilon_low < exact.epsilon_low
     assert bound_from_pair((-5, -3), sigmas=(2.0, 2.0), **how).epsilon_low == 0.0
+    reach = noise_reach(2.0, alpha=Fraction(1, 80))
+    left = bound(80 - reach, 80 - reach + 2 + reach, delta=1e-7, confidence=0.975)
+    assert (found.correct, found.guessed) == (left.correct, left.guessed)
+    assert found.epsilon_low == pytest.approx(left.epsilon_low)
 
 
 def test_a_noisy_pair_is_wrong_no_more_often_than_stated():

@@ -2,6 +2,7 @@
 
 import ast
 import math
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 
@@ -286,3 +287,14 @@ def test_public_writers_cannot_reach_the_annex():
         modules = {n.module or "" for n in ast.walk(ast.parse(source_text)) if isinstance(n, ast.ImportFrom)}
         assert not any(m.endswith(("annex", "verdict")) or ".attacks" in m for m in modules)
     assert GateAnnex.__module__ == "dpsynth.gate.annex"
+
+
+def test_only_attacks_with_something_to_look_at_are_named():
+    everybody = source([[0, 1] * 20, [0, 1] * 20, [0, 1] * 20])
+    drawn = np.zeros((3, 8), dtype=np.uint8)
+    names = tuple(attack.name for attack in policy().attacks)
+    idle = {a.name for a in policy().attacks if a.kind in {AttackKind.KNOWN, AttackKind.GUESSED}}
+    assert len(idle) == 2
+    for layout, silent in ((LAYOUT, set()), (replace(LAYOUT, known=(), secrets=()), idle)):
+        result, _ = gate(everybody, everybody, drawn, layout=layout)
+        assert result.attacks == tuple(name for name in names if name not in silent)
