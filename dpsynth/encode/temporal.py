@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dpsynth.encode.columns import NumericEncoder, numeric_encoder
-from dpsynth.encode.raw import ABSENT, UNKNOWN, Numbers
+from dpsynth.encode.raw import ABSENT, UNKNOWN, Numbers, numbers
 from dpsynth.schema import Temporal
 from dpsynth.schema.temporal import microseconds
 from dpsynth.tables.types import family, value_type
@@ -71,7 +71,7 @@ class TemporalEncoder:
         return self.inner.describe() | {"kind": self.column.kind}
 
     def _ticks(self, array: pa.Array) -> Numbers:
-        found = _microseconds(array, self.column.kind)
+        found = stored_microseconds(array, self.column.kind)
         return Numbers((found.values // self.column.step).astype(np.float64), found.state)
 
 
@@ -80,11 +80,11 @@ def temporal_encoder(column: Temporal, *, finely: bool) -> TemporalEncoder:
     return TemporalEncoder(column=column, inner=numeric_encoder(column.ticks, finely=finely))
 
 
-def _microseconds(array: Any, kind: str) -> Micros:
+def stored_microseconds(array: Any, kind: str) -> Micros:
     """What the values mean in microseconds, as whole numbers; total, whatever the array holds."""
     group = family(array.type)
     if group == "dictionary":
-        inner = _microseconds(array.dictionary, kind)
+        inner = stored_microseconds(array.dictionary, kind)
         at = pc.fill_null(pc.cast(array.indices, pa.int64()), -1).to_numpy(zero_copy_only=False)
         return Micros(np.append(inner.values, 0)[at], np.append(inner.state, np.int8(ABSENT))[at])
     if group in ("text", "binary"):
@@ -141,10 +141,11 @@ _UNIT_OF = {"s": 1e6, "ms": 1e3, "us": 1.0, "ns": 1e-3}
 
 
 def _seconds(array: Any) -> Micros:
-    values = np.asarray(pc.cast(array, pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False))
-    finite = np.isfinite(values) & (np.abs(values) < 9e12)
-    state = np.where(np.isnan(values), ABSENT, np.where(finite, 0, UNKNOWN)).astype(np.int8)
-    return Micros(np.rint(np.where(finite, values, 0.0) * 1e6).astype(np.int64), state)
+    """Stored numbers of seconds; one that is too large is no duration, as in a text."""
+    found = numbers(array)
+    near = np.abs(found.values) < 9e12
+    state = np.where((found.state == 0) & ~near, UNKNOWN, found.state).astype(np.int8)
+    return Micros(np.rint(np.where(near, found.values, 0.0) * 1e6).astype(np.int64), state)
 
 
 def _typed(ticks: Any, column: Temporal, kind: pa.DataType) -> Any:

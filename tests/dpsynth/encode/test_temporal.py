@@ -75,6 +75,9 @@ def test_total_on_any_text(kind, values, nullable):
         pa.array([2**62, -(2**62), None], pa.int64()).view(pa.duration("s")),
         pa.array([1.5, float("nan"), float("inf")]),
         pa.array([1, 2, None]),
+        pa.array([2**53 + 1, -(2**53) - 1, 2**63 - 1, -(2**63), None], pa.int64()),
+        pa.array([2**53 + 1, 2**64 - 1, None], pa.uint64()),
+        pa.array([2**53 + 1, None], pa.int64()).dictionary_encode(),
         pa.array([True, None, False]),
         pa.nulls(3),
     ],
@@ -83,6 +86,15 @@ def test_total_on_any_stored_type(array):
     for kind in KINDS:
         encoder = Encoder.of(schema_of(kind))
         assert (encoder.encode({"x": array}) < encoder.domain.sizes[0]).all()
+
+
+def test_a_number_of_seconds_has_one_code_in_every_form():
+    """One that is too large for a duration means none, in a text as in a stored number; no other row notices."""
+    encoder = Encoder.of(schema_of("span"))
+    for seconds in (0, 77, 86_399, -5, 2**53 + 1, 2**63 - 1):
+        array = pa.array([5, seconds], pa.int64())
+        forms = [array, array.dictionary_encode(), pa.array(["5", str(seconds)]), pa.array([5.0, float(seconds)])]
+        assert len({tuple(encoder.encode({"x": form})[0].tolist()) for form in forms}) == 1
 
 
 def test_one_moment_has_one_code_in_every_form():
