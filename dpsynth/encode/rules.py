@@ -10,12 +10,13 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dpsynth.encode.columns import NumericEncoder
+from dpsynth.encode.raw import numbers
+from dpsynth.encode.temporal import stored_microseconds
 from dpsynth.errors import SchemaError
-from dpsynth.schema import TableSchema
+from dpsynth.schema import TableSchema, Temporal
 from dpsynth.schema.columns import finite
 from dpsynth.schema.rules import Condition
 
@@ -106,17 +107,22 @@ def ordered(schema: TableSchema, table: pa.Table) -> Mask:
     good = np.ones(table.num_rows, bool)
     for rule in schema.rules:
         if rule.at_most is not None:
-            first, second = (_numbers(table.column(name)) for name in rule.at_most)
-            good &= ~(first > second)
+            (first, known), (second, also) = (_comparable(schema, table, name) for name in rule.at_most)
+            good &= ~known | ~also | (first <= second)
     return good
 
 
-def _numbers(column: pa.ChunkedArray) -> NDArray[np.float64]:
-    """The column as numbers, NaN where there is none."""
-    plain = column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
-    if pa.types.is_temporal(plain.type):
-        plain = pc.cast(plain, pa.int32() if plain.type.bit_width == 32 else pa.int64())
-    return np.asarray(pc.cast(plain, pa.float64()).to_numpy(), np.float64)
+def _comparable(schema: TableSchema, table: pa.Table, name: str) -> tuple[NDArray[Any], Mask]:
+    """A column's values in one unit, whatever type they are stored in, and where there are any.
+
+    Times are whole microseconds, numbers are float64, which holds every declared one.
+    """
+    column, stored = schema.columns[name], table.column(name).combine_chunks()
+    if isinstance(column, Temporal):
+        moments = stored_microseconds(stored, column.kind)
+        return moments.values, moments.state == 0
+    plain = numbers(stored)
+    return plain.values, plain.state == 0
 
 
 def check_consistent(schema: TableSchema, columns: Mapping[str, Any]) -> None:
@@ -131,17 +137,17 @@ def check_consistent(schema: TableSchema, columns: Mapping[str, Any]) -> None:
     """
     boxes = boxes_of(schema, columns)
     orders = {i: rule.at_most for i, rule in enumerate(schema.rules, 1) if rule.at_most is not None}
-    numbers = sorted({box.rule for box in boxes} | set(orders))
+    named = sorted({box.rule for box in boxes} | set(orders))
     if _possible(boxes, orders, columns):
         return
-    for number in list(numbers):
-        fewer = [n for n in numbers if n != number]
+    for number in list(named):
+        fewer = [n for n in named if n != number]
         left = {n: pair for n, pair in orders.items() if n in fewer}
         if not _possible([box for box in boxes if box.rule in fewer], left, columns):
-            numbers = fewer
+            named = fewer
     raise SchemaError(
         f"The rules of table {schema.name!r} contradict each other.",
-        f"No row can fulfil {'rule' if len(numbers) == 1 else 'rules'} {', '.join(map(str, numbers))}, counted from 1; "
+        f"No row can fulfil {'rule' if len(named) == 1 else 'rules'} {', '.join(map(str, named))}, counted from 1; "
         "without any one of them the others could be fulfilled.",
         "Mend one of these rules.",
     )
