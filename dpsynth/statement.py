@@ -24,7 +24,7 @@ from dpsynth.certificate.dossier import (
     Share,
     Synthesis,
 )
-from dpsynth.certificate.planned import output_in_words, settings_as_facts
+from dpsynth.certificate.planned import ENCODING_STEP, LEARNED_ENCODING, output_in_words, settings_as_facts
 from dpsynth.domain import Domain
 from dpsynth.external import ExternalConfig
 from dpsynth.gate import GateResult, Policy, Verdict
@@ -218,7 +218,7 @@ def _synthesis(facts: Facts) -> Synthesis:
         config=settings_as_facts(plan.settings()),
         preprocessing=(
             "every value is coded by the declared domain: null is a level, an undeclared value has its declared bucket",
-            *_learned(plan),
+            *_learned(facts),
             f"people are split by coins: a share of {facts.policy.holdout_share} is held out for the gate",
         ),
         post_processing=(
@@ -233,14 +233,10 @@ def _synthesis(facts: Facts) -> Synthesis:
     )
 
 
-def _learned(plan: ReleasePlan) -> tuple[str, ...]:
+def _learned(facts: Facts) -> tuple[str, ...]:
     """What the encoding learned, if anything; each histogram is a charged step."""
-    if not plan.encoding_amount:
-        return ()
-    return (
-        "bins, spikes and merged labels of some columns are made of noisy histograms of declared cells, which are "
-        "charged steps; they are split again in the shares of these histograms",
-    )
+    learned = any(step.label.startswith(ENCODING_STEP) for step in facts.kept.steps)
+    return (LEARNED_ENCODING,) if learned else ()
 
 
 def _after_the_charges(facts: Facts) -> tuple[str, ...]:

@@ -18,6 +18,14 @@ OUTSIDE = "external"
 GATE_STEP = "gate: "
 """How the labels of the gate's own steps begin."""
 
+ENCODING, ENCODING_STEP = "encoding", "encoding: "
+"""Purpose of the share that learns an encoding, and how the labels of its steps begin."""
+LEARNED_ENCODING = (
+    "bins, spikes and merged labels of some columns are made of noisy histograms of declared cells, which are charged "
+    "steps; they are split again in the shares of these histograms"
+)
+"""How a certificate says that an encoding was learned."""
+
 
 def settings_as_facts(settings: Mapping[str, Any]) -> tuple[Fact, ...]:
     """A synthesizer's settings, sorted: texts as they are, other JSON values canonical."""
@@ -64,6 +72,7 @@ def check_plan(dossier: Dossier, plan: Mapping[str, Any], schema: Mapping[str, A
     words = {output_in_words(name, value) for name, value in plan["output"].items()}
     require(words <= said, "A setting of the output isn't stated.")
     _check_rows(dossier, plan["rows"])
+    _check_encoding(dossier)
     _check_synthesizer(dossier, plan)
     return f"synthesizer {made.synthesizer}, epsilon {budget.epsilon:g} at delta {budget.delta:g}, as reserved"
 
@@ -109,6 +118,16 @@ def _check_rows(dossier: Dossier, asked: int | None) -> None:
     require((rows is not None) == dossier.released, "A number of rows comes with a released table, and only with one.")
     if rows is not None and asked is not None:
         require(rows == asked or (outside and rows < asked), "The number of rows isn't the one that was planned.")
+
+
+def _check_encoding(dossier: Dossier) -> None:
+    """Histograms of an encoding are stated where they were charged, and only there; a table has those planned."""
+    learned = any(step.label.startswith(ENCODING_STEP) for step in dossier.steps)
+    planned = any(share.purpose == ENCODING for share in dossier.plan.shares)
+    stated = LEARNED_ENCODING in dossier.synthesis.preprocessing
+    require(stated == learned, "A learned encoding is stated and wasn't charged, or was charged and isn't stated.")
+    require(planned or not learned, "An encoding was learned that wasn't planned.")
+    require(learned or not (planned and dossier.released), "The planned encoding wasn't learned.")
 
 
 def _check_synthesizer(dossier: Dossier, plan: Mapping[str, Any]) -> None:

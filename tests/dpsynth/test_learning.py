@@ -68,6 +68,18 @@ def test_a_release_learns_from_training_people_alone_and_verifies(tmp_path):
         assert kept.totals[side].fits(kept.caps[side])
 
 
+def test_where_too_few_people_end_a_run_nothing_is_said_to_be_learned(tmp_path):
+    """The share was planned, but its histograms were never drawn: the certificate speaks of what was charged."""
+    result = release(
+        table(12), lines.schema(TEXT), epsilon=2.0, delta=1e-6, ledger=lines.ledger(tmp_path), out=tmp_path / "out"
+    )
+    assert result.verdict == "UNDECIDABLE"
+    dossier = verify_release(result.out, result.public_key.read_bytes()).dossier
+    assert "encoding" in {share.purpose for share in dossier.plan.shares}
+    assert not any(step.label.startswith("encoding: ") for step in dossier.steps)
+    assert not any("histogram" in said for said in dossier.synthesis.preprocessing)
+
+
 def test_the_encoding_sees_training_people(tmp_path, monkeypatch):
     """The records that the encoding is learned from are the ones that the synthesizer learns from."""
     seen = {}

@@ -6,6 +6,8 @@ HISTOGRAMS, LEARNING, LINE = "dpsynth/mechanisms/histograms.py", "dpsynth/learni
 MERGE, SHAPES, PLAN = "dpsynth/encode/merge.py", "dpsynth/encode/histograms.py", "dpsynth/plan.py"
 MODELS, ENCODER, RULES = "dpsynth/schema/models.py", "dpsynth/encode/encoder.py", "dpsynth/encode/rules.py"
 
+TEMPORAL, STATEMENT = "dpsynth/encode/temporal.py", "dpsynth/statement.py"
+
 _ORACLE = "tests/oracles/test_histograms.py::"
 _MERGES = "tests/dpsynth/encode/test_merges.py::"
 _LINE = "tests/dpsynth/test_learning.py::"
@@ -103,6 +105,26 @@ MUTANTS = (
         "drawing: a row that breaks an order is swapped", ENCODER,
         "kept = ordered(self.schema, table)", "kept = np.ones(table.num_rows, bool)",
         (_RULED + "test_an_order_of_columns_is_kept_within_bins_too",), "an order doesn't hold in the output",
+    ),
+    Mutant(
+        "rules: an order compares what is stored, whatever its unit", RULES,
+        "        return moments.values, moments.state == 0\n",
+        "        return moments.values // 1_000_000 * (stored.type.bit_width // 32), moments.state == 0\n",
+        (_RULED + "test_an_order_holds_whatever_types_its_columns_are_stored_in",),
+        "rows break a rule that the certificate says holds",
+    ),
+    Mutant(
+        "statement: the encoding is learned wherever it was planned", STATEMENT,
+        "    learned = any(step.label.startswith(ENCODING_STEP) for step in facts.kept.steps)\n",
+        "    learned = facts.plan.encoding_amount > 0\n",
+        (_LINE + "test_where_too_few_people_end_a_run_nothing_is_said_to_be_learned",),
+        "the certificate speaks of histograms that nobody drew",
+    ),
+    Mutant(
+        "times: seconds are cast as Arrow casts them", TEMPORAL, "    found = numbers(array)\n",
+        "    found = numbers(pc.cast(array, pa.float64()))\n",
+        ("tests/dpsynth/encode/test_temporal.py::test_total_on_any_stored_type",),
+        "one record decides whether a release fails, and its value is in the message",
     ),
     Mutant(
         "fit: structural zeros are left out", "dpsynth/synthesizers.py",

@@ -19,9 +19,9 @@ from accountant import Coordinate, Price, Side, Step, canonical
 from accountant.budget import Budget
 from accountant.events import ApproxDP, DiscreteGaussian
 from dpsynth.certificate import Dossier, VerificationFailed, verify_release
-from dpsynth.certificate.dossier import SEEDED, Marginal
+from dpsynth.certificate.dossier import SEEDED, Marginal, Share
 from dpsynth.certificate.gating import GATE_TEST, check_margin
-from dpsynth.certificate.planned import PLAN_VERSION
+from dpsynth.certificate.planned import ENCODING, ENCODING_STEP, LEARNED_ENCODING, PLAN_VERSION
 from dpsynth.gate import load_policy
 from dpsynth.gate.noise import GateNoise, margin
 from tests.dpsynth.certificate.dossiers import (
@@ -225,6 +225,7 @@ LIES: dict[str, tuple[str, Callable[[], Dossier]]] = {
     "shares": ("shares", lambda: replace(some_dossier(), plan=replace(some_dossier().plan, shares=()))),
     "synthesizer": ("synthesizer", lambda: _with_synthesis(synthesizer="independent")),
     "settings": ("settings", lambda: _with_synthesis(config=())),
+    "a learned encoding": ("learned encoding", lambda: _with_synthesis(preprocessing=(LEARNED_ENCODING,))),
     "no rows": ("number of rows", lambda: _with_synthesis(rows=None)),
     "no marginals": ("0 marginals", lambda: _with_synthesis(marginals=())),
     "one more marginal": ("4 marginals", lambda: _with_marginals(lambda m: (*m, m[0]))),
@@ -376,6 +377,32 @@ def test_steps_that_a_release_does_not_have_fail_though_rightly_signed(tmp_path:
     """Charged, priced and stated alike; the amounts of the gate are those of its steps."""
     word, steps = OTHER_STEPS[lie]
     assert word in fails(write_release(tmp_path / "out", some_dossier(steps()))).what
+
+
+@pytest.mark.parametrize("planned", [False, True])
+@pytest.mark.parametrize("charged", [False, True])
+@pytest.mark.parametrize("stated", [False, True])
+def test_a_learned_encoding_is_stated_charged_and_planned_or_none_of_these(
+    tmp_path: Path, planned: bool, charged: bool, stated: bool
+) -> None:
+    plan = some_plan()
+    if planned:
+        plan["shares"] = [*plan["shares"], {"purpose": ENCODING, "side": "training", "amount": 2**36}]
+    histogram = Step(
+        label=ENCODING_STEP + "histogram of age, cells", event=DiscreteGaussian(sigma=90.0), sides=(Side.TRAINING,)
+    )
+    steps = (*some_steps(), *([histogram] if charged else []))
+    dossier = some_dossier(steps, plan=plan)
+    if planned:
+        shares = (*dossier.plan.shares, Share(purpose=ENCODING, training=Price(2**36), holdout=Price()))
+        dossier = replace(dossier, plan=replace(dossier.plan, shares=shares))
+    if stated:
+        dossier = replace(dossier, synthesis=replace(dossier.synthesis, preprocessing=(LEARNED_ENCODING,)))
+    folder = write_release(tmp_path / "out", dossier, entries=some_entries(steps, plan=plan))
+    if planned == charged == stated:
+        verify_release(folder, PUBLIC)
+    else:
+        assert "ncoding" in fails(folder).what
 
 
 def test_a_gate_with_too_few_people_or_another_policy_fails(tmp_path: Path) -> None:
