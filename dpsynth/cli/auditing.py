@@ -44,7 +44,9 @@ def audit(
     ] = None,
     as_json: AsJson = False,
 ) -> int:
-    """Run a synthesizer many times on fabricated worst cases, and hold its output against its claim.
+    """Test a synthesizer's claim on fabricated worst cases.
+
+    Its output of many runs is held against what the runs were charged.
 
     No data of yours is read: the records are made up, the runs are free, and the result may be published. An audit
     can show that a claim is wrong and never that it is right: the proof does that.
