@@ -153,14 +153,17 @@ def _heaviest(shares: Floats, least: float, most: int) -> NDArray[np.bool_]:
 
 
 def _runs(rest: Floats, heavy: NDArray[np.bool_], bins: int, cuts: Sequence[int]) -> Code:
-    """Runs of cells of about equal mass, numbered from 0; a cut begins a new one, and heavy cells belong to none."""
+    """Runs of cells of about equal mass, numbered from 0; a cut begins a new one, and heavy cells belong to none.
+
+    There are at most ``bins``, and one more for each cut: only a run that is full uses up a bin.
+    """
     target = float(rest.sum()) / max(1, bins)
     must = set(cuts)
-    group, number, mass, begun = np.empty(len(rest), np.int64), 0, 0.0, False
+    group, number, used, mass, begun = np.empty(len(rest), np.int64), 0, 1, 0.0, False
     for i, share in enumerate(rest.tolist()):
-        full = mass + share / 2.0 > target and number < bins - 1 + len(must)
+        full = mass + share / 2.0 > target and used < bins
         if begun and (i in must or (full and not heavy[i])):
-            number, mass, begun = number + 1, 0.0, False
+            number, used, mass, begun = number + 1, used + (i not in must), 0.0, False
         group[i] = number
         mass += share
         begun = begun or not heavy[i]
