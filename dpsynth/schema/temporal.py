@@ -2,6 +2,7 @@
 
 import datetime
 import re
+import zoneinfo
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, StrictInt, StrictStr, model_validator
@@ -54,6 +55,8 @@ class Temporal(ColumnBase):
     def _check(self) -> Self:
         if self.zone is not None and self.kind != "datetime":
             raise ValueError("a 'zone' for a datetime alone")
+        if self.zone is not None and not _is_zone(self.zone):
+            raise ValueError("the name of a time zone in 'zone', such as Europe/Paris or UTC")
         if self.kind == "date" and self.resolution not in (None, "day"):
             raise ValueError("no 'resolution' but day for a date")
         if self.bounds is None:
@@ -83,6 +86,13 @@ class Temporal(ColumnBase):
         return Integer(
             bounds=(first // self.step, last // self.step), bins=self.bins, scale="linear", nullable=self.nullable
         )
+
+
+def _is_zone(name: str) -> bool:
+    try:
+        return bool(zoneinfo.ZoneInfo(name).key)
+    except (ValueError, OSError, zoneinfo.ZoneInfoNotFoundError):
+        return False
 
 
 def microseconds(text: str, kind: str) -> int | None:
