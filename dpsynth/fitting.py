@@ -247,7 +247,7 @@ def fit(
         output=() if test_seed is None else (SEEDED,),
     )
     made, folder = _registered(plan), None if checkpoints is None else Path(checkpoints)
-    if folder is not None and made.train is None:
+    if folder is not None and (made.train is None or plan.encoding_amount):
         raise _without_checkpoints(made.name)
     handle = open_table(table, declared)
     going = None if folder is None else going_on(folder, book, plan)
@@ -322,7 +322,7 @@ def _reserved(
 def _without_checkpoints(name: str) -> ParameterError:
     return ParameterError(
         f"The synthesizer {name} keeps no checkpoints.",
-        "It measures in seconds, and what it drew before an interruption is spent.",
+        "Where it measures or learns an encoding, what it drew before an interruption is spent.",
         "Leave the folder of checkpoints out.",
     )
 

@@ -299,7 +299,7 @@ def _encoding_amount(
     declared = encoder.schema.encoding
     if declared is None or not encoder.learned:
         return 0
-    if isinstance(named, ExternalConfig) or (named is not None and isinstance(named.config, TrainedConfig)):
+    if isinstance(named, ExternalConfig) or (named is not None and named.train is not None):
         raise ParameterError(
             "A learned encoding was declared for a synthesizer that is trained on rows or runs outside.",
             "Their plans rest on a domain that is known beforehand.",

@@ -1,5 +1,7 @@
 """The learned encoding in the line: its share is planned, its histograms are charged, its models load again."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -8,7 +10,7 @@ import pytest
 from accountant.compose import totals
 from accountant.price import Coordinate
 from accountant.spend import Side
-from dpsynth import line
+from dpsynth import fitting, line
 from dpsynth.certificate.verify import verify_release
 from dpsynth.errors import ParameterError
 from dpsynth.external import ExternalConfig
@@ -16,7 +18,7 @@ from dpsynth.fitting import fit, load_model
 from dpsynth.learning import learn_encoding
 from dpsynth.line import release
 from dpsynth.plan import make_plan
-from dpsynth.synthesizers import fit_model
+from dpsynth.synthesizers import Synthesizer, fit_model
 from tests.dpsynth import lines
 
 TEXT = lines.SCHEMA.replace("bins: 50", "nullable: true").replace(
@@ -118,12 +120,25 @@ def test_the_smallest_tables_are_learned_like_any_other(tmp_path, rows):
     assert model.sample(10).num_rows == 10
 
 
-@pytest.mark.parametrize("synthesizer", ["ar", "outside"])
+@pytest.mark.parametrize("synthesizer", ["ar", "ar-gan", "gan", "vae", "own", "outside"])
 def test_synthesizers_that_need_a_domain_beforehand_are_refused_in_the_plan(synthesizer):
     outside = ExternalConfig(command=("true", "{train}", "{out}"), claim_epsilon=0.1, claim_delta=0.0)
-    chosen = outside if synthesizer == "outside" else synthesizer
+    own = Synthesizer(name="own", config=None, measure=list, ways=2, adaptive=False, train=list)
+    chosen = {"outside": outside, "own": own}.get(synthesizer, synthesizer)
     with pytest.raises(ParameterError, match="learned encoding"):
         make_plan(lines.schema(TEXT), epsilon=1.0, delta=1e-6, synthesizer=chosen)
+
+
+def test_an_encoding_is_never_learned_again_where_an_interrupted_training_goes_on(tmp_path, monkeypatch):
+    """No plan has both; a fit that were given one would draw the histograms again, and charge them twice."""
+    own = Synthesizer(name="own", config=None, measure=list, ways=2, adaptive=False, train=list)
+    plan = replace(make_plan(lines.schema(TEXT), epsilon=1.0, delta=1e-6, gated=False), synthesizer=own)
+    assert plan.encoding_amount > 0
+    monkeypatch.setattr(fitting, "make_plan", lambda *given, **named: plan)
+    book = lines.ledger(tmp_path)
+    with pytest.raises(ParameterError, match="no checkpoints"):
+        fit(table(), lines.schema(TEXT), epsilon=1.0, delta=1e-6, ledger=book, checkpoints=tmp_path / "checkpoints")
+    assert list(book.releases()) == []
 
 
 def test_histograms_too_noisy_to_draw_are_refused_in_the_plan():
