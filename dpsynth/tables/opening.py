@@ -38,8 +38,8 @@ class TableHandle:
     def blocks(self, rows: int = 65_536) -> Iterator[Block]:
         """The records, in blocks of at most ``rows``: only after the ledger says that the handle was touched.
 
-        Omitted columns are left out, but for the privacy unit's. Nothing that a record contains raises. Empty blocks
-        aren't yielded, so a table without records yields nothing.
+        Omitted columns are left out, but for the privacy unit's, and so are derived ones. Nothing that a record
+        contains raises. Empty blocks aren't yielded, so a table without records yields nothing.
 
         Raises:
           TableError: The file can't be read to the end.
@@ -187,7 +187,8 @@ def _open_file(path: Path, schema: TableSchema, delimiter: str) -> TableHandle:
 
 
 def _columns_to_read(schema: TableSchema, header: tuple[str, ...]) -> tuple[str, ...]:
-    left_out = set(schema.omit) - {schema.privacy_unit.column}
+    derived = {name for name, column in schema.columns.items() if column.derived_from is not None}
+    left_out = (set(schema.omit) - {schema.privacy_unit.column}) | derived
     return tuple(name for name in header if name not in left_out)
 
 

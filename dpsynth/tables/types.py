@@ -5,7 +5,7 @@ yields is therefore a reason to refuse a table.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from dpsynth.errors import TableError
 from dpsynth.schema import Boolean, Categorical, Column, Identifier, Integer, Real, Temporal
+from dpsynth.schema.derivations import derived_values
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]{1,3})?")
 _TRUTH = {"false": 0, "0": 0, "true": 1, "1": 1}
@@ -139,9 +140,17 @@ def _holds_labels(column: Categorical, values: pa.DataType) -> bool:
 
 def _holds_range(column: Integer | Real, values: pa.DataType) -> bool:
     group, (lower, upper) = family(values), column.bounds
+    if column.derived_from is not None and not _holds_exactly(derived_values(column), values):
+        return False
     if group == "int" and np.ceil(lower) > np.floor(upper):
         return False
     return group in ("text", "int", "float", "decimal") and _fits(lower, upper, values)
+
+
+def _holds_exactly(numbers: Sequence[float | None], values: pa.DataType) -> bool:
+    """Whether no value of a public function would be rounded to whole numbers, or to a decimal's places."""
+    places = {"int": 0, "decimal": getattr(values, "scale", 0)}.get(family(values))
+    return places is None or all(number is None or number == round(number, places) for number in numbers)
 
 
 def _holds_time(column: Temporal, values: pa.DataType) -> bool:

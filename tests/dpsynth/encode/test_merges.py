@@ -21,6 +21,7 @@ from dpsynth.encode.histograms import (
 from dpsynth.encode.merge import Merge
 from dpsynth.errors import ParameterError, SchemaError
 from dpsynth.schema import Integer, Real, parse_schema
+from dpsynth.tables import open_table
 
 
 @pytest.mark.parametrize(
@@ -125,6 +126,28 @@ def test_cuts_of_rules_begin_bins():
     assert merge.size <= 7
 
 
+def test_cuts_where_nobody_is_leave_no_bins_over_to_others():
+    """Sixteen spikes, runs of equal cells, and twenty cuts in an empty tail: no more codes than the plan foresaw."""
+    counts = np.concatenate([np.full(16, 1_000), np.full(23, 100), np.zeros(41)]).astype(np.int64)
+    found, cuts = Histogram(cells=counts, sigma=1.0), tuple(range(45, 65))
+    assert merge_cells(found, np.ones(80), bins=MOST_BINS, cuts=cuts, nullable=True).size <= MOST_BINS + 20 + 1
+
+
+@given(
+    st.lists(st.sampled_from([0, 0, 1, 5, 40, 1_000]), min_size=2, max_size=120),
+    st.integers(FEWEST_BINS, MOST_BINS),
+    st.data(),
+    st.booleans(),
+)
+def test_no_histogram_makes_more_codes_than_bins_and_cuts(counts, bins, data, nullable):
+    cuts = data.draw(st.sets(st.integers(1, len(counts) - 1)))
+    found = Histogram(cells=np.array(counts, np.int64), sigma=1.0)
+    merge = merge_cells(found, np.ones(len(counts)), bins=bins, cuts=sorted(cuts), nullable=nullable)
+    assert merge.size <= bins + len(cuts) + nullable
+    for cut in cuts:
+        assert not set(merge.groups[:cut]) & set(merge.groups[cut : len(counts)])
+
+
 def test_rare_labels_share_a_code_within_their_declared_group():
     counts = np.array([500, 3, 1, 2, 400, 0])
     found = Histogram(cells=counts, sigma=10.0)
@@ -211,6 +234,27 @@ def test_derived_columns_are_computed_and_never_read():
         "density": [16.3, None, None], "area": ["01", "no", None], "group": ["B", "no", None], "level": [3, 4, None]
     }
     assert encoder.encode({"area": pa.array(["no"])}).tolist() == [[1]]
+
+
+@pytest.mark.parametrize(
+    ("stored", "values", "kept"),
+    [
+        (pa.int64(), "{01: 16.3, no: ~}", False),
+        (pa.decimal128(9, 0), "{01: 16.3, no: ~}", False),
+        (pa.decimal128(9, 1), "{01: 16.3, no: ~}", True),
+        (pa.float32(), "{01: 16.5, no: ~}", True),
+        (pa.int64(), "{01: 16, no: ~}", True),
+    ],
+)
+def test_a_derived_number_is_never_rounded_to_a_stored_type(stored, values, kept):
+    """A type that can't hold the function's values isn't the column's, and no other one is cut off."""
+    declared = parse_schema(DERIVED.replace("{01: 16.3, no: ~}", values))
+    fields = [(name, stored if name == "density" else pa.string()) for name in declared.table.columns]
+    structure = open_table(pa.schema(fields).empty_table(), declared).structure
+    assert structure.arrow.field("density").type == (stored if kept else pa.float64())
+    made = Encoder.of(declared).decode(np.array([[0, 1]], np.uint8), np.random.default_rng(0), structure)
+    number = float(values[5:].partition(",")[0])
+    assert [None if v is None else float(v) for v in made["density"].to_pylist()] == [number, None]
 
 
 def test_the_canonical_form_of_a_derivation_loads_again():
