@@ -1,6 +1,7 @@
 """What a release states of itself: the dossier, put together from the plan, the ledger and accounted outputs."""
 
 import datetime
+import json
 import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ from dpsynth.gate import GateResult, Policy, Verdict
 from dpsynth.measurement import Measurement
 from dpsynth.noise.tables import PRECISION
 from dpsynth.plan import ReleasePlan
-from dpsynth.schema import TableSchema
+from dpsynth.schema import Column, TableSchema
 from dpsynth.tables import Format
 
 SAMPLER = (
@@ -182,14 +183,26 @@ def _data(facts: Facts) -> Data:
 def _public_inputs(table: TableSchema, form: Format) -> list[Fact]:
     unstated = "declared in the schema, provenance not stated"
     columns = [
-        Fact(name=name, value=f"{column.kind}: its declared domain", source=column.provenance or unstated)
+        Fact(name=name, value=f"{column.kind}: {_domain_in_words(column)}", source=column.provenance or unstated)
         for name, column in table.released.items()
     ]
+    for number, rule in enumerate(table.rules, 1):
+        said = rule.model_dump(mode="json", exclude_defaults=True, exclude={"provenance"})
+        value = f"holds in every row: {json.dumps(said, ensure_ascii=False)}"
+        columns.append(Fact(name=f"rule {number}", value=value, source=rule.provenance or unstated))
+    if table.encoding is not None:
+        value = f"a share of {table.encoding.share:g} of the synthesizer's budget, for columns of many declared values"
+        columns.append(Fact(name="learned encoding", value=value, source=table.provenance or unstated))
     stored = [_STORED[form]] if form in _STORED else []
     if table.rows_magnitude is not None:
         rows = f"about {table.rows_magnitude:,}, never compared with the data"
         columns.append(Fact(name="number of rows", value=rows, source=table.provenance or unstated))
     return [*columns, Fact(name="table", value=table.title or table.name, source=table.source or unstated), *stored]
+
+
+def _domain_in_words(column: Column) -> str:
+    derivation = column.derived_from
+    return "its declared domain" if derivation is None else f"a public function of {derivation.column}, never read"
 
 
 def _shares(plan: ReleasePlan) -> tuple[Share, ...]:

@@ -67,6 +67,7 @@ class Rule(Declared):
       otherwise: What holds for each of these columns where they don't.
       forbid: Conditions that never hold together.
       at_most: Two numeric columns, the first of which never exceeds the second; null is compared with nothing.
+      provenance: Where it comes from: a law, a codebook, what the words mean.
     """
 
     when: Conditions | None = None
@@ -74,6 +75,7 @@ class Rule(Declared):
     otherwise: Conditions | None = None
     forbid: Conditions | None = None
     at_most: Annotated[tuple[StrictStr, ...], Field(min_length=2, max_length=2)] | None = None
+    provenance: StrictStr = ""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

@@ -42,3 +42,29 @@ def test_what_a_form_makes_public_is_stated(tmp_path, form, people):
     storage = [fact for fact in data["public_inputs"] if fact["name"] == "storage types"]
     assert len(storage) == (form != "csv")
     assert form != "parquet" or storage == [FILE]
+
+
+RULED = lines.SCHEMA + """
+    encoding: {share: 0.1}
+    rules:
+      - {when: {ward: north}, then: {smoker: null}, provenance: nobody is asked there}
+      - {forbid: {ward: [south, east], age: {from: 60.5}}}
+"""
+DERIVED = """
+      coast: {kind: categorical, categories: [sea, land], provenance: the map,
+              derived_from: {column: ward, values: {north: sea, south: land, east: land, west: sea}}}
+"""
+
+
+def test_rules_derived_columns_and_what_is_learned_are_public_inputs_with_their_provenance(tmp_path):
+    declared = lines.schema(RULED.replace("    columns:\n", f"    columns:{DERIVED}"))
+    data = lines.table(1_000)
+    facts = stated(tmp_path, data.append_column("coast", data["ward"]), declared)["public_inputs"]
+    found = {fact["name"]: (fact["value"], fact["source"]) for fact in facts}
+    assert found["coast"] == ("categorical: a public function of ward, never read", "the map")
+    first, second = (found[f"rule {number}"] for number in (1, 2))
+    assert json.loads(first[0].partition(": ")[2]) == {"when": {"ward": "north"}, "then": {"smoker": None}}
+    assert first[1] == "nobody is asked there"
+    assert json.loads(second[0].partition(": ")[2]) == {"forbid": {"ward": ["south", "east"], "age": {"from": 60.5}}}
+    assert second[1] == "declared in the schema, provenance not stated"
+    assert found["learned encoding"][0].startswith("a share of 0.1 of the synthesizer's budget")
