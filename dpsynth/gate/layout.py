@@ -1,4 +1,4 @@
-"""What is declared of a table's columns, as the attacks see it; public facts only."""
+"""What is declared of a table's columns, as the attacks see it: public facts, and merges that were accounted for."""
 
 from dpsynth.attacks.layout import Layout
 from dpsynth.encode import Encoder

@@ -15,7 +15,7 @@ from accountant.spend import Side, Spend
 from dpsynth.encode.histograms import Histogram
 from dpsynth.mechanisms.shares import sigmas, split
 from dpsynth.noise.base import RandomSource
-from dpsynth.noise.measure import measure_gaussian
+from dpsynth.noise.measure import measure_counted
 from dpsynth.sources.base import MarginalSource
 
 Starts = NDArray[np.int64]
@@ -59,22 +59,20 @@ def measure_histograms(
       Checked by: tests/oracles/test_histograms.py::test_histograms_of_neighbours
 
     Raises:
-      BudgetExceeded: A charge was refused; nothing of that step was drawn.
+      BudgetExceeded: A charge was refused; nothing of that column was counted or drawn.
     """
     halves = split(amount, [1.0] * (2 * len(blocks)))
     half = min(halves, default=1)
     run = _Run(source=source, coordinate=coordinate, spend=spend, random=random, sides=sides)
     found = {}
     for name, starts in blocks.items():
-        ((_, exact),) = source.counts([(name,)])
-        cells = exact[: len(exact) - nullable[name]]
+        size = source.domain.size(name) - nullable[name]
         if starts is None:
-            noisy, sigma = run.measure(cells, 2 * half, f"encoding: histogram of {name}, labels")
+            (noisy,), sigma = run.measure(name, {"labels": np.arange(size)}, size, 2 * half)
             found[name] = Histogram(cells=noisy, sigma=sigma)
             continue
-        noisy, sigma = run.measure(cells, half, f"encoding: histogram of {name}, cells")
-        sums, block_sigma = run.measure(np.add.reduceat(cells, starts), half, f"encoding: histogram of {name}, blocks")
-        found[name] = Histogram(cells=noisy, sigma=sigma, blocks=sums, block_sigma=block_sigma, starts=starts)
+        (noisy, sums), sigma = run.measure(name, {"cells": np.arange(size), "blocks": starts}, size, half)
+        found[name] = Histogram(cells=noisy, sigma=sigma, blocks=sums, block_sigma=sigma, starts=starts)
     return found
 
 
@@ -86,17 +84,25 @@ class _Run:
     random: RandomSource
     sides: tuple[Side, ...]
 
-    def measure(self, exact: NDArray[np.int64], amount: int, label: str) -> tuple[NDArray[np.int64], float]:
-        """One histogram with noise, and its sigma."""
+    def measure(
+        self, name: str, parts: Mapping[str, Starts], size: int, amount: int
+    ) -> tuple[list[NDArray[np.int64]], float]:
+        """Histograms of one column with noise, by the first cells of what they count, and the sigma of each."""
         sensitivity = float(self.source.max_rows)
         (sigma,) = sigmas([amount], coordinate=self.coordinate, sensitivity=sensitivity)
-        noisy = measure_gaussian(
-            exact,
+
+        def count() -> list[NDArray[np.int64]]:
+            ((_, exact),) = self.source.counts([(name,)])
+            return [np.add.reduceat(exact[:size], starts) for starts in parts.values()]
+
+        noisy = measure_counted(
+            count,
+            sizes=[len(starts) for starts in parts.values()],
+            labels=[f"encoding: histogram of {name}, {part}" for part in parts],
             sigma=sigma,
             sensitivity=sensitivity,
             spend=self.spend,
             random=self.random,
-            label=label,
             sides=self.sides,
         )
         return noisy, sigma

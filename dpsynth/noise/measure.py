@@ -1,6 +1,6 @@
 """Measure: exact integers in, noisy integers out, charged first. int64 from the count to the output."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,6 +118,52 @@ def measure_gaussian(
     event = DiscreteGaussian(sigma=float(sigma), sensitivity=float(sensitivity), draws=exact.size)
     _charge(spend, event, label, sides)
     return _add_gaussian(exact, sigma, random=random)
+
+
+def measure_counted(
+    count: Callable[[], Sequence[NDArray[np.int64]]],
+    *,
+    sizes: Sequence[int],
+    labels: Sequence[str],
+    sigma: float,
+    sensitivity: float,
+    spend: Spend,
+    random: RandomSource,
+    sides: tuple[Side, ...] = _TRAINING,
+) -> list[NDArray[np.int64]]:
+    """Release integer vectors with equal discrete Gaussian noise, charged together before any is counted.
+
+    Args:
+      count: Counts the vectors, int64 of these sizes; called after the charge.
+      sizes: How many entries each has; public.
+      labels: Public words for the ledger, one for each.
+      sigma: Scale of the noise, in counts.
+      sensitivity: L2 sensitivity of each, in counts.
+      spend: Charged once, with one step per vector.
+      random: Where the bits come from.
+      sides: Whose records ``count`` reads.
+
+    Returns:
+      The noisy vectors, int64.
+
+    Privacy:
+      Spends ``DiscreteGaussian(sigma, sensitivity, draws=size)`` per vector on each of ``sides``, for neighbours that
+      move each by an integer vector of at most ``sensitivity`` in L2.
+      Checked by: tests/oracles/test_histograms.py::test_histograms_of_neighbours
+
+    Raises:
+      BudgetExceeded: The spend refused; nothing was recorded, counted or drawn.
+      ParameterError: A parameter is out of range, and nothing was recorded; or what was counted isn't int64 of these
+        sizes, and nothing was drawn.
+    """
+    discrete_gaussian_table(sigma)
+    events = [DiscreteGaussian(sigma=float(sigma), sensitivity=float(sensitivity), draws=size) for size in sizes]
+    spend.charge([Step(label=label, event=e, sides=sides) for label, e in zip(labels, events, strict=True)])
+    found = []
+    for exact, size in zip(count(), sizes, strict=True):
+        _require_int64(exact)
+        found.append(_add_gaussian(exact.reshape(size), sigma, random=random))
+    return found
 
 
 def measure_count(

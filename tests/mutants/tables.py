@@ -17,9 +17,16 @@ MUTANTS = (
     Mutant(
         "histograms: exact cells beside noisy blocks", HISTOGRAMS,
         "found[name] = Histogram(cells=noisy, sigma=sigma, blocks=sums",
-        "found[name] = Histogram(cells=cells, sigma=sigma, blocks=sums",
+        "found[name] = Histogram(cells=next(iter(source.counts([(name,)])))[1][:size], sigma=sigma, blocks=sums",
         (_ORACLE + "test_histograms_of_neighbours", _ORACLE + "test_merges_read_nothing_but_accounted_outputs"),
         "bins and spikes are made of counts without noise",
+    ),
+    Mutant(
+        "histograms: counted before they are charged", "dpsynth/noise/measure.py",
+        "    discrete_gaussian_table(sigma)\n    events = [DiscreteGaussian(",
+        "    discrete_gaussian_table(sigma)\n    count()\n    events = [DiscreteGaussian(",
+        (_ORACLE + "test_whoever_is_read_is_charged_within_the_amount_and_before_the_count",),
+        "records are read before anybody is charged",
     ),
     Mutant(
         "histograms: people of many rows pay for one", HISTOGRAMS,
@@ -32,7 +39,8 @@ MUTANTS = (
         (_ORACLE + "test_histograms_of_neighbours",), "the share of the encoding is overspent",
     ),
     Mutant(
-        "histograms: null is counted", HISTOGRAMS, "exact[: len(exact) - nullable[name]]", "exact",
+        "histograms: null is counted", HISTOGRAMS, "size = source.domain.size(name) - nullable[name]",
+        "size = source.domain.size(name)",
         (_LINE + "test_a_fit_charges_both_sides_and_its_model_loads_again",),
         "codes and cells no longer match",
     ),
@@ -72,6 +80,11 @@ MUTANTS = (
     Mutant(
         "bins: a rule's cut lies within a bin", SHAPES, "must = set(cuts)", "must = set[int]()",
         (_MERGES + "test_cuts_of_rules_begin_bins",), "codes no longer decide whether a rule holds",
+    ),
+    Mutant(
+        "bins: full runs use up what is reserved for cuts", SHAPES, "used + (i not in must)", "used",
+        (_MERGES + "test_no_histogram_makes_more_codes_than_bins_and_cuts",),
+        "the domain is larger than the plan checked, which refuses after the records were read",
     ),
     Mutant(
         "derived: the column is learned all the same", MODELS,
@@ -119,6 +132,13 @@ MUTANTS = (
         "    learned = facts.plan.encoding_amount > 0\n",
         (_LINE + "test_where_too_few_people_end_a_run_nothing_is_said_to_be_learned",),
         "the certificate speaks of histograms that nobody drew",
+    ),
+    Mutant(
+        "statement: rules are no public inputs", STATEMENT,
+        "enumerate(table.rules, 1)", "enumerate(table.rules[:0], 1)",
+        ("tests/dpsynth/test_statement.py::"
+         "test_rules_derived_columns_and_what_is_learned_are_public_inputs_with_their_provenance",),
+        "nobody learns where a rule comes from",
     ),
     Mutant(
         "times: seconds are cast as Arrow casts them", TEMPORAL, "    found = numbers(array)\n",

@@ -85,7 +85,7 @@ def test_merges_read_nothing_but_accounted_outputs(monkeypatch):
 
 
 @pytest.mark.parametrize("sides", [(Side.TRAINING,), BOTH_SIDES])
-def test_whoever_is_read_is_charged_within_the_amount_and_before_the_draw(sides, monkeypatch):
+def test_whoever_is_read_is_charged_within_the_amount_and_before_the_count(sides, monkeypatch):
     monkeypatch.setattr(encoder, "FEW_VALUES", 1)
     declared, spend, order = Encoder.of(LINE), RecordingSpend(), []
 
@@ -96,15 +96,20 @@ def test_whoever_is_read_is_charged_within_the_amount_and_before_the_draw(sides,
             order.append(len(spend.steps))
             return np.zeros(size, np.int64)
 
+    class Source(MemorySource):
+        def counts(self, cliques):
+            order.append(f"counted after {len(spend.steps)}")
+            return super().counts(cliques)
+
     codes = np.zeros((2, 5), np.uint8)
     learn_encoding(
         declared,
-        MemorySource(declared.domain, codes),
+        Source(declared.domain, codes),
         synthesizer_amount=AMOUNT_UNIT,
         sides=sides,
         **arguments(2.0, spend, Random()),
     )
-    assert order == [1, 2]
+    assert order == ["counted after 2", 2, 2]
     assert [step.sides for step in spend.steps] == [sides, sides]
     assert all("encoding" in step.label for step in spend.steps)
 
