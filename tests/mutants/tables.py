@@ -83,7 +83,7 @@ MUTANTS = (
     ),
     Mutant(
         "bins: full runs use up what is reserved for cuts", SHAPES, "used + (i not in must)", "used",
-        (_MERGES + "test_no_histogram_makes_more_codes_than_bins_and_cuts",),
+        (_MERGES + "test_cuts_where_nobody_is_leave_no_bins_over_to_others",),
         "the domain is larger than the plan checked, which refuses after the records were read",
     ),
     Mutant(
