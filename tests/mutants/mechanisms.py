@@ -6,7 +6,6 @@ ERRORS, TREE = (f"dpsynth/mechanisms/{name}.py" for name in ("errors", "tree"))
 MWEM = "dpsynth/mechanisms/mwem.py"
 
 _ORACLE = "tests/oracles/test_mechanisms.py::"
-_SPENT = "tests/dpsynth/mechanisms/test_mechanisms.py::test_spends_at_most_and_nearly_the_whole_amount"
 _TOLD = (
     "tests/dpsynth/mechanisms/test_selection_sensitivity.py::"
     "test_selection_is_told_the_heaviest_weight_times_the_rows_of_a_person"
@@ -26,23 +25,8 @@ MUTANTS = (
         "a person with k rows moves each error by k",
     ),
     Mutant(
-        "tree: the rest is the whole", TREE, "1.0 - config.one_way_share - config.error_share)\n    )",
-        "1.0)\n    )",
-        (_SPENT,), "more than the amount is asked for",
-    ),
-    Mutant(
-        "mwem: one-way marginals are free", MWEM, "(config.one_way_share, 1.0 - config.one_way_share)",
-        "(config.one_way_share, 1.0)",
-        (_SPENT, _ORACLE + "test_mwem"), "more than the amount is asked for",
-    ),
-    Mutant(
         "mwem: rows of a person ignored in selection", MWEM, "max_rows=source.max_rows", "max_rows=1",
         (_TOLD,), "a person with k rows moves an error by k",
-    ),
-    Mutant(
-        "mixture: the rest is the whole", "dpsynth/mechanisms/mixture.py",
-        "1.0 - config.pair_share - config.error_share)", "1.0)",
-        (_SPENT,), "more than the amount is asked for",
     ),
     Mutant(
         "mixture: one loss for two halves", "dpsynth/estimation/mixture_solver.py",
