@@ -16,7 +16,7 @@ TESTED = (
 )
 COVERS: Mapping[str, Sequence[str]] = {
     "": DECIDES,
-    "peers": (*DECIDES, "benchmarks/results/peers.json", "benchmarks/peers/compare.py"),
+    "peers": (*DECIDES, "benchmarks/results/peers.json", "benchmarks/peers/compare.py", "benchmarks/limits.py"),
     "scale": ("benchmarks/results/scale.json", "benchmarks/scale.py", "benchmarks/engine_scale.py"),
     "correctness": TESTED,
     "mutants": TESTED,

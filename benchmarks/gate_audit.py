@@ -213,7 +213,7 @@ DECIDES = (
 TESTED = (*DECIDES, "dpsynth/cli", "tests/dpsynth", "tests/mutants")
 COVERS: Mapping[str, Sequence[str]] = {
     **dict.fromkeys(("audit-faults", "audit-mechanisms", "one-run", "canaries"), DECIDES),
-    "attack-peers": ("benchmarks/results/attack_peers.json", "benchmarks/attack_peers"),
+    "attack-peers": ("benchmarks/results/attack_peers.json", "benchmarks/attack_peers", "benchmarks/limits.py"),
     **dict.fromkeys(("audit-correctness", "audit-mutants"), TESTED),
 }
 """What decides each section."""

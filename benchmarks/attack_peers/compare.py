@@ -22,7 +22,8 @@ import pyarrow.parquet as pq
 from accountant.budget import Budget
 from accountant.filters import FilterSpend
 from accountant.spend import Side
-from benchmarks.harness import RESULTS, ROOT, SHARED, Run, commit, machine, run
+from benchmarks.harness import RESULTS, ROOT, SHARED, Run, commit, machine
+from benchmarks.limits import CPU_LIMIT, MEMORY_LIMIT, run_limited, why_unfinished
 from dpsynth.domain import Domain
 from dpsynth.noise.random import SeededRandom
 from dpsynth.sampling import generator, sample_apart
@@ -31,8 +32,6 @@ from dpsynth.synthesizers import find_synthesizer, fit_model
 
 TABLE, EPSILON, DELTA, SEED, HELD_OUT = "adult_aim", 1.0, 1e-6, 0, 0.2
 LEAKS = {"honest": 0.0, "1 % verbatim": 0.01, "5 % verbatim": 0.05}
-CPU_LIMIT = 600
-MEMORY_LIMIT = 10 * 2**30
 WALL_LIMIT = 3600
 ONE_THREAD = {
     **{f"{name}_NUM_THREADS": "1" for name in ("OPENBLAS", "OMP", "MKL", "NUMBA", "POLARS")},
@@ -40,11 +39,6 @@ ONE_THREAD = {
     "LOKY_MAX_CPU_COUNT": "1",
 }
 FILE = RESULTS / "attack_peers.json"
-_LIMITED = (
-    "import os, resource, sys; limit, memory = int(sys.argv[1]), int(sys.argv[2]);"
-    "resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5));"
-    "resource.setrlimit(resource.RLIMIT_AS, (memory, memory)); os.execv(sys.argv[3], sys.argv[3:])"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,14 +154,13 @@ def measure(tool: Tool, place: Path, table: Path) -> dict[str, Any]:
         script = [str(tool.python), str(Path(__file__).parent / f"{tool.script}.py")]
     else:
         script = [str(tool.python), "-m", f"benchmarks.attack_peers.{tool.script}"]
-    limits = [sys.executable, "-c", _LIMITED, str(CPU_LIMIT), str(MEMORY_LIMIT)]
     where = place if tool.environment else ROOT
-    done = run(
-        [*limits, *script, str(place), str(table)], cwd=where, environment=ONE_THREAD, timeout_seconds=WALL_LIMIT
+    done = run_limited(
+        [*script, str(place), str(table)], cwd=where, environment=ONE_THREAD, wall_seconds=WALL_LIMIT
     )
     says = _said(done)
     return {
-        "outcome": "finished" if says is not None else f"did not finish: {_reason(done)}",
+        "outcome": "finished" if says is not None else f"did not finish: {why_unfinished(done)}",
         "says": says,
         "cpu_seconds": round(done.cpu_seconds, 2),
         "peak_mb": round(done.peak_mb, 1),
@@ -180,13 +173,6 @@ def _said(done: Run) -> dict[str, Any] | None:
         return None
     said: dict[str, Any] = json.loads(last[-1])
     return said
-
-
-def _reason(done: Run) -> str:
-    if done.cpu_seconds >= CPU_LIMIT - 1:
-        return f"stopped at {CPU_LIMIT} CPU s"
-    last = [line for line in done.output.splitlines() if line.strip()]
-    return f"exit code {done.code}, {last[-1][:200] if last else 'no message'}"
 
 
 def _write(path: Path, codes: Codes, domain: Domain) -> None:

@@ -7,7 +7,6 @@ peer our ``adaptive`` runs within the same limits, so that both were measured wh
 
 import argparse
 import json
-import signal
 import subprocess
 import sys
 import tempfile
@@ -17,24 +16,15 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.harness import RESULTS, ROOT, SHARED, Run, commit, machine, run
+from benchmarks.limits import CPU_LIMIT, MEMORY_LIMIT, run_limited, why_unfinished
 from benchmarks.line_utility import scorer
 
 TABLE, EPSILON, DELTA, SEED = "adult_aim", 1.0, 1e-9, 0
-CPU_LIMIT = 600
-"""CPU seconds after which the system stops a peer, by the count of its scheduler; what a finished process is said to
-have used can lie some per cent below."""
 WALL_LIMIT = 5400
-MEMORY_LIMIT = 10 * 2**30
-"""Bytes of address space: what the machine can give one process while it does other things."""
 OURS = "adaptive"
 """Our synthesizer that runs beside each peer."""
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
 FILE = RESULTS / "peers.json"
-_LIMITED = (
-    "import os, resource, sys; limit, memory = int(sys.argv[1]), int(sys.argv[2]);"
-    "resource.setrlimit(resource.RLIMIT_CPU, (limit, limit + 5));"
-    "resource.setrlimit(resource.RLIMIT_AS, (memory, memory)); os.execv(sys.argv[3], sys.argv[3:])"
-)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,13 +141,13 @@ def _ours(table: Path, domain: Path) -> dict[str, Any]:
 
 
 def _run_limited(command: list[str], folder: Path) -> Run:
-    return run([*_limited(), *command], cwd=folder, environment=ONE_THREAD, timeout_seconds=WALL_LIMIT)
+    return run_limited(command, cwd=folder, environment=ONE_THREAD, wall_seconds=WALL_LIMIT)
 
 
 def _told(done: Run, out: Path, table: Path, domain: Path) -> dict[str, Any]:
     finished = done.code == 0 and out.exists()
     return {
-        "outcome": "finished" if finished else f"did not finish: {_reason(done)}",
+        "outcome": "finished" if finished else f"did not finish: {why_unfinished(done)}",
         "error": _score(table, out, domain) if finished else None,
         "cpu_seconds": round(done.cpu_seconds, 2),
         "peak_mb": round(done.peak_mb, 1),
@@ -175,22 +165,11 @@ def our_measurements(table: Path, domain: Path, folder: Path) -> Path:
     return out
 
 
-def _limited() -> list[str]:
-    return [sys.executable, "-c", _LIMITED, str(CPU_LIMIT), str(MEMORY_LIMIT)]
-
-
 def _score(table: Path, out: Path, domain: Path) -> float:
     marginals, sizes = scorer("marginals"), json.loads(domain.read_text())
     read: Callable[..., Any] = marginals.read
     found = marginals.score(read(table, list(sizes)), read(out, list(sizes)), sizes, ways=(3,))
     return round(float(found["3way_l1"]), 5)
-
-
-def _reason(done: Run) -> str:
-    if done.code == -signal.SIGXCPU or done.cpu_seconds >= CPU_LIMIT - 1:
-        return f"stopped at {CPU_LIMIT} CPU s"
-    last = [line for line in done.output.splitlines() if line.strip()]
-    return f"exit code {done.code}, {last[-1][:200] if last else 'no message'}"
 
 
 def _versions(peer: Peer) -> dict[str, str]:
