@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dpsynth.deep.layers import Centre, Reach, Tape
+from dpsynth.deep.layers import Centre, Reach, Tape, code_starts
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.normal import draw_normal, draw_uniform
 
@@ -59,7 +59,7 @@ class Autoregressive:
             hidden=hidden,
             centre=None,
             masks={"in": into_hidden.mask(), "out": into_logits.mask(), "skip": skip.mask()},
-            _starts=torch.tensor([0, *np.cumsum(sizes)[:-1].tolist()]),
+            _starts=code_starts(sizes),
             _into_hidden=into_hidden,
             _into_logits=into_logits,
             _skip=skip,

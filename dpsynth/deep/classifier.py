@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dpsynth.deep.layers import Tape
+from dpsynth.deep.layers import Tape, code_starts
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.normal import draw_normal
 
@@ -44,8 +44,7 @@ class Classifier:
 
     def logits(self, tape: Tape, codes: Tensor) -> Tensor:
         """Logits of the target, shape (records, classes); the last column of ``codes`` isn't read."""
-        starts = torch.tensor([0, *np.cumsum(self.sizes[:-1]).tolist()][:-1], dtype=torch.int64)
-        inner = torch.relu(tape.lookup(codes[:, :-1], starts, "in", "in bias"))
+        inner = torch.relu(tape.lookup(codes[:, :-1], code_starts(self.sizes[:-1]), "in", "in bias"))
         return tape.dense(inner, "out", "bias")
 
     def objective(self, tape: Tape, codes: Tensor) -> Tensor:

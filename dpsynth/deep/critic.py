@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from dpsynth.deep.layers import Tape
+from dpsynth.deep.layers import Tape, code_starts
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.normal import draw_normal
 
@@ -54,7 +54,7 @@ class Pairs:
             sizes=tuple(sizes),
             name=name,
             columns=torch.tensor(pairs, dtype=torch.int64).reshape(-1, 2),
-            starts=_begins(cells),
+            starts=code_starts(cells),
             cells=sum(cells),
             _widths=torch.tensor([sizes[k] for _, k in pairs], dtype=torch.int64),
             _places=_places(sizes, pairs),
@@ -152,7 +152,7 @@ class Critic:
             hidden=hidden,
             pair_scale=pair_scale,
             code_scale=code_scale,
-            _starts=_begins(sizes),
+            _starts=code_starts(sizes),
             _pairs=Pairs.of(sizes),
         )
 
@@ -197,12 +197,8 @@ class Critic:
 
 def _places(sizes: Sequence[int], pairs: Sequence[tuple[int, int]]) -> Tensor:
     """Where each pair's cells stand in the square of all codes."""
-    begins, codes = _begins(sizes).tolist(), sum(sizes)
+    begins, codes = code_starts(sizes).tolist(), sum(sizes)
     parts = [
         (torch.arange(sizes[j])[:, None] + begins[j]) * codes + torch.arange(sizes[k]) + begins[k] for j, k in pairs
     ]
     return torch.cat([torch.zeros(0, dtype=torch.int64), *(part.flatten() for part in parts)])
-
-
-def _begins(sizes: Sequence[int]) -> Tensor:
-    return torch.tensor([0, *np.cumsum(sizes).tolist()][: len(sizes)], dtype=torch.int64)

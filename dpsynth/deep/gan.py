@@ -21,7 +21,7 @@ from torch import Tensor
 
 from dpsynth.deep.config import GanConfig
 from dpsynth.deep.critic import PairCritic
-from dpsynth.deep.layers import Tape
+from dpsynth.deep.layers import Tape, code_starts
 from dpsynth.deep.mixture import FEWEST, Mixture
 from dpsynth.deep.optimise import Adam, Mean, Momentum, cosine
 from dpsynth.deep.plan import Phase
@@ -87,10 +87,9 @@ class _Codes:
 def _shares(training: Training, mixture: Mixture, phase: Phase) -> Tensor:
     """Noisy shares of codes; a small one is as large as its noise lets one tell."""
     plan, sizes = training.charged.plan, training.sizes
-    starts = torch.tensor([0, *np.cumsum(sizes)[:-1].tolist()])
     found = {"shares": torch.zeros(sum(sizes), 1)}  # what a step that was taken and lost leaves
     for _ in training.steps(phase, {"found": found}):
-        found.update(training.gradient(_Codes(starts=starts), found, phase))
+        found.update(training.gradient(_Codes(starts=code_starts(sizes)), found, phase))
     deviation = plan.noise_of(phase) * phase.clip / plan.expected_batch(phase)
     return mixture.normalised(-found["shares"][:, 0], least=LEAST_SHARE * deviation)
 

@@ -6,11 +6,17 @@ inputs, so its norm is a product of norms; the gradient of a weighted batch is o
 single record is ever held.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 import torch
 from torch import Tensor
+
+
+def code_starts(sizes: Sequence[int]) -> Tensor:
+    """Where each column's codes begin where the codes of all columns stand side by side; int64, shape (columns,)."""
+    return torch.tensor([0, *accumulate(sizes)][: len(sizes)], dtype=torch.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from dpsynth.deep.autoregressive import LOWEST, SAMPLED_AT_ONCE
 from dpsynth.deep.config import VaeConfig
-from dpsynth.deep.layers import Tape
+from dpsynth.deep.layers import Tape, code_starts
 from dpsynth.deep.mixture import Mixture
 from dpsynth.deep.optimise import Adam, cosine
 from dpsynth.deep.sgd import CHUNK, PeopleSource
@@ -73,7 +73,7 @@ class Autoencoder:
 
     def objective(self, tape: Tape, codes: Tensor) -> Tensor:
         """Minus a record's bound on its log-likelihood; the part of the logits by its gradient alone."""
-        inner = torch.relu(tape.lookup(codes, self._starts(), "in", "in bias"))
+        inner = torch.relu(tape.lookup(codes, code_starts(self.sizes), "in", "in bias"))
         mean = tape.dense(inner, "mean", "mean bias")
         spread = WIDEST * torch.tanh(tape.dense(inner, "spread", "spread bias") / WIDEST)
         apart = 0.5 * (mean.square() + torch.exp(2.0 * spread) - 1.0) - spread
@@ -81,7 +81,7 @@ class Autoencoder:
         logits = self.logits(tape, numbers)
         with torch.no_grad():
             slope = self.shares(logits)
-            slope.scatter_add_(1, codes + self._starts(), torch.full(codes.shape, -1.0))
+            slope.scatter_add_(1, codes + code_starts(self.sizes), torch.full(codes.shape, -1.0))
         return (logits * slope).sum(dim=1) + apart.sum(dim=1)
 
     def logits(self, tape: Tape, numbers: Tensor) -> Tensor:
@@ -106,9 +106,6 @@ class Autoencoder:
             shares = self.shares(self.logits(Tape(parameters), numbers.reshape(some, self.numbers)).detach())
             made.append(Mixture.of(self.sizes, parts=some).sample(shares, some, random=random))
         return np.concatenate(made)
-
-    def _starts(self) -> Tensor:
-        return torch.tensor([0, *np.cumsum(self.sizes)[:-1].tolist()])
 
 
 def autoencoder(sizes: Sequence[int], *, hidden: int, numbers: int) -> Autoencoder:
