@@ -1,6 +1,6 @@
 """Compiled loops: a function's machine code for one signature, cached where there is room for it. Imports numba."""
 
-import pickle
+import pickle  # for the error of a broken cache alone: nothing is unpickled here
 from collections.abc import Callable
 from typing import Any
 

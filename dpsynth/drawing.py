@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dpsynth.encode import Codes, Encoder
+from dpsynth.encode.raw import numbers
 from dpsynth.encode.rules import COMPARED
 from dpsynth.errors import ParameterError
 from dpsynth.estimation import Model
@@ -145,10 +146,11 @@ def keeps(schema: TableSchema, where: Mapping[str, Any]) -> Keep:
 def _fulfilled(column: pa.ChunkedArray, condition: Condition, *, numeric: bool) -> NDArray[np.bool_]:
     null = np.asarray(column.is_null().to_numpy(), bool)
     if numeric:
-        values = np.asarray(pc.cast(column, pa.float64()).to_numpy(), np.float64)
-        inside = np.isin(values, [finite(v) for v in condition.values if v is not None])
+        found = numbers(column.combine_chunks())
+        inside = np.isin(found.values, [finite(v) for v in condition.values if v is not None])
         if condition.limits:
-            inside |= np.logical_and.reduce([COMPARED[word](values, number) for word, number in condition.limits])
+            inside |= np.logical_and.reduce([COMPARED[word](found.values, number) for word, number in condition.limits])
+        inside &= found.state == 0
     else:
         wanted = {str(v).lower() if isinstance(v, bool) else str(v) for v in condition.values if v is not None}
         inside = np.array([text in wanted for text in pc.cast(column, pa.string()).to_pylist()], bool)

@@ -65,7 +65,7 @@ class Encoder:
         table = schema.table if isinstance(schema, Schema) else schema
         table.check_releasable()
         learned = tuple(name for name, column in table.learned.items() if _is_learned(table, name, column))
-        made = {name: _encoder(table, name, column) for name, column in table.learned.items()}
+        made = {name: _encoder(table, name, column, finely=name in learned) for name, column in table.learned.items()}
         domain = Domain(names=tuple(made), sizes=tuple(column.size for column in made.values()))
         dtype = np.min_scalar_type(max(domain.sizes) - 1)
         return cls(
@@ -147,7 +147,7 @@ class Encoder:
         Raises:
           SchemaError: They contradict each other; it names those that do.
         """
-        check_consistent(self.schema, self._by_name)
+        check_consistent(self.schema, self.boxes, self._by_name)
 
     def forbidden(self) -> list[tuple[Clique, NDArray[np.bool_]]]:
         """For each set of attributes that a rule speaks of, which cells of its marginal never occur: public facts."""
@@ -312,11 +312,11 @@ def _is_learned(table: TableSchema, name: str, column: Column) -> bool:
     return numeric_encoder(plain, finely=True).size > FEW_VALUES
 
 
-def _encoder(table: TableSchema, name: str, column: Column) -> ColumnEncoder:
+def _encoder(table: TableSchema, name: str, column: Column, *, finely: bool) -> ColumnEncoder:
     """A column's encoder, with bins that begin where rules say something."""
     if isinstance(column, Temporal):
-        return temporal_encoder(column, finely=_is_learned(table, name, column))
+        return temporal_encoder(column, finely=finely)
     if not isinstance(column, Integer | Real):
         return ENCODERS[type(column)](column)
     extra = rule_cuts(table.rules, name, column, resolution_of(column))
-    return numeric_encoder(column, finely=_is_learned(table, name, column), extra=extra)
+    return numeric_encoder(column, finely=finely, extra=extra)

@@ -125,9 +125,7 @@ def _block(cells: Floats, widths: Floats, noisy: float, sigma: float, block_sigm
     left = max(0.0, total - float(cells[spike].sum()))
     even = left * plain / plain.sum()
     apart = np.where(spike, 0.0, cells - even)
-    spread = float((apart**2).sum())
-    sure = max(0.0, 1.0 - int((~spike).sum()) * sigma**2 / spread) if spread > 0 else 0.0
-    rest = np.maximum(0.0, even + sure * apart)
+    rest = np.maximum(0.0, even + _sure(apart, int((~spike).sum()), sigma) * apart)
     return np.asarray(np.where(spike, cells, _scaled(np.where(spike, 0.0, rest), left)))
 
 
@@ -140,9 +138,13 @@ def _drawn_together(counts: Floats, sigma: float) -> Floats:
     """Counts of one group drawn towards their mean by as much as noise spreads them, not below a small share of it."""
     mean = max(float(counts.mean()), 1e-9)
     apart = counts - counts.mean()
+    return np.asarray(np.maximum(mean + _sure(apart, len(counts), sigma) * apart, 0.05 * mean), np.float64)
+
+
+def _sure(apart: Floats, among: int, sigma: float) -> float:
+    """The share of these distances, of so many noisy counts, that noise alone wouldn't spread (James, Stein)."""
     spread = float((apart**2).sum())
-    sure = max(0.0, 1.0 - len(counts) * sigma**2 / spread) if spread > 0 else 0.0
-    return np.asarray(np.maximum(mean + sure * apart, 0.05 * mean), np.float64)
+    return max(0.0, 1.0 - among * sigma**2 / spread) if spread > 0 else 0.0
 
 
 def _heaviest(shares: Floats, least: float, most: int) -> NDArray[np.bool_]:

@@ -38,14 +38,14 @@ def numbers(array: pa.Array) -> Numbers:
 
 def _dictionary_numbers(array: Any) -> Numbers:
     inner = numbers(array.dictionary)
-    return _spread(inner, _indices(array))
+    return _spread(inner, dictionary_indices(array))
 
 
 def _spread(inner: Numbers, at: NDArray[np.int64]) -> Numbers:
     return Numbers(np.append(inner.values, 0.0)[at], np.append(inner.state, np.int8(ABSENT))[at])
 
 
-def _indices(array: Any) -> NDArray[np.int64]:
+def dictionary_indices(array: Any) -> NDArray[np.int64]:
     """Dictionary indices; -1 for null."""
     return _numpy(pc.cast(array.indices, pa.int64()), -1)
 
@@ -77,7 +77,7 @@ def _text_numbers(array: Any) -> Numbers:
     parsed = [_number(text) for text in encoded.dictionary.to_pylist()]
     state = np.array([_state(number) for number in parsed], np.int8)
     values = np.array(parsed, np.float64)
-    return _spread(Numbers(np.where(state == 0, values, 0.0), state), _indices(encoded))
+    return _spread(Numbers(np.where(state == 0, values, 0.0), state), dictionary_indices(encoded))
 
 
 def _number(text: bytes) -> float:
@@ -124,7 +124,7 @@ def levels(array: pa.Array, labels: Sequence[str]) -> Levels:
 
 
 def _dictionary_levels(array: Any, labels: Sequence[str]) -> Levels:
-    return np.asarray(np.append(levels(array.dictionary, labels), ABSENT)[_indices(array)])
+    return np.asarray(np.append(levels(array.dictionary, labels), ABSENT)[dictionary_indices(array)])
 
 
 def _text_levels(array: Any, labels: Sequence[str]) -> Levels:
@@ -228,7 +228,7 @@ def keys(array: pa.Array) -> list[bytes | None]:
     """
     if family(array.type) == "dictionary":
         inner = [*keys(array.dictionary), None]
-        return [inner[i] for i in _indices(array).tolist()]
+        return [inner[i] for i in dictionary_indices(array).tolist()]
     write = _KEYS.get(family(array.type), _no_keys)
     return [_key(text) for text in write(array)]
 

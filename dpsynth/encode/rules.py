@@ -125,17 +125,17 @@ def _comparable(schema: TableSchema, table: pa.Table, name: str) -> tuple[NDArra
     return plain.values, plain.state == 0
 
 
-def check_consistent(schema: TableSchema, columns: Mapping[str, Any]) -> None:
+def check_consistent(schema: TableSchema, boxes: Sequence[Box], columns: Mapping[str, Any]) -> None:
     """Refuse rules that no row can fulfil together.
 
     Args:
       schema: The declaration.
+      boxes: Of its rules, from :func:`boxes_of`.
       columns: The encoder of each column.
 
     Raises:
       SchemaError: There is a contradiction; it names the fewest rules found that contradict each other.
     """
-    boxes = boxes_of(schema, columns)
     orders = {i: rule.at_most for i, rule in enumerate(schema.rules, 1) if rule.at_most is not None}
     named = sorted({box.rule for box in boxes} | set(orders))
     if _possible(boxes, orders, columns):

@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dpsynth.encode.columns import NumericEncoder, numeric_encoder
-from dpsynth.encode.raw import ABSENT, UNKNOWN, Numbers, numbers
+from dpsynth.encode.raw import ABSENT, UNKNOWN, Numbers, dictionary_indices, numbers
 from dpsynth.schema import Temporal
 from dpsynth.schema.temporal import microseconds
 from dpsynth.tables.types import family, value_type
@@ -84,21 +84,23 @@ def stored_microseconds(array: Any, kind: str) -> Micros:
     """What the values mean in microseconds, as whole numbers; total, whatever the array holds."""
     group = family(array.type)
     if group == "dictionary":
-        inner = stored_microseconds(array.dictionary, kind)
-        at = pc.fill_null(pc.cast(array.indices, pa.int64()), -1).to_numpy(zero_copy_only=False)
-        return Micros(np.append(inner.values, 0)[at], np.append(inner.state, np.int8(ABSENT))[at])
+        return _spread(stored_microseconds(array.dictionary, kind), array)
     if group in ("text", "binary"):
         encoded = pc.cast(array, pa.large_binary()).dictionary_encode()
         found = [_meaning(text, kind) for text in encoded.dictionary.to_pylist()]
-        inner = _micros([value for value, _ in found], [state for _, state in found])
-        at = pc.fill_null(pc.cast(encoded.indices, pa.int64()), -1).to_numpy(zero_copy_only=False)
-        return Micros(np.append(inner.values, 0)[at], np.append(inner.state, np.int8(ABSENT))[at])
+        return _spread(_micros([value for value, _ in found], [state for _, state in found]), encoded)
     if group == "time" and _stored_as(array.type) in _READ[kind]:
         return _stored(array)
     if group in ("float", "int") and kind == "duration":
         return _seconds(array)
     null = np.asarray(pc.is_null(array, nan_is_null=group == "float").to_numpy(zero_copy_only=False), bool)
     return Micros(np.zeros(len(array), np.int64), np.where(null, ABSENT, UNKNOWN).astype(np.int8))
+
+
+def _spread(inner: Micros, array: Any) -> Micros:
+    """What a dictionary's entries mean, for each value of the array; nothing for null."""
+    at = dictionary_indices(array)
+    return Micros(np.append(inner.values, 0)[at], np.append(inner.state, np.int8(ABSENT))[at])
 
 
 def _micros(values: Sequence[int], states: Sequence[int]) -> Micros:

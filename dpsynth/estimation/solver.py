@@ -169,19 +169,17 @@ def _scaled_start(problem: _Problem, warm: Mapping[Clique, Table]) -> Table:
     known = [warm.get(t.clique) for t in problem.targets]
     zeros = [np.zeros(t.values.size) for t in problem.targets]
     theta = np.concatenate([z if w is None else w for w, z in zip(known, zeros, strict=True)])
-    new = [t.clique for t, w in zip(problem.targets, known, strict=True) if w is None]
-    ones: set[Clique] = {q for q in new if len(q) == 1}  # where they come first, none moves another
-    parted = [ones] if ones else []
-    parted += [{q} for q in sorted(new, key=len) if q not in ones]
-    for together in parted:
+    ways = {i: len(t.clique) for i, (t, w) in enumerate(zip(problem.targets, known, strict=True)) if w is None}
+    ones = [i for i, k in ways.items() if k == 1]  # where they come first, none moves another
+    for together in [*([ones] if ones else []), *([i] for i in sorted(ways, key=lambda i: ways[i]) if ways[i] > 1)]:
         try:
             reached = problem.split(problem.oracle.flat_marginals(theta))
         except FloatingPointError:
             break
         parts = problem.split(theta)  # views
-        for i, target in enumerate(problem.targets):
-            if target.clique in together:
-                floor = 0.1 / np.sqrt(target.precision)
-                aimed = np.maximum(problem.oracle.order.inward(target.values, target.clique), floor)
-                parts[i] += np.log(aimed / np.maximum(reached[i] * aimed.sum(), 1e-12 * floor))
+        for i in together:
+            target = problem.targets[i]
+            floor = 0.1 / np.sqrt(target.precision)
+            aimed = np.maximum(problem.oracle.order.inward(target.values, target.clique), floor)
+            parts[i] += np.log(aimed / np.maximum(reached[i] * aimed.sum(), 1e-12 * floor))
     return theta
