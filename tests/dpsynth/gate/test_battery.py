@@ -53,6 +53,8 @@ def test_what_a_table_lacks_is_left_out():
         assert looked(kind, plain) == []
     narrow = Layout(sizes=(5,), ordered=(5,), known=((0,),), secrets=(0,))
     assert looked(AttackKind.GUESSED, narrow) == []
+    pair = Layout(sizes=(5, 5), ordered=(0, 0), secrets=(1,))
+    assert looked(AttackKind.GUESSED, pair) == of(Family.GUESSED, 0)
     assert looked(AttackKind.MIXED, narrow, (UNIT - 1, UNIT)) == of(Family.MIXED, UNIT - 1)
     assert looked(AttackKind.KNOWN, narrow) == of(Family.KNOWN, 0)
 

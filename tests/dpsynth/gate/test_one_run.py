@@ -93,6 +93,7 @@ def test_right_guesses_exclude_epsilon_as_a_binomial_does():
     found = bound(13, 13)
     assert found.epsilon_low == pytest.approx(math.log(0.05 ** (1 / 13) / (1 - 0.05 ** (1 / 13))), abs=1e-6)
     assert bound(13, 13, inclusion=MOST).epsilon_low == 0.0
+    assert bound(6, 6).epsilon_low == pytest.approx(math.log(0.05 ** (1 / 6) / (1 - 0.05 ** (1 / 6))), abs=1e-6)
     assert bound(40, 40, inclusion=MOST).epsilon_low == pytest.approx(
         math.log(0.05 ** (1 / 40) / (1 - 0.05 ** (1 / 40)) / 4), abs=1e-6
     )

@@ -11,7 +11,7 @@ from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
 from dpsynth.noise.gaussian import gaussian_cut
 from dpsynth.noise.laplace import laplace_cut
-from dpsynth.noise.measure import measure_count, measure_gaussian, measure_laplace, measure_marginals
+from dpsynth.noise.measure import measure_count, measure_counted, measure_gaussian, measure_laplace, measure_marginals
 from dpsynth.noise.random import SeededRandom
 from dpsynth.noise.selection import select_exponential
 
@@ -194,3 +194,39 @@ def test_a_measurement_of_one_cell_is_allowed():
     arguments = {"sensitivity": 1, "spend": line, "random": line, "label": "x"}
     assert measure_gaussian(one, sigma=0.01, **arguments).tolist() == [[0]]
     assert measure_laplace(one, scale=0.01, **arguments).tolist() == [[0]]
+
+
+def counted(line, parts):
+    """Two vectors of three entries, counted by ``line``."""
+
+    def count():
+        line.done.append("count")
+        return parts
+
+    return measure_counted(
+        count, sizes=[3, 3], labels=["one", "other"], sigma=2.0, sensitivity=1.0, spend=line, random=line
+    )  # fmt: skip
+
+
+def test_vectors_are_charged_together_then_counted_then_drawn():
+    line = Line()
+    found = counted(line, [np.zeros(3, dtype=np.int64), np.ones(3, dtype=np.int64)])
+    assert line.done == ["charge", "count", "draw", "draw"]
+    assert [(s.label, s.event) for s in line.steps] == [
+        (label, DiscreteGaussian(sigma=2.0, sensitivity=1.0, draws=3)) for label in ("one", "other")
+    ]
+    assert [part.dtype for part in found] == [np.int64, np.int64]
+
+
+def test_vectors_that_were_refused_are_not_counted():
+    line = Line(refuse=True)
+    with pytest.raises(BudgetExceeded):
+        counted(line, [np.zeros(3, dtype=np.int64)] * 2)
+    assert line.done == []
+
+
+def test_counted_floats_get_no_noise():
+    line = Line()
+    with pytest.raises(ParameterError, match="float64"):
+        counted(line, [np.zeros(3), np.zeros(3)])
+    assert line.done == ["charge", "count"]
