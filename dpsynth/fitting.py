@@ -34,6 +34,7 @@ from dpsynth.records import read_records
 from dpsynth.runs import ending, going_on, staying_open
 from dpsynth.sampling import generator, sample_codes
 from dpsynth.schema import Schema, load_schema, parse_schema
+from dpsynth.selecting import closed_records, select_labels
 from dpsynth.synthesizers import Synthesizer, fit_model
 from dpsynth.tables import open_table, write_exclusive
 from dpsynth.workload import Workload
@@ -60,6 +61,7 @@ class FittedModel:
       report: What the fit measured and preserved, the error to expect, and what each step cost.
       private: False for a seeded test run.
       merges: What was learned of the encoding, by column; accounted outputs.
+      selected: The labels of open columns that were found out; accounted outputs.
     """
 
     schema: Schema
@@ -70,6 +72,7 @@ class FittedModel:
     report: FitReport = field(repr=False)
     private: bool = True
     merges: Mapping[str, Merge] = field(default_factory=dict, repr=False)
+    selected: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     def summary(self) -> str:
         """What the fit measured and preserved, and the error to expect of it, as text, from accounted outputs.
@@ -114,14 +117,14 @@ class FittedModel:
             )
         rng, encoder = generator(seed), self.encoder
         draw = drawn_given(_codes_of(given, encoder)) if given else sample_codes
-        keep = None if where is None else keeps(self.schema.table, where)
+        keep = None if where is None else keeps(encoder.schema, where)
         table = draw_table(self.model, rows, encoder=encoder, rng=rng, keep=keep, draw=draw).table
         return table.replace_schema_metadata({"dpsynth": self.label})
 
     @property
     def encoder(self) -> Encoder:
         """The encoding that the model's codes have."""
-        return Encoder.of(self.schema.table).merged(self.merges)
+        return Encoder.of(self.schema.table, self.selected).merged(self.merges)
 
     @property
     def label(self) -> str:
@@ -142,6 +145,7 @@ class FittedModel:
             "schema": self.schema.canonical(),
             "model": self.model.structure(),
             "learned": list(self.merges),
+            "selected": {name: list(labels) for name, labels in self.selected.items()},
             "release": self.release_id,
             "epsilon": float(self.epsilon).hex(),
             "delta": float(self.delta).hex(),
@@ -173,7 +177,9 @@ def load_model(path: str | Path) -> FittedModel:
         with np.load(io.BytesIO(raw), allow_pickle=False) as arrays:
             made = MODELS[facts["model"]["kind"]]
             merges = _merges(facts["learned"], arrays)
-            model = made.from_parts(Encoder.of(schema.table).merged(merges).domain, facts["model"], arrays)
+            selected = {str(name): tuple(map(str, labels)) for name, labels in facts.get("selected", {}).items()}
+            encoder = Encoder.of(schema.table, selected).merged(merges)
+            model = made.from_parts(encoder.domain, facts["model"], arrays)
         return FittedModel(
             schema=schema,
             model=model,
@@ -183,6 +189,7 @@ def load_model(path: str | Path) -> FittedModel:
             report=FitReport.from_json(model.domain, facts["report"]),
             private=facts["private"],
             merges=merges,
+            selected=selected,
         )
     except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError, Refusal) as error:
         raise TableError(
@@ -247,7 +254,7 @@ def fit(
         output=() if test_seed is None else (SEEDED,),
     )
     made, folder = _registered(plan), None if checkpoints is None else Path(checkpoints)
-    if folder is not None and (made.train is None or plan.encoding_amount):
+    if folder is not None and (made.train is None or plan.encoding_amount or plan.selections):
         raise _without_checkpoints(made.name)
     handle = open_table(table, declared)
     going = None if folder is None else going_on(folder, book, plan)
@@ -260,6 +267,18 @@ def fit(
             encoder = Encoder.of(declared.table)
             records = read_records(handle, encoder, unit=plan.unit, key=book.split_key(declared.dataset))
         source = records.source
+        if encoder.open:
+            with told.stage("Finding the labels of open columns"):
+                encoder = select_labels(
+                    encoder,
+                    source,
+                    records.opened,
+                    plan.selections,
+                    spend=reservation,
+                    random=random,
+                    sides=BOTH_SIDES,
+                )
+                source = closed_records(source, encoder, records.opened)
         if encoder.learned:
             with told.stage("Learning the encoding"):
                 encoder = learn_encoding(
@@ -297,6 +316,7 @@ def fit(
         report=fitted.report,
         private=random.private,
         merges=encoder.merges,
+        selected=encoder.selected,
     )
 
 

@@ -45,6 +45,7 @@ from dpsynth.records import read_records, split_records
 from dpsynth.runs import Run, ending
 from dpsynth.sampling import generator, sample_apart
 from dpsynth.schema import Schema, load_schema
+from dpsynth.selecting import closed_records, select_labels
 from dpsynth.sources import Codes, MemorySource
 from dpsynth.statement import leak_in_words
 from dpsynth.storing import store_release
@@ -209,6 +210,17 @@ def _run(run: Run, confidential: Path, *, escape_formulas: bool) -> tuple[Verdic
     found: GateAnnex | None = None
     guesses: Mapping[str, object] = {}
     if decidable(policy, totals, plan=gate).decidable:
+        if encoder.open:
+            with run.told.stage("Finding the labels of open columns"):
+                encoder = select_labels(
+                    encoder,
+                    training,
+                    records.opened,
+                    run.plan.selections,
+                    spend=run.reservation,
+                    random=run.random,
+                )
+                training, holdout = (closed_records(side, encoder, records.opened) for side in (training, holdout))
         if encoder.learned:
             with run.told.stage("Learning the encoding"):
                 encoder = learn_encoding(

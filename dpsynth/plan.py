@@ -5,11 +5,10 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any
 
-from accountant.adjacency import Adjacency, PrivacyUnit
+from accountant.adjacency import PrivacyUnit
 from accountant.budget import CLAIM_SHARE, Budget
 from accountant.compose import price
-from accountant.errors import UnsupportedEvent
-from accountant.price import AMOUNT_UNIT, DELTA_UNIT, Coordinate, Price
+from accountant.price import AMOUNT_UNIT, Coordinate, Price
 from accountant.spend import BOTH_SIDES, Side
 from dpsynth.auto import AUTO, choose_synthesizer
 from dpsynth.deep.config import TrainedConfig
@@ -21,20 +20,22 @@ from dpsynth.feasible_noise import require_drawable
 from dpsynth.gate import GatePlan, Policy, load_policy, plan_gate
 from dpsynth.mechanisms.histograms import histogram_sigma
 from dpsynth.noise.gaussian import LARGEST_SIGMA
+from dpsynth.plan_checks import LARGEST_TABLE as LARGEST_TABLE
+from dpsynth.plan_checks import require_add_remove, require_room_for_slack, require_rows
 from dpsynth.schema import Schema
+from dpsynth.selecting import Selection, plan_selections, planned_amount, planned_delta
 from dpsynth.synthesizers import Synthesizer, check_size, find_synthesizer
 from dpsynth.workload import Workload
 
 SLACK_UNITS, SLACK_UNITS_A_COLUMN = 2**12, 64
 """Delta, in units of 2^-62, reserved for the samplers' total-variation slack: a unit a charged step, and to spare."""
 
-LARGEST_TABLE = 2**31
-"""Codes (rows times columns) of a synthetic table that the engine will hold."""
-
 PLAN_VERSION = 1
 
 LEARNED = "noisy histograms: bins, spikes and merged labels"
 """What a share for the encoding buys."""
+SELECTED = "open columns: the labels that enough people hold"
+"""What a share for selections buys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,7 @@ class ReleasePlan:
       output: Settings that change the published bytes.
       slack: Delta reserved for the samplers' slack, in units of 2^-62.
       encoding_amount: Units of the coordinate for learning the encoding, 0 where all of it is declared.
+      selections: How the labels of open columns are found out.
     """
 
     schema_sha256: str
@@ -88,6 +90,7 @@ class ReleasePlan:
     output: tuple[tuple[str, str], ...] = ()
     slack: int = SLACK_UNITS
     encoding_amount: int = 0
+    selections: tuple[Selection, ...] = ()
 
     @property
     def coordinate(self) -> Coordinate:
@@ -98,7 +101,7 @@ class ReleasePlan:
     def synthesizer_amount(self) -> int:
         """Units of the coordinate that the synthesizer may spend."""
         whole = self.budget.cap.amount if self.gate is None else self.gate.training_amount
-        return whole - self.encoding_amount
+        return whole - self.encoding_amount - planned_amount(self.selections)
 
     @property
     def synthesizer_name(self) -> str:
@@ -116,7 +119,8 @@ class ReleasePlan:
         made = self.synthesizer
         claimed = price(made.event(), self.coordinate) if isinstance(made, ExternalConfig) else Price()
         trained = additive_delta(made.config) if isinstance(made, Synthesizer) else 0
-        training = Price(self.budget.cap.amount, min(self.slack + claimed.delta + trained, self.budget.cap.delta))
+        additive = self.slack + claimed.delta + trained + planned_delta(self.selections)
+        training = Price(self.budget.cap.amount, min(additive, self.budget.cap.delta))
         holdout = Price(self.budget.cap.amount, min(self.slack, self.budget.cap.delta))
         return {Side.TRAINING: training, Side.HOLDOUT: training if self.gate is None else holdout}
 
@@ -138,6 +142,7 @@ class ReleasePlan:
             "shares": [{"purpose": p, "side": str(s), "amount": a} for p, s, a, _ in self._shares()],
             "rows": self.rows,
             "output": dict(self.output),
+            **({"selections": [s.to_json() for s in self.selections]} if self.selections else {}),
         }
 
     def lines(self) -> list[PlanRow]:
@@ -167,7 +172,9 @@ class ReleasePlan:
     def _shares(self) -> list[tuple[str, Side, int, str]]:
         name = self.synthesizer_name
         sides = BOTH_SIDES if self.gate is None else (Side.TRAINING,)
-        learned = [("encoding", side, self.encoding_amount, LEARNED) for side in sides if self.encoding_amount]
+        selected = ("open columns", planned_amount(self.selections), SELECTED)
+        before = (selected, ("encoding", self.encoding_amount, LEARNED))
+        learned = [(purpose, side, amount, meaning) for purpose, amount, meaning in before for side in sides if amount]
         if self.gate is None:
             meaning = f"{name}, fitted to everybody"
             return [*learned, *(("synthesizer", side, self.synthesizer_amount, meaning) for side in sides)]
@@ -224,7 +231,7 @@ def make_plan(
     """
     table = schema.table
     table.check_releasable()
-    _require_add_remove(table.unit)
+    require_add_remove(table.unit)
     budget = Budget(epsilon=epsilon, delta=delta, coordinate=coordinate, claim_share=claim_share)
     if isinstance(synthesizer, str) and synthesizer.startswith("external:"):
         synthesizer = _load_external(synthesizer.removeprefix("external:"))
@@ -237,14 +244,16 @@ def make_plan(
     wanted = _declared_workload(schema) if workload is None else workload
     if wanted is not None:
         wanted.check(domain)
-    _require_rows(rows, len(domain.names))
+    require_rows(rows, len(domain.names))
     slack = max(SLACK_UNITS, SLACK_UNITS_A_COLUMN * len(domain.names))
-    _require_room_for_slack(budget, slack)
+    require_room_for_slack(budget, slack)
     if isinstance(named, Synthesizer):
         check_size(domain, named)
     rules = policy if isinstance(policy, Policy) else load_policy(policy or "standard")
     gate = plan_gate(rules, amount=budget.cap.amount, coordinate=coordinate, unit=table.unit) if gated else None
     whole = budget.cap.amount if gate is None else gate.training_amount
+    selections = _selections(encoder, whole, budget, slack, named)
+    whole -= planned_amount(selections)
     learning = _encoding_amount(encoder, whole, named, coordinate)
     chosen = named or choose_synthesizer(
         domain,
@@ -253,11 +262,11 @@ def make_plan(
         unit=table.unit,
         rows_magnitude=table.rows_magnitude,
     )
-    if table.rules and isinstance(chosen, ExternalConfig):
+    if encoder.schema.rules and isinstance(chosen, ExternalConfig):
         raise ParameterError(
-            "Rules were declared for an outside synthesizer.",
+            "Rules, or an open column whose rest has no label, were declared for an outside synthesizer.",
             "It gives rows once, so none can be drawn in the place of one that breaks a rule.",
-            "Leave out 'rules', or use a synthesizer of this engine.",
+            "Leave out 'rules', give the rest a label with 'otherwise', or use a synthesizer of this engine.",
         )
     chosen = _with_workload(chosen, wanted)
     if isinstance(chosen, Synthesizer) and isinstance(chosen.config, TrainedConfig):
@@ -284,12 +293,37 @@ def make_plan(
         output=output,
         slack=slack,
         encoding_amount=learning,
+        selections=selections,
     )
     if isinstance(chosen, Synthesizer):
         check_size(domain, chosen)
         require_drawable(chosen, domain, amount=plan.synthesizer_amount, coordinate=plan.coordinate, unit=plan.unit)
     _require_claim_fits(plan)
     return plan
+
+
+def _selections(
+    encoder: Encoder, whole: int, budget: Budget, slack: int, named: Synthesizer | ExternalConfig | None
+) -> tuple[Selection, ...]:
+    """How the labels of open columns are found out; they may cost what no claim needs of the delta for claims."""
+    if not encoder.open:
+        return ()
+    if isinstance(named, Synthesizer) and named.train is not None:
+        raise ParameterError(
+            "Open columns were declared for a synthesizer that is trained on rows.",
+            "Its training is one fixed plan, in which nothing may depend on an output, and the labels are one.",
+            "Use a synthesizer that measures marginals, or declare the categories.",
+        )
+    claimed = price(named.event(), budget.coordinate).delta if isinstance(named, ExternalConfig) else 0
+    room = max(0, budget.cap.delta - slack - claimed)
+    found = plan_selections(encoder.declared, amount=whole, delta=room, coordinate=budget.coordinate)
+    if 2 * planned_amount(found) > whole:
+        raise ParameterError(
+            f"The shares of {len(found)} open columns are more than half of the budget.",
+            "They are spent before anything is measured.",
+            "Declare smaller shares, or the categories of some columns.",
+        )
+    return found
 
 
 def _encoding_amount(
@@ -331,36 +365,6 @@ def _with_workload(
     return replace(chosen, config=replace(chosen.config, workload=workload))
 
 
-def _require_add_remove(unit: PrivacyUnit) -> None:
-    """Refuse before the data is opened what the first charge would refuse after it."""
-    if unit.adjacency is not Adjacency.ADD_REMOVE:
-        raise UnsupportedEvent(
-            f"A run was planned under {unit.adjacency}.",
-            "Its measurements are priced for a unit that is added or removed, and a replaced one may change sides.",
-            "Declare add-remove in the schema, and make the ledger from that.",
-        )
-
-
-def _require_rows(rows: int | None, columns: int) -> None:
-    if rows is not None and not 1 <= rows <= LARGEST_TABLE // columns:
-        raise ParameterError(
-            f"{rows:,} synthetic rows were asked for.",
-            f"With {columns:,} columns a table in memory has 1 to {LARGEST_TABLE // columns:,} rows.",
-            "Ask for fewer rows; a saved model can be sampled again.",
-        )
-
-
-def _require_room_for_slack(budget: Budget, slack: int) -> None:
-    """Refuse before the data is opened what a sampler's charge would refuse after it."""
-    if budget.cap.delta < slack:
-        least = slack / (DELTA_UNIT * budget.claim_share)
-        raise ParameterError(
-            f"A delta of {budget.delta:.3g} can't be planned with: at least {least:.2g} can.",
-            f"The ledger's claim share of it, {budget.claim_share:.3g}, pays for the slack of the samplers.",
-            "Use a larger delta, or a ledger with a larger claim share.",
-        )
-
-
 def _load_external(path: str) -> ExternalConfig:
     from pathlib import Path
 
@@ -375,7 +379,7 @@ def _require_claim_fits(plan: ReleasePlan) -> None:
     require_matching_claim(plan.synthesizer, plan.unit)
     find_program(plan.synthesizer)
     claim = price(plan.synthesizer.event(), plan.coordinate)
-    room = Price(plan.synthesizer_amount, plan.budget.cap.delta)
+    room = Price(plan.synthesizer_amount, plan.budget.cap.delta - planned_delta(plan.selections))
     if not (claim + Price(0, plan.slack)).fits(room):
         raise ParameterError(
             f"The outside synthesizer claims epsilon {plan.synthesizer.claim_epsilon:g}, delta "

@@ -1,7 +1,7 @@
 """From a table handle to coded records of the two sides: read, encode, bound, split. Private; spends nothing."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from fractions import Fraction
 
 import numpy as np
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from accountant.adjacency import PrivacyUnit
 from dpsynth.encode import Encoder
+from dpsynth.encode.opened import Interned, digests
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.coins import keep_at_most, keyed_coins, row_coins
 from dpsynth.sources import Codes, MemorySource
@@ -22,16 +23,21 @@ class CodedRecords:
     Attributes:
       source: The coded records.
       unit_ids: Id of each unit where an id column declares them; None where each row is a unit.
+      opened: The values of open columns, by the numbers that stand for them in ``source``, from 1.
     """
 
     source: MemorySource
     unit_ids: tuple[bytes, ...] | None
+    opened: Mapping[str, tuple[bytes, ...]] = field(default_factory=dict)
 
     def blocks_of_bytes(self) -> Iterator[bytes]:
         """The coded records as bytes, for a commitment."""
         for codes, units in self.source.blocks():
             yield codes.tobytes()
             yield units.tobytes()
+        for values in self.opened.values():
+            for value in values:
+                yield len(value).to_bytes(8, "big") + value
 
 
 def read_records(handle: TableHandle, encoder: Encoder, *, unit: PrivacyUnit, key: bytes) -> CodedRecords:
@@ -51,8 +57,9 @@ def read_records(handle: TableHandle, encoder: Encoder, *, unit: PrivacyUnit, ke
     """
     parts: list[Codes] = []
     ids: list[bytes] = []
+    interned = {name: Interned() for name in encoder.open}
     for block in handle.blocks():
-        codes = encoder.encode(block)
+        codes = encoder.encode(block, interned)
         if unit.column is not None:
             found = encoder.unit_ids(block)
             codes = codes[:, np.array([name is not None for name in found], dtype=np.bool_)]
@@ -60,12 +67,25 @@ def read_records(handle: TableHandle, encoder: Encoder, *, unit: PrivacyUnit, ke
         parts.append(codes)
     domain = encoder.domain
     codes = np.concatenate(parts, axis=1) if parts else np.zeros((len(domain.names), 0), dtype=np.uint8)
+    opened = {name: values.values for name, values in interned.items()}
     if unit.column is None:
-        return CodedRecords(source=MemorySource(domain, codes), unit_ids=None)
+        return CodedRecords(source=MemorySource(domain, codes), unit_ids=None, opened=opened)
     units, names = _index(ids)
-    keep = keep_at_most(units, names, max_rows=unit.max_rows, key=key, contents=codes)
+    contents = _contents(encoder, codes, opened)
+    keep = keep_at_most(units, names, max_rows=unit.max_rows, key=key, contents=contents)
     source = MemorySource(domain, codes[:, keep], units=units[keep], max_rows=unit.max_rows)
-    return CodedRecords(source=source, unit_ids=tuple(names))
+    return CodedRecords(source=source, unit_ids=tuple(names), opened=opened)
+
+
+def _contents(encoder: Encoder, codes: Codes, opened: Mapping[str, tuple[bytes, ...]]) -> Codes:
+    """What a person's rows are ranked by: of open columns the value itself, because its number depends on others."""
+    if not opened:
+        return codes
+    ranked = codes.astype(np.uint64)
+    for name, values in opened.items():
+        place = encoder.domain.names.index(name)
+        ranked[place] = digests(values)[codes[place]]
+    return ranked
 
 
 def split_records(

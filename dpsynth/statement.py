@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 
 from accountant.compose import larger_side
+from accountant.events import Event, PartitionSelection
 from accountant.ledger.replay import VerifiedRelease
 from accountant.price import Price
 from accountant.spend import Side
@@ -25,14 +26,20 @@ from dpsynth.certificate.dossier import (
     Share,
     Synthesis,
 )
-from dpsynth.certificate.planned import ENCODING_STEP, LEARNED_ENCODING, output_in_words, settings_as_facts
+from dpsynth.certificate.planned import (
+    ENCODING_STEP,
+    LEARNED_ENCODING,
+    SELECTED_LABELS,
+    output_in_words,
+    settings_as_facts,
+)
 from dpsynth.domain import Domain
 from dpsynth.external import ExternalConfig
 from dpsynth.gate import GateResult, Policy, Verdict
 from dpsynth.measurement import Measurement
 from dpsynth.noise.tables import PRECISION
 from dpsynth.plan import ReleasePlan
-from dpsynth.schema import Column, TableSchema
+from dpsynth.schema import Column, Open, TableSchema
 from dpsynth.tables import Format
 
 SAMPLER = (
@@ -202,6 +209,8 @@ def _public_inputs(table: TableSchema, form: Format) -> list[Fact]:
 
 def _domain_in_words(column: Column) -> str:
     derivation = column.derived_from
+    if isinstance(column, Open):
+        return f"{len(column.categories)} declared labels, and at most {column.most} that enough people hold"
     return "its declared domain" if derivation is None else f"a public function of {derivation.column}, never read"
 
 
@@ -231,6 +240,7 @@ def _synthesis(facts: Facts) -> Synthesis:
         config=settings_as_facts(plan.settings()),
         preprocessing=(
             "every value is coded by the declared domain: null is a level, an undeclared value has its declared bucket",
+            *_selected(facts),
             *_learned(facts),
             f"people are split by coins: a share of {facts.policy.holdout_share} is held out for the gate",
         ),
@@ -244,6 +254,12 @@ def _synthesis(facts: Facts) -> Synthesis:
         ),
         rows=facts.rows,
     )
+
+
+def _selected(facts: Facts) -> tuple[str, ...]:
+    """That labels were found out, if they were; each selection is a charged step."""
+    found = any(isinstance(step.event, PartitionSelection) for step in facts.kept.steps)
+    return (SELECTED_LABELS,) if found else ()
 
 
 def _learned(facts: Facts) -> tuple[str, ...]:
@@ -298,7 +314,7 @@ def leak_in_words(outcome: GateResult) -> str:
 
 
 def _process(facts: Facts) -> Process:
-    draws = sum(getattr(step.event, "draws", 1) for step in facts.kept.steps)
+    draws = sum(_draws(step.event) for step in facts.kept.steps)
     used = (*_SOFTWARE, "torch") if _trained(facts) else _SOFTWARE
     return Process(
         trust_model=TRUST_MODEL,
@@ -308,6 +324,11 @@ def _process(facts: Facts) -> Process:
         sampler_slack=draws * SLACK_PER_DRAW,
         software=(*software(used), Fact(name="python", value=platform.python_version())),
     )
+
+
+def _draws(event: Event) -> int:
+    """How often a sampler's slack counts for one person."""
+    return event.labels_per_unit if isinstance(event, PartitionSelection) else int(getattr(event, "draws", 1))
 
 
 def _random_source(facts: Facts) -> str:

@@ -5,7 +5,7 @@ from typing import Any
 
 from accountant.budget import Budget
 from accountant.canonical import dumps
-from accountant.events import ApproxDP, DiscreteGaussian, event_from_json
+from accountant.events import ApproxDP, DiscreteGaussian, PartitionSelection, event_from_json
 from accountant.price import Price
 from accountant.spend import Side, Step
 from dpsynth.certificate.arithmetic import TOLERANCE, require
@@ -25,6 +25,13 @@ LEARNED_ENCODING = (
     "steps; they are split again in the shares of these histograms"
 )
 """How a certificate says that an encoding was learned."""
+SELECTION, SELECTION_STEP = "open columns", "selection: labels of "
+"""Purpose of the share that finds out labels, and how the labels of its steps begin."""
+SELECTED_LABELS = (
+    "the undeclared labels of open columns are those whose noisy number of training people reaches a threshold, which "
+    "is a charged step; every other value is what the declaration says of the rest"
+)
+"""How a certificate says that labels were found out."""
 
 
 def settings_as_facts(settings: Mapping[str, Any]) -> tuple[Fact, ...]:
@@ -73,6 +80,7 @@ def check_plan(dossier: Dossier, plan: Mapping[str, Any], schema: Mapping[str, A
     require(words <= said, "A setting of the output isn't stated.")
     _check_rows(dossier, plan["rows"])
     _check_encoding(dossier)
+    _check_selections(dossier, plan, schema)
     _check_synthesizer(dossier, plan)
     return f"synthesizer {made.synthesizer}, epsilon {budget.epsilon:g} at delta {budget.delta:g}, as reserved"
 
@@ -128,6 +136,23 @@ def _check_encoding(dossier: Dossier) -> None:
     require(stated == learned, "A learned encoding is stated and wasn't charged, or was charged and isn't stated.")
     require(planned or not learned, "An encoding was learned that wasn't planned.")
     require(learned or not (planned and dossier.released), "The planned encoding wasn't learned.")
+
+
+def _check_selections(dossier: Dossier, plan: Mapping[str, Any], schema: Mapping[str, Any]) -> None:
+    """Labels of each open column were found out as planned, by training people, where a table was made."""
+    table = schema["tables"][0]
+    opened = {c["name"] for c in table.get("columns", ()) if c["kind"] == "open"} - set(table.get("omit", ()))
+    planned = [(SELECTION_STEP + s["column"], event_from_json(s["event"])) for s in plan.get("selections", [])]
+    require(
+        {SELECTION_STEP + name for name in opened} == {label for label, _ in planned},
+        "The planned selections of labels aren't those of the declared open columns.",
+    )
+    steps = [step for step in dossier.steps if isinstance(step.event, PartitionSelection)]
+    due = planned if dossier.gate.verdict != UNDECIDABLE else []
+    require([(step.label, step.event) for step in steps] == due, "A charged selection of labels isn't the planned one.")
+    require(all(step.sides == (Side.TRAINING,) for step in steps), "Others than training people found out labels.")
+    stated = SELECTED_LABELS in dossier.synthesis.preprocessing
+    require(stated == bool(steps), "A selection of labels is stated and not charged, or charged and not stated.")
 
 
 def _check_synthesizer(dossier: Dossier, plan: Mapping[str, Any]) -> None:

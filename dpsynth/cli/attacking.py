@@ -11,6 +11,7 @@ from dpsynth.cli.options import AsJson, SchemaFile
 if TYPE_CHECKING:
     from dpsynth.attacks import BatteryReport
     from dpsynth.domain import Domain
+    from dpsynth.encode import Encoder
     from dpsynth.schema import Schema
 
 __all__ = ["attack"]
@@ -59,14 +60,14 @@ def attack(
 
     from dpsynth.attacks import battery
     from dpsynth.cli.declaring import write_new
-    from dpsynth.encode import Encoder
     from dpsynth.schema import load_schema
 
     declared = load_schema(schema)
-    domain = Encoder.of(declared.table).domain
+    encoder = _encoder(synthetic, declared)
+    domain = encoder.domain
     guessed = domain.names[-1] if secret is None else domain.clique([secret])[0]
-    real, made = _codes(training, declared), _codes(synthetic, declared)
-    control = None if holdout is None else _codes(holdout, declared)
+    real, made = _codes(training, declared, encoder), _codes(synthetic, declared, encoder)
+    control = None if holdout is None else _codes(holdout, declared, encoder)
     figures = _figures(battery(real, made, sizes=domain.sizes, holdout=control))
     if control is not None:
         figures["for comparison"] = _as_other_tools(real, control, made, domain=domain, secret=guessed)
@@ -75,13 +76,24 @@ def attack(
     Output(as_json=as_json).result({"annex": str(annex)}, lines)
 
 
-def _codes(table: Path, schema: "Schema") -> Any:
-    import numpy as np
-
+def _encoder(synthetic: Path, schema: "Schema") -> "Encoder":
+    """The encoder of a declaration; an open column has the labels of the synthetic table."""
     from dpsynth.encode import Encoder
+    from dpsynth.encode.opened import open_columns, public_values
     from dpsynth.tables import open_table
 
-    encoder = Encoder.of(schema.table)
+    found = {
+        name: public_values(column, (block[name] for block in open_table(synthetic, schema).blocks()))
+        for name, column in open_columns(schema.table).items()
+    }
+    return Encoder.of(schema.table, found)
+
+
+def _codes(table: Path, schema: "Schema", encoder: "Encoder") -> Any:
+    import numpy as np
+
+    from dpsynth.tables import open_table
+
     parts = [encoder.encode(block) for block in open_table(table, schema).blocks()]
     return np.concatenate(parts, axis=1) if parts else np.zeros((len(encoder.domain.names), 0), dtype=np.uint8)
 

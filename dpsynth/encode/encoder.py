@@ -15,6 +15,7 @@ from dpsynth.encode.derived import derive, derived_groups
 from dpsynth.encode.fine import resolution_of
 from dpsynth.encode.histograms import MOST_BINS, Histogram, block_starts, merge_cells, merge_labels
 from dpsynth.encode.merge import Merge
+from dpsynth.encode.opened import OPEN_CODES, Interned, closed_table, open_columns
 from dpsynth.encode.raw import keys
 from dpsynth.encode.rules import Box, allowed, boxes_of, check_consistent, ordered, signatures
 from dpsynth.encode.temporal import TemporalEncoder, temporal_encoder
@@ -38,43 +39,59 @@ class Encoder:
     """The encoding of one table; a total function of any record.
 
     Attributes:
-      schema: The declaration.
+      schema: The declaration; open columns are closed, by the labels that were found out.
+      declared: The declaration as it was made.
       columns: Encoders of the attributes, in domain order; identifiers, omitted and derived columns have none.
       domain: Names and sizes of the attributes.
       dtype: The smallest unsigned type that holds every code.
       learned: Attributes whose codes are fine ones until merges for them were learned.
       merges: What was learned, by attribute; accounted outputs.
       boxes: Combinations of unmerged codes that the declared rules forbid.
+      open: Open columns whose labels aren't found out yet; their codes are private numbers.
+      selected: The labels that were found out, by column; accounted outputs.
     """
 
     schema: TableSchema
+    declared: TableSchema
     columns: tuple[ColumnEncoder, ...]
     domain: Domain
     dtype: np.dtype[Any]
     learned: tuple[str, ...] = ()
     merges: Mapping[str, Merge] = field(default_factory=dict)
     boxes: tuple[Box, ...] = ()
+    open: tuple[str, ...] = ()
+    selected: Mapping[str, tuple[str, ...]] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def of(cls, schema: Schema | TableSchema) -> "Encoder":
+    def of(cls, schema: Schema | TableSchema, selected: Mapping[str, tuple[str, ...]] | None = None) -> "Encoder":
         """The encoder of a declaration.
+
+        Args:
+          schema: The declaration.
+          selected: The labels of its open columns that were found out; None where they are still to be.
 
         Raises:
           SchemaError: It holds a kind that can't be released.
         """
-        table = schema.table if isinstance(schema, Schema) else schema
-        table.check_releasable()
+        declared = schema.table if isinstance(schema, Schema) else schema
+        declared.check_releasable()
+        found = {} if selected is None else {name: tuple(labels) for name, labels in selected.items()}
+        table, waiting = closed_table(declared, found), tuple(open_columns(declared)) if selected is None else ()
         learned = tuple(name for name, column in table.learned.items() if _is_learned(table, name, column))
         made = {name: _encoder(table, name, column, finely=name in learned) for name, column in table.learned.items()}
-        domain = Domain(names=tuple(made), sizes=tuple(column.size for column in made.values()))
+        sizes = tuple(OPEN_CODES if name in waiting else column.size for name, column in made.items())
+        domain = Domain(names=tuple(made), sizes=sizes)
         dtype = np.min_scalar_type(max(domain.sizes) - 1)
         return cls(
             schema=table,
+            declared=declared,
             columns=tuple(made.values()),
             domain=domain,
             dtype=dtype,
             learned=learned,
             boxes=boxes_of(table, made),
+            open=waiting,
+            selected=found,
         )
 
     def merged(self, merges: Mapping[str, Merge]) -> "Encoder":
@@ -103,6 +120,9 @@ class Encoder:
             if isinstance(column, BINNED):
                 more = len(self._cuts(name)) + column.column.nullable
                 sizes[name] = min(column.size, MOST_BINS + more)
+        for name, opened in open_columns(self.declared).items():
+            if name in self.open:
+                sizes[name] = self._by_name[name].size + opened.most
         return Domain(names=self.domain.names, sizes=tuple(sizes.values()))
 
     def blocks(self) -> dict[str, NDArray[np.int64] | None]:
@@ -182,11 +202,19 @@ class Encoder:
             for name, column, size in named
         )
 
-    def encode(self, block: Block) -> Codes:
-        """The codes of a block of raw records: shape (attributes, rows), C-order, in ``dtype``."""
+    def encode(self, block: Block, interned: Mapping[str, Interned] | None = None) -> Codes:
+        """The codes of a block of raw records: shape (attributes, rows), C-order, in ``dtype``.
+
+        Args:
+          block: The records.
+          interned: Gives values of open columns their private numbers, as long as their labels aren't found out.
+        """
         rows = len(next(iter(block.values())))
         out = np.empty((len(self.columns), rows), self.dtype)
         for codes, name, column in zip(out, self.domain.names, self.columns, strict=True):
+            if name in self.open:
+                codes[:] = _numbering(name, interned).codes(block[name])
+                continue
             found, merge = column.encode(block[name]), self.merges.get(name)
             codes[:] = found if merge is None else merge.groups[found]
         return out
@@ -255,7 +283,7 @@ class Encoder:
         generator: np.random.Generator,
         structure: Structure | None,
     ) -> pa.Table:
-        fields = (structure or Structure.declared(self.schema)).arrow
+        fields = (structure or Structure.declared(self.declared)).arrow
         arrays = {
             name: column.decode(plain[name], generator, fields.field(name).type)
             for name, column in self._by_name.items()
@@ -298,6 +326,21 @@ class Encoder:
                 f"They have one row for each of {len(sizes)} attributes, with values below the attribute's size.",
                 "Use codes that were sampled for this domain.",
             )
+
+
+def _numbering(name: str, interned: Mapping[str, Interned] | None) -> Interned:
+    """What numbers the values of an open column.
+
+    Raises:
+      ParameterError: Nothing does: its labels weren't found out.
+    """
+    if interned is None or name not in interned:
+        raise ParameterError(
+            f"Values of the open column {name!r} have no codes yet.",
+            "Its labels are found out by a charged selection, in a release or a fit.",
+            "Use the encoder of a release or a fitted model.",
+        )
+    return interned[name]
 
 
 def _is_learned(table: TableSchema, name: str, column: Column) -> bool:

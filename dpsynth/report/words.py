@@ -16,6 +16,7 @@ from accountant.events import (
     FixedPlan,
     Gaussian,
     Laplace,
+    PartitionSelection,
     PoissonSampledGaussian,
     PureDP,
     Repeat,
@@ -121,6 +122,10 @@ _EVENT_WORDS: dict[type[Event], Callable[[Any], str]] = {
     BoundedRange: lambda e: f"exponential mechanism, η {number(e.eta)}",
     PureDP: lambda e: f"pure mechanism, ε {number(e.epsilon)}",
     ApproxDP: lambda e: f"claim of an outside tool, ε {number(e.epsilon)}, δ {number(e.delta)}",
+    PartitionSelection: lambda e: (
+        f"labels whose number of people, with discrete Gaussian noise, σ {number(e.sigma)}, reaches {e.threshold}; "
+        f"at most {e.labels_per_unit} of one person"
+    ),
     Repeat: lambda e: f"{e.count} times: {event_words(e.event)}",
     Composed: lambda e: "; ".join(event_words(part) for part in e.events),
     PoissonSampledGaussian: lambda e: (

@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field, StrictStr, model_validator
 
 from dpsynth.schema.columns import Boolean, Categorical, Declared, Integer, Real, finite
 from dpsynth.schema.kinds import Column
+from dpsynth.schema.opened import Open
 from dpsynth.schema.temporal import Temporal
 
 BOUNDS = ("below", "above", "from", "up_to")
@@ -163,7 +164,7 @@ def check_condition(name: str, condition: Condition, column: Column, where: str)
 def _declared(value: Any, column: Column) -> bool:
     if value is None:
         return column.nullable
-    if isinstance(column, Categorical):
+    if isinstance(column, Categorical | Open):
         return not isinstance(value, bool) and str(value) in column.categories
     if isinstance(column, Boolean):
         return isinstance(value, bool)

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from dpsynth.errors import TableError
-from dpsynth.schema import Boolean, Categorical, Column, Identifier, Integer, Real, Temporal
+from dpsynth.schema import Boolean, Categorical, Column, Identifier, Integer, Open, Real, Temporal
 from dpsynth.schema.derivations import derived_values
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]{1,3})?")
@@ -20,6 +20,7 @@ _TRUTH = {"false": 0, "0": 0, "true": 1, "1": 1}
 
 DEFAULT_TYPES: dict[type, pa.DataType] = {
     Categorical: pa.string(),
+    Open: pa.string(),
     Integer: pa.int64(),
     Real: pa.float64(),
     Boolean: pa.bool_(),
@@ -48,6 +49,7 @@ _FAMILIES: dict[str, Callable[[pa.DataType], bool]] = {
 _READABLE = frozenset({"text", "int", "float", "decimal", "bool", "time", "null"})
 _ACCEPTED: dict[type, frozenset[str]] = {
     Categorical: _READABLE,
+    Open: _READABLE,
     Integer: _READABLE,
     Real: _READABLE,
     Boolean: _READABLE,
@@ -190,6 +192,7 @@ def _unfit(name: str, kind: pa.DataType, why: str) -> TableError:
 
 _HOLDS: dict[type, Callable[[Any, pa.DataType], bool]] = {
     Categorical: _holds_labels,
+    Open: lambda column, values: family(values) == "text",
     Integer: _holds_range,
     Real: _holds_range,
     Boolean: lambda column, values: family(values) in ("text", "int", "float", "bool"),

@@ -67,7 +67,7 @@ MUTANTS = (
         (_RECORDS + "test_rows_of_a_person_are_bounded_and_nobody_else_matters",), "contribution bound not enforced",
     ),
     Mutant(
-        "records: rows are chosen by their place in the file", RECORDS, "key=key, contents=codes)", "key=key)",
+        "records: rows are chosen by their place in the file", RECORDS, "key=key, contents=contents)", "key=key)",
         (_RECORDS + "test_the_order_of_the_file_doesnt_matter",), "order of the file matters",
     ),
     Mutant(

@@ -6,12 +6,14 @@ HISTOGRAMS, LEARNING, LINE = "dpsynth/mechanisms/histograms.py", "dpsynth/learni
 MERGE, SHAPES, PLAN = "dpsynth/encode/merge.py", "dpsynth/encode/histograms.py", "dpsynth/plan.py"
 MODELS, ENCODER, RULES = "dpsynth/schema/models.py", "dpsynth/encode/encoder.py", "dpsynth/encode/rules.py"
 
+PARTITIONS = "dpsynth/noise/partitions.py"
 TEMPORAL, STATEMENT = "dpsynth/encode/temporal.py", "dpsynth/statement.py"
 
 _ORACLE = "tests/oracles/test_histograms.py::"
 _MERGES = "tests/dpsynth/encode/test_merges.py::"
 _LINE = "tests/dpsynth/test_learning.py::"
 _RULED = "tests/dpsynth/test_rules.py::"
+_SELECTED, _OPEN = "tests/oracles/test_partitions.py::", "tests/dpsynth/test_open_columns.py::"
 
 MUTANTS = (
     Mutant(
@@ -58,7 +60,8 @@ MUTANTS = (
     ),
     Mutant(
         "fit: the encoding is charged to training people alone", "dpsynth/fitting.py",
-        "sides=BOTH_SIDES,\n                )", "sides=BOTH_SIDES[:1],\n                )",
+        "sides=BOTH_SIDES,\n                )\n                source = recoded",
+        "sides=BOTH_SIDES[:1],\n                )\n                source = recoded",
         (_LINE + "test_a_fit_charges_both_sides_and_its_model_loads_again",), "wrong sides",
     ),
     Mutant(
@@ -157,5 +160,74 @@ MUTANTS = (
         "moment = moment.astimezone(datetime.UTC).replace(tzinfo=None)", "moment = moment.replace(tzinfo=None)",
         ("tests/dpsynth/encode/test_temporal.py::test_one_moment_has_one_code_in_every_form",),
         "one moment has two codes, by the form it is stored in",
+    ),
+    Mutant(
+        "open: whatever the noisy count, a label comes out", PARTITIONS, "passed = noisy >= event.threshold",
+        "passed = noisy >= 1", (_SELECTED + "test_labels_of_neighbours",), "labels of single people are released",
+    ),
+    Mutant(
+        "open: half of the noise", PARTITIONS, "draw_discrete_gaussian(event.sigma, held.size",
+        "draw_discrete_gaussian(event.sigma / 2, held.size", (_SELECTED + "test_labels_of_neighbours",),
+        "what is charged is less than what is told",
+    ),
+    Mutant(
+        "open: labels are found out for nothing", PARTITIONS,
+        "    spend.charge([Step(label=label, event=event, sides=sides)])\n", "",
+        (_SELECTED + "test_whoever_is_read_is_charged_before_anything_is_counted",), "a charge is missing",
+    ),
+    Mutant(
+        "open: counted before it is charged", PARTITIONS,
+        "    spend.charge([Step(label=label, event=event, sides=sides)])\n    people = count()\n",
+        "    people = count()\n    spend.charge([Step(label=label, event=event, sides=sides)])\n",
+        (_SELECTED + "test_whoever_is_read_is_charged_before_anything_is_counted",), "read before anybody is charged",
+    ),
+    Mutant(
+        "open: labels are found among everybody", LINE,
+        "                    encoder,\n                    training,\n                    records.opened,",
+        "                    encoder,\n                    records.source,\n                    records.opened,",
+        (_OPEN + "test_labels_are_found_among_training_people_alone",), "holdout people pay nothing for it",
+    ),
+    Mutant(
+        "open: rows are counted, not people", "dpsynth/selecting.py",
+        "    held = np.unique(np.concatenate(pairs)) & np.uint64(2**32 - 1)\n",
+        "    held = np.concatenate([codes[place] for codes, _ in source.blocks()])\n",
+        (_SELECTED + "test_labels_of_neighbours",), "a person of many rows adds more than 1 to a label",
+    ),
+    Mutant(
+        "open: a person of many rows pays for one label", "dpsynth/selecting.py",
+        "        event = _within(name, sigma, rows, room, coordinate)\n",
+        "        event = _within(name, sigma, 1, room, coordinate)\n",
+        (_OPEN + "test_people_are_counted_not_rows_and_hold_as_many_labels_as_rows",),
+        "sensitivity of a row for people",
+    ),
+    Mutant(
+        "open: the delta isn't reserved", PLAN, " + planned_delta(self.selections)\n", "\n",
+        (_OPEN + "test_the_plan_shows_the_share_and_reserves_the_delta",), "a charge beyond what was reserved",
+    ),
+    Mutant(
+        "open: which rows of a person stay depends on others", "dpsynth/records.py",
+        "        ranked[place] = digests(values)[codes[place]]\n", "        pass\n",
+        (_OPEN + "test_which_rows_of_a_person_stay_depends_on_their_values_alone",),
+        "one person more changes rows of others, and no sensitivity holds",
+    ),
+    Mutant(
+        "open: what didn't pass keeps its label", "dpsynth/encode/opened.py",
+        "    known = (*column.categories, *labels)\n    rest =",
+        "    known = (*column.categories, *labels, *(() if labels else (\"zqx-astronaut-1\",)))\n    rest =",
+        (_OPEN + "test_the_rest_is_what_was_declared_in_a_fit_and_in_its_loaded_model",
+         _OPEN + "test_any_values_are_coded_within_what_was_declared_or_found"), "an undeclared label appears",
+    ),
+    Mutant(
+        "statement: labels are found out wherever it was planned", STATEMENT,
+        "    found = any(isinstance(step.event, PartitionSelection) for step in facts.kept.steps)\n",
+        "    found = bool(facts.plan.selections)\n",
+        (_OPEN + "test_too_few_people_find_nothing_and_nothing_is_said_of_it",),
+        "the certificate speaks of a selection that nobody drew",
+    ),
+    Mutant(
+        "verify: a selection that wasn't planned", "dpsynth/certificate/planned.py",
+        "    require([(step.label, step.event) for step in steps] == due, ", "    require(True, ",
+        ("tests/dpsynth/certificate/test_verify_release.py::test_a_selection_of_labels_that_wasnt_planned_is_found",),
+        "a certificate may state another threshold than the planned one",
     ),
 )

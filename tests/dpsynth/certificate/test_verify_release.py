@@ -17,11 +17,18 @@ from hypothesis import strategies as st
 
 from accountant import Coordinate, Price, Side, Step, canonical
 from accountant.budget import Budget
-from accountant.events import ApproxDP, DiscreteGaussian
+from accountant.events import ApproxDP, DiscreteGaussian, PartitionSelection
 from dpsynth.certificate import Dossier, VerificationFailed, verify_release
 from dpsynth.certificate.dossier import SEEDED, Marginal, Share
 from dpsynth.certificate.gating import GATE_TEST, check_margin
-from dpsynth.certificate.planned import ENCODING, ENCODING_STEP, LEARNED_ENCODING, PLAN_VERSION
+from dpsynth.certificate.planned import (
+    ENCODING,
+    ENCODING_STEP,
+    LEARNED_ENCODING,
+    PLAN_VERSION,
+    SELECTED_LABELS,
+    SELECTION_STEP,
+)
 from dpsynth.gate import load_policy
 from dpsynth.gate.noise import GateNoise, margin
 from tests.dpsynth.certificate.dossiers import (
@@ -403,6 +410,34 @@ def test_a_learned_encoding_is_stated_charged_and_planned_or_none_of_these(
         verify_release(folder, PUBLIC)
     else:
         assert "ncoding" in fails(folder).what
+
+
+SELECTED = PartitionSelection(sigma=90.0, threshold=800)
+
+
+@pytest.mark.parametrize("lie", ["", "declared", "planned", "threshold", "charged", "sides", "stated"])
+def test_a_selection_of_labels_that_wasnt_planned_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lie: str
+) -> None:
+    """Declared, planned, charged to training people and stated, with one threshold; anything else fails."""
+    columns = [] if lie == "declared" else [{"name": "job", "kind": "open", "otherwise": "other"}]
+    schema = canonical.dumps({"tables": [{"name": "adult", "columns": columns}]})
+    monkeypatch.setattr("tests.dpsynth.certificate.dossiers.SCHEMA", schema)
+    plan = some_plan()
+    if lie != "planned":
+        event = replace(SELECTED, threshold=801) if lie == "threshold" else SELECTED
+        plan["selections"] = [{"column": "job", "event": event.to_json()}]
+    sides = (Side.TRAINING, Side.HOLDOUT) if lie == "sides" else (Side.TRAINING,)
+    step = Step(label=SELECTION_STEP + "job", event=SELECTED, sides=sides)
+    steps = (*some_steps(), *([] if lie == "charged" else [step]))
+    dossier = some_dossier(steps, plan=plan)
+    if lie != "stated":
+        dossier = replace(dossier, synthesis=replace(dossier.synthesis, preprocessing=(SELECTED_LABELS,)))
+    folder = write_release(tmp_path / "out", dossier, entries=some_entries(steps, plan=plan))
+    if not lie:
+        verify_release(folder, PUBLIC)
+    else:
+        assert fails(folder).what
 
 
 def test_a_gate_with_too_few_people_or_another_policy_fails(tmp_path: Path) -> None:
