@@ -62,7 +62,7 @@ MUTANTS = (
     ),
     Mutant(
         "records: rows of a person aren't bounded", RECORDS,
-        "keep_at_most(units, names, max_rows=unit.max_rows, key=key, contents=codes)",
+        "keep_at_most(units, names, max_rows=unit.max_rows, key=key, contents=contents)",
         "np.ones(len(units), dtype=np.bool_)",
         (_RECORDS + "test_rows_of_a_person_are_bounded_and_nobody_else_matters",), "contribution bound not enforced",
     ),
