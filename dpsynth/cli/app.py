@@ -5,7 +5,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from dpsynth.cli import attacking, auditing, budgets, declaring, ledgers, releasing, verifying
+from dpsynth.cli import attacking, auditing, budgets, declaring, ledgers, releasing, sampling, verifying
 
 __all__ = ["app"]
 
@@ -76,7 +76,7 @@ app.add_typer(ledgers.app, name="ledger", rich_help_panel=_RELEASE)
 app.command("release", rich_help_panel=_RELEASE)(releasing.release)
 app.command("publish", rich_help_panel=_RELEASE)(releasing.publish)
 app.command("verify", rich_help_panel=_AFTER)(verifying.verify)
-app.command("sample", rich_help_panel=_AFTER)(verifying.sample)
+app.command("sample", rich_help_panel=_AFTER)(sampling.sample)
 app.command("attack", rich_help_panel=_AFTER)(attacking.attack)
 app.command("audit", rich_help_panel=_AFTER)(auditing.audit)
 

@@ -1,4 +1,4 @@
-"""Commands on what came out: verify a release folder, sample a saved model."""
+"""The command on what came out: verify a release folder."""
 
 from pathlib import Path
 from typing import Annotated
@@ -6,12 +6,9 @@ from typing import Annotated
 import typer
 
 from dpsynth.cli.console import Output
-from dpsynth.cli.options import AsJson, EscapeFormulas, ReleaseFolder
+from dpsynth.cli.options import AsJson, ReleaseFolder
 
-__all__ = ["sample", "verify"]
-
-_LABEL = "NOT-RELEASED-"
-_SEEDED = "NOT-PRIVATE-"
+__all__ = ["verify"]
 
 
 def verify(
@@ -45,44 +42,6 @@ def verify(
     }
     lines = [*(f"  {line}" for line in verified.lines()), f"VERIFIED: {folder} is as it was signed."]
     Output(as_json=as_json).result(facts, lines)
-
-
-def sample(
-    model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="A model saved by `fit(...).save`.", show_default=False)
-    ],
-    rows: Annotated[int, typer.Option("--rows", "-n", min=1, help="How many rows.", show_default=False)],
-    out: Annotated[
-        Path,
-        typer.Option(
-            "--out",
-            "-o",
-            metavar="FILE",
-            help="CSV or Parquet; NOT-RELEASED (and NOT-PRIVATE after a seeded fit) is put before its name.",
-            show_default=False,
-        ),
-    ],
-    seed: Annotated[
-        int | None, typer.Option(help="For a repeatable sample; costs no privacy.", show_default=False)
-    ] = None,
-    escape_formulas: EscapeFormulas = False,
-    as_json: AsJson = False,
-) -> None:
-    """Sample rows from a saved model: NOT RELEASED.
-
-    It costs nothing more, but no gate has seen the rows, and the output says so.
-
-    Example: `dpsynth sample people.model --rows 1000 --out draft.parquet`
-    """
-    from dpsynth.fitting import load_model
-    from dpsynth.tables import write_table
-
-    fitted = load_model(model)
-    prefix = _LABEL if fitted.private else _LABEL + _SEEDED
-    labelled = out if out.name.startswith(prefix) else out.with_name(prefix + out.name)
-    write_table(fitted.sample(rows, seed=seed), labelled, escape_formulas=escape_formulas, label=fitted.label)
-    lines = [f"{rows} rows in {labelled}. {fitted.label}.", "Keep them inside the circle that may see the model."]
-    Output(as_json=as_json).result({"label": fitted.label, "rows": rows, "out": str(labelled)}, lines)
 
 
 def read_key(path: Path) -> bytes:

@@ -261,6 +261,30 @@ class Encoder:
         good[np.flatnonzero(good)[~kept]] = False
         return table.filter(pa.array(kept)), good
 
+    def decode_completed(
+        self, codes: Codes, fine: Codes, generator: np.random.Generator, structure: Structure | None = None
+    ) -> tuple[pa.Table, NDArray[np.bool_]]:
+        """Decode rows of which some unmerged codes are known.
+
+        Args:
+          codes: Shape (attributes, rows), in the domain.
+          fine: The unmerged code of each cell where it is known, -1 elsewhere; of the same shape.
+          generator: Draws the place of a number within its bin.
+          structure: Order and types; those that the declaration alone gives, if None.
+
+        Returns:
+          The table of all rows, and which of them keep the rules that codes decide, shape (rows,).
+
+        Raises:
+          ParameterError: The codes don't lie in the domain.
+
+        Privacy: none; post-processing.
+        """
+        rows, plain = codes.shape[1], self._split(codes, generator)
+        for name, known in zip(self.domain.names, fine, strict=True):
+            plain[name] = np.where(known >= 0, known, plain[name])
+        return self._values(plain, rows, generator, structure), allowed(self.boxes, plain, rows)
+
     def with_surrogates(self, table: pa.Table) -> pa.Table:
         """The table with fresh identifiers, numbered over all its rows."""
         for i, field_ in enumerate(table.schema):

@@ -50,7 +50,7 @@ class Merge:
         Privacy: none; post-processing.
         """
         order = np.argsort(self.groups, kind="stable")
-        ends = np.cumsum(self._positive()[order])
+        ends = np.cumsum(self.shares[order])
         last = np.searchsorted(self.groups[order], np.arange(self.size), side="right") - 1
         above = ends[last]
         below = np.concatenate([[0.0], above[:-1]])
@@ -66,7 +66,8 @@ class Merge:
         out[rows] = order[np.clip(at, first[sorted_codes], last[sorted_codes])]
         return out
 
-    def _positive(self) -> NDArray[np.float64]:
+    @property
+    def shares(self) -> NDArray[np.float64]:
         """The shares of each group's codes, together 1; equal ones where a group has none."""
         whole = np.bincount(self.groups, weights=self.weights)[self.groups]
         equal = 1.0 / np.bincount(self.groups)[self.groups]

@@ -62,6 +62,11 @@ class TemporalEncoder:
         """Values spread evenly over their bin. Privacy: none; post-processing."""
         return _typed(self.inner.decode(codes, generator, pa.int64()), self.column, kind)
 
+    def stored(self, array: pa.Array, kind: pa.DataType) -> pa.Array:
+        """The values themselves in another Arrow type, at the column's resolution; null where there are none."""
+        found = self._ticks(array)
+        return _typed(pa.array(found.values.astype(np.int64), mask=found.state != 0), self.column, kind)
+
     def problems(self, array: pa.Array) -> dict[str, int]:
         """CONFIDENTIAL: counts of values outside the bounds, of what means no such value, and of undeclared nulls."""
         return self.inner.problems_of(self._ticks(array))

@@ -9,16 +9,16 @@ from numpy.typing import NDArray
 from dpsynth.errors import ParameterError
 from dpsynth.estimation.base import Model
 from dpsynth.estimation.pool import PoolModel
-from dpsynth.sampling.sampler import sample_codes
-
-BLOCK, BLOCKS = 65_536, 64
-"""Rows that are drawn at a time to find some with the given codes, and how often at most."""
+from dpsynth.sampling.completing import complete_codes
+from dpsynth.sampling.sampler import sample_codes, smallest_dtype
 
 
 def sample_given(
     model: Model, given: Mapping[str, int], rows: int, *, rng: np.random.Generator
 ) -> NDArray[Any]:
-    """Sample coded rows under a condition: a pool's own rows that meet it, of other models by rejection.
+    """Sample coded rows under a condition: a pool's own rows that meet it, of other models the exact conditional.
+
+    Nothing is rejected, so a condition may be as rare as it is.
 
     Args:
       model: A fitted model.
@@ -33,27 +33,25 @@ def sample_given(
       None; post-processing.
 
     Raises:
-      ParameterError: An attribute or a code isn't of the domain, or too few of the model's rows have the codes.
+      ParameterError: An attribute or a code isn't of the domain, or the model gives the codes no probability.
     """
     _check(model, given)
     if isinstance(model, PoolModel):
         found = model.given(given)
         return sample_codes(found, rows, rng=rng, rounded=False)
-    parts, left = [sample_codes(model, 0, rng=rng)], rows
-    for _ in range(BLOCKS):
-        if left <= 0:
-            break
-        drawn = sample_codes(model, BLOCK, rng=rng, rounded=False)
-        fits = np.all([drawn[model.domain.names.index(name)] == code for name, code in given.items()], axis=0)
-        parts.append(drawn[:, np.flatnonzero(np.broadcast_to(fits, BLOCK))[:left]])
-        left -= parts[-1].shape[1]
-    if left > 0:
+    names = model.domain.names
+    codes = np.zeros((len(names), max(rows, 1)), smallest_dtype(model.domain.sizes))
+    known = np.zeros(codes.shape, bool)
+    for name, code in given.items():
+        codes[names.index(name)], known[names.index(name)] = code, True
+    drawn, possible = complete_codes(model, codes, known, rng=rng)
+    if not possible.all():
         raise ParameterError(
-            f"The model has too few rows with what is given for {', '.join(given)}.",
-            f"Of {BLOCK * BLOCKS:,} rows that were drawn fewer than {rows:,} had it.",
-            "Give less, or ask for fewer rows.",
+            f"The model has no row with what is given for {', '.join(given)}.",
+            "It gives this combination no probability: it was declared impossible, or never seen through the noise.",
+            "Give less.",
         )
-    return np.concatenate(parts, axis=1)
+    return drawn[:, :rows]
 
 
 def _check(model: Model, given: Mapping[str, int]) -> None:

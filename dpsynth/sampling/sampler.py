@@ -109,7 +109,7 @@ def _draw_rows(domain: Domain, steps: Sequence[Conditional], rows: int, rng: np.
     dtype = smallest_dtype(domain.sizes)
     drawn: dict[int, NDArray[Any]] = {}
     for step in steps:
-        cells = _draw(step.table, _joint(drawn, step.given, step.given_shape, rows), rng)
+        cells = draw_cells(step.table, _joint(drawn, step.given, step.given_shape, rows), rng)
         for variable, values in zip(step.new, np.unravel_index(cells, step.new_shape), strict=True):
             drawn[variable] = values.astype(dtype if variable < len(domain.names) else np.int64)
     return np.array([drawn[i] for i in range(len(domain.names))], dtype=dtype)
@@ -125,8 +125,12 @@ def _joint(
     return joint
 
 
-def _draw(table: NDArray[np.float64], group: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """One column index per row, by its group's row of ``table`` (groups, cells)."""
+def draw_cells(table: NDArray[np.float64], group: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """One column index per row, by its group's row of ``table`` (groups, cells): its shares as exactly as can be.
+
+    Privacy:
+      None; post-processing.
+    """
     from dpsynth.sampling.kernel import draw
 
     drawn = np.empty(len(group), dtype=np.int64)

@@ -17,7 +17,7 @@ NO_DRAWS = {
 """Modules that may take system randomness because no output of the line depends on it."""
 ROOMS_WITH_GENERATORS = ("dpsynth.sampling",)
 """Post-processing."""
-ROOMS_TAKING_GENERATORS = ("dpsynth.encode", "dpsynth.drawing", *ROOMS_WITH_GENERATORS)
+ROOMS_TAKING_GENERATORS = ("dpsynth.encode", "dpsynth.drawing", "dpsynth.samples", *ROOMS_WITH_GENERATORS)
 KEYED = frozenset({"Generator", "PCG64", "Philox", "SeedSequence"})
 """The parts of numpy.random without global state."""
 

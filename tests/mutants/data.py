@@ -203,7 +203,8 @@ MUTANTS = (
         ("tests/dpsynth/test_fitting.py::test_a_fit_charges_both_sides_and_two_fits_charge_twice",), "wrong sides",
     ),
     Mutant(
-        "fit: a sample isn't labelled", FITTING, 'table.replace_schema_metadata({"dpsynth": self.label})', "table",
+        "fit: a sample isn't labelled", "dpsynth/fitted.py",
+        'table.replace_schema_metadata({"dpsynth": self.label})', "table",
         ("tests/dpsynth/test_fitting.py::test_samples_are_labelled_and_in_the_domain",), "the ungated back door",
     ),
 )

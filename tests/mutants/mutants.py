@@ -12,6 +12,7 @@ from tests.mutants import (
     noise,
     planning,
     publication,
+    samples,
     tables,
 )
 
@@ -28,4 +29,5 @@ MUTANTS = (
     *deep.MUTANTS,
     *audit.MUTANTS,
     *tables.MUTANTS,
+    *samples.MUTANTS,
 )

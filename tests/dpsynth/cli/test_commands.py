@@ -289,6 +289,46 @@ def test_a_sample_is_labelled(toy: Toy, name: str, seed: int | None) -> None:
     toy.run("sample", toy.schema, "-n", 20, "-o", toy.folder / "x.csv", code=main.REFUSED)
 
 
+def test_samples_that_were_asked_for_say_what_was_done(toy: Toy) -> None:
+    from dpsynth.fitting import fit
+
+    toy.make_ledger()
+    model, other = toy.folder / "people.model", toy.folder / "other.csv"
+    fit(toy.table, toy.schema, epsilon=1.0, delta=1e-6, ledger=toy.ledger, synthesizer="mst").save(model)
+    other.write_text("sex,age\nf,\n,41\nm,3\n")
+    new = ("sample", model, "-n", 40, "--seed", 1, "-o")
+    even = toy.run(*new, toy.folder / "even.csv", "--target", "{sex: {f: 0.25}}", "--where", "{age: {from: 50}}")
+    lines = Path(even["out"]).read_text().splitlines()[1:]
+    assert sum(line.startswith("f,") for line in lines) == 10
+    assert all(int(line.split(",")[1]) >= 50 for line in lines)
+    done = json.loads(Path(even["made"]).read_text())["done"]
+    assert done[0]["target"]["columns"] == ["sex"]
+    declared = ("--dataset", "neighbours")
+    filled = toy.run("sample", model, "-o", toy.folder / "filled.csv", "--impute", other, *declared, "--seed", 1)
+    rows = [line.split(",") for line in Path(filled["out"]).read_text().splitlines()[1:]]
+    assert [rows[0][0], rows[1][1], *rows[2]] == ["f", "41", "m", "3"]
+    assert all(value for row in rows for value in row)
+    public = toy.folder / "public.csv"
+    public.write_text("age,sex\n41,f\n")
+    both = toy.run(*new, toy.folder / "both.parquet", "--join", public, *declared, "--given", "{sex: m}")
+    assert pq.read_table(both["out"])["origin"].to_pylist() == ["synthetic"] * 40 + ["public"]
+    assert "JOINED" in both["label"]
+    for wrong in (
+        (*new, toy.folder / "x.csv", "--target", "{sex: {f: 2}}"),
+        (*new, toy.folder / "x.csv", "--target", "[1, 2]"),
+        (*new, toy.folder / "x.csv", "--where", "{sex: "),
+        (*new, toy.folder / "x.csv", "--join", public),
+        (*new, toy.folder / "x.csv", *declared),
+        (*new, toy.folder / "x.csv", "--impute", other, *declared),
+        ("sample", model, "-o", toy.folder / "x.csv"),
+        ("sample", model, "-o", toy.folder / "x.csv", "--impute", other, "--dataset", "toy-people"),
+        ("sample", model, "-o", toy.folder / "x.csv", "--impute", other, *declared, "--given", "{sex: f}"),
+        ("sample", model, "-o", toy.folder / "x.csv", "--impute", other, *declared, "--null-is-value", "age"),
+    ):
+        toy.run(*wrong, code=main.REFUSED)
+    assert not (toy.folder / "NOT-RELEASED-x.csv").exists()
+
+
 def test_copied_rows_fail_the_gate_in_code_three(toy: Toy) -> None:
     """An outside synthesizer that returns its training rows: the gate sees it, and no table is published."""
     import sys
