@@ -4,7 +4,7 @@ A row is drawn from the model, decoded, and kept if it keeps everything; else an
 are the model's, conditioned on what was declared and asked for: nothing is clamped, moved or swapped.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -136,20 +136,25 @@ def keeps(schema: TableSchema, where: Mapping[str, Any]) -> Keep:
     def keep(table: pa.Table) -> NDArray[np.bool_]:
         good = np.ones(table.num_rows, bool)
         for name, condition in asked.items():
-            numeric = isinstance(schema.columns[name], Integer | Real)
-            good &= _fulfilled(table.column(name), condition, numeric=numeric)
+            column = schema.columns[name]
+            special = column.special if isinstance(column, Integer | Real) else None
+            good &= _fulfilled(table.column(name), condition, special=special)
         return good
 
     return keep
 
 
-def _fulfilled(column: pa.ChunkedArray, condition: Condition, *, numeric: bool) -> NDArray[np.bool_]:
+def _fulfilled(
+    column: pa.ChunkedArray, condition: Condition, *, special: Sequence[float] | None
+) -> NDArray[np.bool_]:
+    """Which values a condition holds; ``special`` is None but for numeric columns, whose special numbers no limit holds."""
     null = np.asarray(column.is_null().to_numpy(), bool)
-    if numeric:
+    if special is not None:
         found = numbers(column.combine_chunks())
         inside = np.isin(found.values, [finite(v) for v in condition.values if v is not None])
         if condition.limits:
-            inside |= np.logical_and.reduce([COMPARED[word](found.values, number) for word, number in condition.limits])
+            within = np.logical_and.reduce([COMPARED[word](found.values, number) for word, number in condition.limits])
+            inside |= within & ~np.isin(found.values, special)
         inside &= found.state == 0
     else:
         wanted = {str(v).lower() if isinstance(v, bool) else str(v) for v in condition.values if v is not None}

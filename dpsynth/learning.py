@@ -43,11 +43,11 @@ def learn_encoding(
     """
     if not encoder.learned:
         return encoder
-    nullable = {name: encoder.schema.columns[name].nullable for name in encoder.learned}
+    apart = {name: encoder.apart[name] for name in encoder.learned}
     found = measure_histograms(
         source,
         encoder.blocks(),
-        nullable,
+        apart,
         amount=amount,
         coordinate=coordinate,
         spend=spend,

@@ -140,8 +140,8 @@ class NumericEncoder:
 
     @property
     def size(self) -> int:
-        """Number of bins, and null."""
-        return len(self.cuts) + 1 + self.column.nullable
+        """Number of bins, of special numbers, and null."""
+        return self.scale + len(self.column.special) + self.column.nullable
 
     @property
     def scale(self) -> int:
@@ -158,7 +158,10 @@ class NumericEncoder:
             codes = np.floor(np.clip(found.values, *self.column.bounds)).astype(np.int64) - int(self.column.bounds[0])
         else:
             codes = np.searchsorted(self.cuts, found.values, side="right")
-        return np.where(found.state == 0, codes, len(self.cuts) + 1 if self.column.nullable else 0)
+        codes = np.where(found.state == 0, codes, self.size - 1 if self.column.nullable else 0)
+        for code, number in enumerate(self.column.special, self.scale):
+            codes[(found.values == number) & (found.state == 0)] = code
+        return codes
 
     def decode(self, codes: Code, generator: np.random.Generator, kind: pa.DataType) -> pa.Array:
         """Values spread evenly over their bin, at the column's resolution. Privacy: none; post-processing."""
@@ -176,6 +179,7 @@ class NumericEncoder:
     def problems_of(self, found: Numbers) -> dict[str, int]:
         """CONFIDENTIAL: the same of values that were read as numbers."""
         number, (lower, upper) = found.state == 0, self.column.bounds
+        number &= ~np.isin(found.values, self.column.special)
         return _counted({
             "below the lower bound": number & (found.values < lower),
             "above the upper bound": number & (found.values > upper),
@@ -186,7 +190,8 @@ class NumericEncoder:
     def describe(self) -> dict[str, Any]:
         """Size and cuts, as text."""
         cuts = "each" if self.unit_steps else [repr(cut) for cut in self.cuts.tolist()]
-        return {"kind": self.column.kind, "size": self.size, "cuts": cuts}
+        special = {"special": [repr(code) for code in self.column.special]} if self.column.special else {}
+        return {"kind": self.column.kind, "size": self.size, "cuts": cuts} | special
 
 
 _SPELLINGS = ("false", "true", "False", "True", "FALSE", "TRUE", "0", "1", "no", "yes", "No", "Yes", "f", "t", "n", "y",

@@ -10,6 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dpsynth.domain import Clique, Domain
+from dpsynth.encode.absent import without_null_codes
 from dpsynth.encode.columns import ENCODERS, ColumnEncoder, NumericEncoder, numeric_encoder
 from dpsynth.encode.derived import derive, derived_groups
 from dpsynth.encode.fine import resolution_of
@@ -19,9 +20,10 @@ from dpsynth.encode.opened import OPEN_CODES, Interned, closed_table, open_colum
 from dpsynth.encode.raw import keys
 from dpsynth.encode.rules import Box, allowed, boxes_of, check_consistent, ordered, signatures
 from dpsynth.encode.temporal import TemporalEncoder, temporal_encoder
-from dpsynth.encode.values import surrogates
+from dpsynth.encode.values import constant, surrogates
 from dpsynth.errors import ParameterError
 from dpsynth.schema import Categorical, Column, Identifier, Integer, Real, Schema, TableSchema, Temporal
+from dpsynth.schema.columns import Constant
 from dpsynth.schema.rules import rule_cuts
 from dpsynth.tables import Block, Structure
 
@@ -118,7 +120,7 @@ class Encoder:
         for name in self.learned:
             column = self._by_name[name]
             if isinstance(column, BINNED):
-                more = len(self._cuts(name)) + column.column.nullable
+                more = len(self._cuts(name)) + column.size - column.scale
                 sizes[name] = min(column.size, MOST_BINS + more)
         for name, opened in open_columns(self.declared).items():
             if name in self.open:
@@ -128,7 +130,7 @@ class Encoder:
     def blocks(self) -> dict[str, NDArray[np.int64] | None]:
         """For each learned attribute the first cells of the blocks that are counted, too; None where none are."""
         return {
-            name: block_starts(column.size - column.column.nullable) if isinstance(column, BINNED) else None
+            name: block_starts(column.scale) if isinstance(column, BINNED) else None
             for name, column in self._by_name.items()
             if name in self.learned
         }
@@ -146,19 +148,19 @@ class Encoder:
 
     def _merge(self, name: str, found: Histogram, bins: int) -> Merge:
         column = self._by_name[name]
-        nullable = self.schema.columns[name].nullable
+        apart = self.apart[name]
         if isinstance(column, BINNED):
-            return merge_cells(found, column.widths, bins=bins, cuts=self._cuts(name), nullable=nullable)
+            return merge_cells(found, column.widths, bins=bins, cuts=self._cuts(name), apart=apart)
         told_apart = signatures(self.boxes, name, column.size)[: len(found.cells)]
         groups = derived_groups(self.schema, name)
         return merge_labels(
-            found, told_apart if groups is None else groups + told_apart * (groups.max() + 1), nullable=nullable
+            found, told_apart if groups is None else groups + told_apart * (groups.max() + 1), apart=apart
         )
 
     def _cuts(self, name: str) -> list[int]:
         """Fine cells of a numeric attribute at which a rule begins to say something else."""
         column = self._by_name[name]
-        told_apart = signatures(self.boxes, name, column.size)[: column.size - column.column.nullable]
+        told_apart = signatures(self.boxes, name, column.size)[: column.scale]
         return (np.flatnonzero(np.diff(told_apart)) + 1).tolist()
 
     def check_rules(self) -> None:
@@ -187,7 +189,15 @@ class Encoder:
 
     def _bins(self, name: str, size: int) -> int:
         """How many of a merged attribute's codes stand on a scale: bins do, labels don't."""
-        return size - self.schema.columns[name].nullable if isinstance(self._by_name[name], BINNED) else 0
+        return size - self.apart[name] if isinstance(self._by_name[name], BINNED) else 0
+
+    @property
+    def apart(self) -> dict[str, int]:
+        """How many of the last codes of each attribute stand apart: null, and special numbers."""
+        return {
+            name: column.size - column.scale if isinstance(column, BINNED) else int(self.schema.columns[name].nullable)
+            for name, column in self._by_name.items()
+        }
 
     @property
     def _by_name(self) -> dict[str, Any]:
@@ -212,10 +222,11 @@ class Encoder:
         rows = len(next(iter(block.values())))
         out = np.empty((len(self.columns), rows), self.dtype)
         for codes, name, column in zip(out, self.domain.names, self.columns, strict=True):
+            array = without_null_codes(block[name], self.schema.columns[name])
             if name in self.open:
-                codes[:] = _numbering(name, interned).codes(block[name])
+                codes[:] = _numbering(name, interned).codes(array)
                 continue
-            found, merge = column.encode(block[name]), self.merges.get(name)
+            found, merge = column.encode(array), self.merges.get(name)
             codes[:] = found if merge is None else merge.groups[found]
         return out
 
@@ -313,9 +324,11 @@ class Encoder:
             for name, column in self._by_name.items()
         }
         for name in fields.names:
-            kind, derivation = fields.field(name).type, self.schema.columns[name].derived_from
-            if derivation is not None:
-                arrays[name] = derive(self.schema, name, plain[derivation.column], kind)
+            kind, column = fields.field(name).type, self.schema.columns[name]
+            if column.derived_from is not None:
+                arrays[name] = derive(self.schema, name, plain[column.derived_from.column], kind)
+            elif isinstance(column, Constant):
+                arrays[name] = constant(column.value, rows, kind)
             elif name not in arrays:
                 arrays[name] = surrogates(rows, kind)
         return pa.table([arrays[name] for name in fields.names], schema=fields)

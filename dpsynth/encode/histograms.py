@@ -60,7 +60,7 @@ def bins_for(rows: float, sigma: float) -> int:
     return int(min(MOST_BINS, max(FEWEST_BINS, round(_BINS_AT_ONE * math.sqrt(math.sqrt(signal))))))
 
 
-def merge_cells(found: Histogram, widths: Floats, *, bins: int, cuts: Sequence[int] = (), nullable: bool) -> Merge:
+def merge_cells(found: Histogram, widths: Floats, *, bins: int, cuts: Sequence[int] = (), apart: int) -> Merge:
     """Bins of a numeric column: spikes alone, the rest in runs of about equal mass.
 
     Args:
@@ -68,7 +68,7 @@ def merge_cells(found: Histogram, widths: Floats, *, bins: int, cuts: Sequence[i
       widths: How many values each fine cell holds, for an even spread within a block.
       bins: Number of bins, without null.
       cuts: Fine cells at which a bin has to begin, because a rule says something there.
-      nullable: Whether null is a code, the last one.
+      apart: How many of the last codes stand apart: null, and declared special numbers.
     """
     shares = smooth(found, widths)
     total = float(shares.sum())
@@ -76,16 +76,16 @@ def merge_cells(found: Histogram, widths: Floats, *, bins: int, cuts: Sequence[i
     rest = np.where(heavy, 0.0, shares)
     group = _runs(rest, heavy, bins - int(heavy.sum()), cuts)
     group[heavy] = -1 - np.arange(int(heavy.sum()))
-    return _numbered(group, shares, nullable)
+    return _numbered(group, shares, apart)
 
 
-def merge_labels(found: Histogram, groups: Code | None, *, nullable: bool) -> Merge:
+def merge_labels(found: Histogram, groups: Code | None, *, apart: int) -> Merge:
     """Labels of a categorical column: those that noise hides share a code, by their declared groups.
 
     Args:
       found: The noisy counts of the labels.
       groups: The group of each label, by declarations and by what rules tell apart; None for one group of all.
-      nullable: Whether null is a code, the last one.
+      apart: How many of the last codes stand apart: null.
     """
     counts = found.cells.astype(np.float64)
     rare = counts < RARE * found.sigma
@@ -96,7 +96,7 @@ def merge_labels(found: Histogram, groups: Code | None, *, nullable: bool) -> Me
         members = np.flatnonzero(rare & (of == g))
         group[members] = -1 - g
         weights[members] = _drawn_together(counts[members], found.sigma)
-    return _numbered(group, weights, nullable)
+    return _numbered(group, weights, apart)
 
 
 def smooth(found: Histogram, widths: Floats) -> Floats:
@@ -172,11 +172,10 @@ def _runs(rest: Floats, heavy: NDArray[np.bool_], bins: int, cuts: Sequence[int]
     return group
 
 
-def _numbered(group: Code, weights: Floats, nullable: bool) -> Merge:
-    """Groups numbered by their first fine code, null last."""
+def _numbered(group: Code, weights: Floats, apart: int) -> Merge:
+    """Groups numbered by their first fine code; codes that stand apart come last, each alone."""
     first: dict[int, int] = {}
     groups = [first.setdefault(g, len(first)) for g in group.tolist()]
-    if nullable:
-        groups.append(len(first))
-        weights = np.append(weights, 1.0)
+    groups += range(len(first), len(first) + apart)
+    weights = np.append(weights, np.ones(apart))
     return Merge(groups=np.array(groups, np.int64), weights=np.asarray(weights, np.float64))

@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from dpsynth.encode.absent import without_null_codes
 from dpsynth.encode.encoder import Encoder
 from dpsynth.tables import TableHandle
 
@@ -25,7 +26,7 @@ def lint_table(handle: TableHandle) -> list[str]:
         nobodies += 0 if unit is None else encoder.unit_ids(block).count(None)
         for name, column in zip(encoder.domain.names, encoder.columns, strict=True):
             if name not in encoder.open:
-                counts[name].update(column.problems(block[name]))
+                counts[name].update(column.problems(without_null_codes(block[name], handle.schema.columns[name])))
     found = [
         f"{name!r}: {count} of {rows} values: {problem}"
         for name, problems in counts.items()

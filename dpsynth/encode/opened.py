@@ -119,6 +119,7 @@ def _closed(column: Open, labels: Sequence[str]) -> Categorical:
         categories=known if rest is None or rest in known else (*known, rest),
         otherwise=REST if column.redraw else column.otherwise,
         nullable=column.nullable,
+        nulls=column.nulls,
         title=column.title,
         provenance=column.provenance,
     )

@@ -73,7 +73,7 @@ def _decimal_numbers(array: Any) -> Numbers:
 
 
 def _text_numbers(array: Any) -> Numbers:
-    encoded = _binary(array).dictionary_encode()
+    encoded = as_binary(array).dictionary_encode()
     parsed = [_number(text) for text in encoded.dictionary.to_pylist()]
     state = np.array([_state(number) for number in parsed], np.int8)
     values = np.array(parsed, np.float64)
@@ -137,7 +137,7 @@ def _text_levels(array: Any, labels: Sequence[str]) -> Levels:
         known.setdefault(text.decode(), _truths(labels)[truth])
     known.setdefault("", ABSENT)
     values = pa.array([text.encode() for text in known], pa.large_binary())
-    found = _numpy(pc.index_in(_binary(array), value_set=values), len(known))
+    found = _numpy(pc.index_in(as_binary(array), value_set=values), len(known))
     out: Levels = np.array([*known.values(), UNKNOWN], np.int64)[found]
     if array.null_count:
         out[_nulls(array)] = ABSENT
@@ -190,10 +190,10 @@ def _truths(labels: Sequence[str]) -> list[int]:
 
 
 def _time_levels(array: Any, labels: Sequence[str]) -> Levels:
-    return _text_levels(_time_text(array), [_DAY.sub("", label) for label in labels])
+    return _text_levels(time_text(array), [_DAY.sub("", label) for label in labels])
 
 
-def _time_text(array: Any) -> Any:
+def time_text(array: Any) -> Any:
     """ISO 8601 text of times, of days where the time is midnight; times with a zone are in UTC."""
     naive = pc.cast(array, pa.timestamp(array.type.unit)) if pa.types.is_timestamp(array.type) else array
     encoded = pc.cast(naive, pa.string()).dictionary_encode()
@@ -238,7 +238,7 @@ def _no_keys(array: Any) -> list[bytes | None]:
 
 
 def _text_keys(array: Any) -> list[bytes | None]:
-    texts: list[bytes | None] = _binary(array).to_pylist()
+    texts: list[bytes | None] = as_binary(array).to_pylist()
     return texts
 
 
@@ -252,7 +252,7 @@ _KEYS: dict[str, Callable[[Any], list[bytes | None]]] = {
     "decimal": _number_keys,
     "text": _text_keys,
     "binary": _text_keys,
-    "time": lambda array: _text_keys(_time_text(array)),
+    "time": lambda array: _text_keys(time_text(array)),
     "bool": lambda array: [None if value is None else str(value).lower().encode() for value in array.to_pylist()],
 }
 _WHOLE = re.compile(rb"(-?\d+)\.0+")
@@ -270,7 +270,8 @@ def _key(text: bytes | None) -> bytes | None:
     return b"\1" + text
 
 
-def _binary(array: Any) -> Any:
+def as_binary(array: Any) -> Any:
+    """An array of texts or bytes as large binary."""
     return array if pa.types.is_large_binary(array.type) else pc.cast(array, pa.large_binary())
 
 

@@ -71,6 +71,7 @@ def _labels(condition: Condition, encoder: Any) -> Mask:
 
 _LABELS: dict[str, Any] = {
     "categorical": lambda encoder: encoder.column.categories,
+    "ordinal": lambda encoder: encoder.column.categories,
     "boolean": lambda encoder: (False, True),
 }
 
@@ -82,7 +83,8 @@ def _numeric(condition: Condition, encoder: NumericEncoder) -> Mask:
     if condition.limits:
         within = [COMPARED[word](starts, number) for word, number in condition.limits]
         inside |= np.logical_and.reduce(within)
-    return np.append(inside, np.zeros(encoder.size - len(starts), bool))
+    apart = [code in wanted for code in encoder.column.special]
+    return np.append(inside, [*apart, *[False] * encoder.column.nullable]).astype(bool)
 
 
 COMPARED: dict[str, Any] = {
@@ -122,7 +124,7 @@ def _comparable(schema: TableSchema, table: pa.Table, name: str) -> tuple[NDArra
         moments = stored_microseconds(stored, column.kind)
         return moments.values, moments.state == 0
     plain = numbers(stored)
-    return plain.values, plain.state == 0
+    return plain.values, (plain.state == 0) & ~np.isin(plain.values, getattr(column, "special", ()))
 
 
 def check_consistent(schema: TableSchema, boxes: Sequence[Box], columns: Mapping[str, Any]) -> None:
@@ -194,12 +196,12 @@ def _classes(name: str, boxes: Sequence[Box], encoder: Any, *, apart: bool) -> l
 
 
 def _ends(encoder: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Least and greatest value of each code; null is below and above everything."""
+    """Least and greatest value of each code; null, and what stands apart, is below and above everything."""
     encoder = getattr(encoder, "inner", encoder)
     lower, upper = (float(b) for b in encoder.column.bounds)
-    null = [encoder.column.nullable] * encoder.column.nullable
-    least = np.concatenate([[lower], encoder.cuts, [-np.inf for _ in null]])
-    greatest = np.concatenate([encoder.cuts, [upper], [np.inf for _ in null]])
+    apart = np.full(encoder.size - encoder.scale, np.inf)
+    least = np.concatenate([[lower], encoder.cuts, -apart])
+    greatest = np.concatenate([encoder.cuts, [upper], apart])
     return least, greatest
 
 

@@ -69,8 +69,9 @@ def spread(
     whole = family(value_type(kind)) == "int" or isinstance(column, Integer)
     step = _resolution(column, whole)
     first, last = _grid(column, cuts, step)
-    absent = codes > len(cuts)
-    at = np.where(absent, 0, codes)
+    apart = codes > len(cuts)
+    absent = codes > len(cuts) + len(column.special)
+    at = np.where(apart, 0, codes)
     width = np.maximum(last - first, 0)[at] + 1
     place = first[at] + np.minimum((generator.random(len(codes)) * width).astype(np.int64), width - 1)
     numbers = place * float(step.numerator) / step.denominator
@@ -79,7 +80,10 @@ def spread(
         starts = np.concatenate([[column.bounds[0]], cuts])
         numbers = np.where(empty, np.round(starts[at]) if whole else starts[at], numbers)
     lower, upper = (np.ceil(column.bounds[0]), np.floor(column.bounds[1])) if whole else column.bounds
-    return typed(np.clip(numbers, lower, upper), absent, column, whole, kind)
+    numbers = np.clip(numbers, lower, upper)
+    for code, special in enumerate(column.special, len(cuts) + 1):
+        numbers[codes == code] = special
+    return typed(numbers, absent, column, whole, kind)
 
 
 def bin_widths(column: Integer | Real, cuts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -130,8 +134,9 @@ def _integers(numbers: Any, absent: Any, column: Any, whole: bool, kind: Any) ->
 def _floats(numbers: Any, absent: Any, column: Any, whole: bool, kind: Any) -> Any:
     narrow = numbers.astype(kind.to_pandas_dtype())
     lower, upper = column.bounds
-    narrow = np.where(narrow > upper, np.nextafter(narrow, narrow.dtype.type(-np.inf)), narrow)
-    narrow = np.where(narrow < lower, np.nextafter(narrow, narrow.dtype.type(np.inf)), narrow)
+    plain = ~np.isin(numbers, column.special)
+    narrow = np.where(plain & (narrow > upper), np.nextafter(narrow, narrow.dtype.type(-np.inf)), narrow)
+    narrow = np.where(plain & (narrow < lower), np.nextafter(narrow, narrow.dtype.type(np.inf)), narrow)
     return pa.array(narrow, kind, mask=absent)
 
 
@@ -148,6 +153,16 @@ def _texts(numbers: Any, absent: Any, column: Any, whole: bool, kind: Any) -> An
 _ARRAYS: dict[str, Any] = {
     "int": _integers, "float": _floats, "decimal": _decimals, "text": _texts,
 }
+
+
+def constant(value: Any, rows: int, kind: pa.DataType) -> pa.Array:
+    """One value of an Arrow type in every row."""
+    inner = value_type(kind)
+    if pa.types.is_dictionary(kind):
+        indices = pa.array([None if value is None else 0] * rows, kind.index_type)
+        entries = pa.array([] if value is None else [value]).cast(inner)
+        return pa.DictionaryArray.from_arrays(indices, entries, ordered=kind.ordered)
+    return pa.array([value]).cast(inner).take(pa.array(np.zeros(rows, np.int64)))
 
 
 def surrogates(rows: int, kind: pa.DataType) -> pa.Array:

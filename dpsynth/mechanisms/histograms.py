@@ -1,7 +1,7 @@
 """Noisy histograms of fine codes, from which an encoding is learned: what they are charged, and nothing else.
 
 Each column has a histogram of its cells and, where neighbouring cells belong together, one of blocks of them: two
-marginals, of which one record changes one cell each by 1. Null isn't counted.
+marginals, of which one record changes one cell each by 1. Null and special numbers aren't counted.
 """
 
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ def histogram_sigma(columns: int, *, amount: int, coordinate: Coordinate, max_ro
 def measure_histograms(
     source: MarginalSource,
     blocks: Mapping[str, Starts | None],
-    nullable: Mapping[str, bool],
+    apart: Mapping[str, int],
     *,
     amount: int,
     coordinate: Coordinate,
@@ -43,7 +43,7 @@ def measure_histograms(
     Args:
       source: Exact marginals of finely coded records.
       blocks: For each column the first cells of its blocks, or None: then its cells get both shares.
-      nullable: Whether a column's last code is null, which is left out.
+      apart: How many of a column's last codes are left out: null, and special numbers.
       amount: Budget, in units of the coordinate.
       coordinate: The ledger's coordinate.
       spend: Charged before each draw.
@@ -66,7 +66,7 @@ def measure_histograms(
     run = _Run(source=source, coordinate=coordinate, spend=spend, random=random, sides=sides)
     found = {}
     for name, starts in blocks.items():
-        size = source.domain.size(name) - nullable[name]
+        size = source.domain.size(name) - apart[name]
         if starts is None:
             (noisy,), sigma = run.measure(name, {"labels": np.arange(size)}, size, 2 * half)
             found[name] = Histogram(cells=noisy, sigma=sigma)

@@ -5,13 +5,24 @@ from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, StrictInt, StrictStr, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    field_serializer,
+    model_validator,
+)
 
 MAX_LEVELS = 65_536
 """Most levels of one column: a code fits in two bytes."""
 MAX_EXACT = 2**53
 """Largest magnitude of an integer bound: beyond it, not every integer has a float of its own."""
 MAX_LABEL_BYTES = 4_096
+MOST_SPECIAL = 100
 _LEAST_RANGE, _LEAST_SHARE = 1e-30, 1e-9
 
 
@@ -26,6 +37,13 @@ def finite(value: Any) -> float:
     if not math.isfinite(number):
         raise ValueError("a finite number")
     return number
+
+
+def _number(text: str) -> float | None:
+    try:
+        return finite(text)
+    except ValueError:
+        return None
 
 
 def _label(value: Any) -> str:
@@ -58,6 +76,19 @@ def _plain(value: Any) -> Any:
     return value
 
 
+def _constant(value: Any) -> Any:
+    """The value of a constant column as it was written."""
+    if isinstance(value, str):
+        return _label(value)
+    if isinstance(value, Mapping) and set(value) == {"real"}:
+        return finite(value["real"])
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int) and abs(value) <= MAX_EXACT:
+        return value
+    return finite(value)
+
+
 class Derivation(Declared):
     """A column that is a public function of another one: it is never read, and computed on output.
 
@@ -77,29 +108,50 @@ class ColumnBase(Declared):
       title: The column in words.
       provenance: Where its public domain comes from: a codebook, a law, a top code.
       nullable: Whether an absent value is a level of its own.
+      nulls: Codes that stand for an absent value where they are read, as text; it is written as null.
       derived_from: The public function of another column that it is, if it is one.
     """
 
     title: StrictStr = ""
     provenance: StrictStr = ""
     nullable: StrictBool = False
+    nulls: tuple[Label, ...] = ()
     derived_from: Derivation | None = None
+
+    @model_validator(mode="after")
+    def _check_nulls(self) -> Self:
+        if self.nulls and getattr(self, "kind", "") in ("identifier", "text"):
+            raise ValueError("no 'nulls' of a column that isn't learned")
+        if self.nulls and not (self.nullable and self.derived_from is None):
+            raise ValueError("'nullable: true', and no 'derived_from', where 'nulls' lists codes of absent values")
+        if len(set(self.nulls)) != len(self.nulls) or set(self.nulls) & set(getattr(self, "categories", ())):
+            raise ValueError("different codes in 'nulls', none of them a category; a level of its own is a category")
+        return self
 
 
 class Categorical(ColumnBase):
     """One of a public list of labels, compared exactly.
 
     Attributes:
-      kind: The word that names this kind.
+      kind: The word that names this kind; an ordinal column is an ordered one.
       categories: The labels, in the order of their codes.
       ordered: Whether that order means something.
       otherwise: The label of everything undeclared; where it isn't given, null, or the first label.
     """
 
-    kind: Literal["categorical"] = "categorical"
+    kind: Literal["categorical", "ordinal"] = "categorical"
     categories: tuple[Label, ...]
     ordered: StrictBool = False
     otherwise: Label | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _ordinal(cls, data: Any) -> Any:
+        if isinstance(data, Mapping) and data.get("kind") == "ordinal":
+            if data.get("ordered", True) is not True:
+                raise ValueError("no 'ordered: false' of an ordinal column")
+            return {**data, "ordered": True}
+        return data
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -118,6 +170,7 @@ class _Numeric(ColumnBase):
     bins: Any = None
     edges: Any = None
     bounds: Any = None
+    special: Any = ()
     scale: Literal["linear", "log"] | None = None
 
     @model_validator(mode="before")
@@ -140,6 +193,14 @@ class _Numeric(ColumnBase):
             raise ValueError("bounds at least 1e-30, and a billionth of the larger one, apart")
         if self.edges is not None:
             self._check_edges(self.edges)
+        if any(lower <= code <= upper or abs(code) > MAX_EXACT for code in self.special):
+            raise ValueError("'special' numbers outside of the bounds, between -2^53 and 2^53")
+        if len(set(self.special)) != len(self.special) or len(self.special) > MOST_SPECIAL:
+            raise ValueError(f"at most {MOST_SPECIAL} different numbers in 'special'")
+        if self.special and self.derived_from is not None:
+            raise ValueError("no 'special' numbers of a derived column")
+        if {float(code) for code in self.special} & {_number(code) for code in self.nulls}:
+            raise ValueError("a code in 'nulls' or in 'special', not in both")
         return self
 
     def _check_edges(self, edges: tuple[float, ...]) -> None:
@@ -161,12 +222,14 @@ class Integer(_Numeric):
       bounds: Smallest and largest value; what lies outside is clamped.
       edges: First values of the second, third, ... bin, each above the lower bound and at most the upper.
       bins: How many bins, or ``each`` for one code per integer.
+      special: Numbers outside of the bounds that are levels of their own (codes of a refusal, say), written as read.
       scale: How bins are spaced; ``log`` keeps 0 alone where the bounds hold it.
     """
 
     kind: Literal["integer"] = "integer"
     bounds: tuple[StrictInt, StrictInt]
     edges: tuple[StrictInt, ...] | None = None
+    special: tuple[StrictInt, ...] = ()
     bins: Annotated[StrictInt, Field(ge=1, le=MAX_LEVELS - 1)] | Literal["each"] | None = None
 
     @model_validator(mode="after")
@@ -184,6 +247,7 @@ class Real(_Numeric):
       bounds: Smallest and largest value; what lies outside is clamped.
       edges: Lower ends of the second, third, ... bin.
       bins: How many bins.
+      special: Numbers outside of the bounds that are levels of their own, written as read.
       scale: How bins are spaced; ``log`` keeps 0 alone where the bounds hold it.
       resolution: Synthetic values are multiples of it (a public fact, for example 0.01 for money).
     """
@@ -191,6 +255,7 @@ class Real(_Numeric):
     kind: Literal["real"] = "real"
     bounds: tuple[Number, Number]
     edges: tuple[Number, ...] | None = None
+    special: tuple[Number, ...] = ()
     bins: Annotated[StrictInt, Field(ge=1, le=MAX_LEVELS - 1)] | None = None
     resolution: Number | None = None
 
@@ -222,6 +287,28 @@ class Identifier(ColumnBase):
     """
 
     kind: Literal["identifier"] = "identifier"
+
+
+class Constant(ColumnBase):
+    """One declared value in every row: never read, written on output.
+
+    Attributes:
+      kind: The word that names this kind.
+      value: A label, a number or a truth; null where the column is nullable.
+    """
+
+    kind: Literal["constant"]
+    value: Annotated[Any, BeforeValidator(_constant)]
+
+    @field_serializer("value")
+    def _written(self, value: Any) -> Any:
+        return {"real": repr(value)} if isinstance(value, float) else value
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.value is None and not self.nullable) or self.nulls or self.derived_from is not None:
+            raise ValueError("'nullable: true' for a value of null, and neither 'nulls' nor 'derived_from'")
+        return self
 
 
 class Opaque(ColumnBase):

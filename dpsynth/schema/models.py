@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field, StrictInt, StrictStr, StringConstrai
 from accountant import canonical
 from accountant.adjacency import Adjacency, PrivacyUnit
 from dpsynth.errors import SchemaError
-from dpsynth.schema.columns import Declared, Identifier, Label, Number, Opaque
+from dpsynth.schema.columns import Constant, Declared, Identifier, Label, Number, Opaque
 from dpsynth.schema.derivations import check_derived
 from dpsynth.schema.kinds import Column
 from dpsynth.schema.rules import Rule, check_rules
@@ -180,11 +180,11 @@ class TableSchema(Declared):
 
     @property
     def learned(self) -> dict[str, Column]:
-        """The columns that a model holds: no identifiers, and none that is derived from another."""
+        """The columns that a model holds: no identifiers or constants, and none that is derived from another."""
         return {
             name: column
             for name, column in self.released.items()
-            if not isinstance(column, Identifier) and column.derived_from is None
+            if not isinstance(column, Identifier | Constant) and column.derived_from is None
         }
 
     @property

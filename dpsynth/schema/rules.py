@@ -174,7 +174,7 @@ def _declared(value: Any, column: Column) -> bool:
         number = finite(value)
     except ValueError:
         return False
-    inside = column.bounds[0] <= number <= column.bounds[1]
+    inside = column.bounds[0] <= number <= column.bounds[1] or number in column.special
     return bool(inside and (isinstance(column, Real) or number == int(number)))
 
 

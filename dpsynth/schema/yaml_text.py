@@ -9,7 +9,7 @@ from dpsynth.errors import SchemaError
 
 Path = tuple[str | int, ...]
 MAX_DEPTH = 16
-_AS_WRITTEN = ("categories", "otherwise", "omit", "column", "name", "dataset", "target", "of")
+_AS_WRITTEN = ("categories", "otherwise", "nulls", "omit", "column", "name", "dataset", "target", "of")
 """Keys whose plain scalars are text as written: ``no`` is the label "no" and ``01`` the label "01"."""
 _NULL = "tag:yaml.org,2002:null"
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from dpsynth.errors import TableError
 from dpsynth.schema import Boolean, Categorical, Column, Identifier, Integer, Open, Real, Temporal
+from dpsynth.schema.columns import Constant
 from dpsynth.schema.derivations import derived_values
 
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]{1,3})?")
@@ -55,6 +56,7 @@ _ACCEPTED: dict[type, frozenset[str]] = {
     Boolean: _READABLE,
     Temporal: _READABLE,
     Identifier: _READABLE | {"binary"},
+    Constant: _READABLE | {"binary"},
 }
 
 
@@ -80,6 +82,8 @@ def truth_label(label: str) -> int | None:
 
 def plain_type(column: Column) -> pa.DataType:
     """The type of a column whose file has none of its own (CSV)."""
+    if isinstance(column, Constant):
+        return _CONSTANTS[type(column.value)]
     if isinstance(column, Temporal):
         return pa.timestamp("us", tz=column.zone) if column.zone else TEMPORAL_TYPES[column.kind]
     return DEFAULT_TYPES[type(column)]
@@ -146,6 +150,9 @@ def _holds_range(column: Integer | Real, values: pa.DataType) -> bool:
         return False
     if group == "int" and np.ceil(lower) > np.floor(upper):
         return False
+    if not _holds_exactly(column.special, values):
+        return False
+    lower, upper = min((lower, *column.special)), max((upper, *column.special))
     return group in ("text", "int", "float", "decimal") and _fits(lower, upper, values)
 
 
@@ -168,6 +175,27 @@ def _holds_time(column: Temporal, values: pa.DataType) -> bool:
         return False
     ends = [tick * column.step for tick in column.ticks.bounds] if column.bounds is not None else [0]
     return str(getattr(values, "unit", "")) != "ns" or max(map(abs, ends)) < 2**63 // 1_000
+
+
+def _holds_constant(column: Constant, values: pa.DataType) -> bool:
+    """Whether the value has a form in this type from which it comes back."""
+    if column.value is None:
+        return not pa.types.is_null(values)
+    plain = pa.array([column.value])
+    try:
+        return bool(plain.cast(values).cast(plain.type).equals(plain))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        return False
+
+
+_CONSTANTS: dict[type, pa.DataType] = {
+    str: pa.string(),
+    bool: pa.bool_(),
+    int: pa.int64(),
+    float: pa.float64(),
+    type(None): pa.string(),
+}
+"""The type of a constant column whose table has none that holds its value."""
 
 
 def _fits(lower: float, upper: float, values: pa.DataType) -> bool:
@@ -197,6 +225,7 @@ _HOLDS: dict[type, Callable[[Any, pa.DataType], bool]] = {
     Real: _holds_range,
     Boolean: lambda column, values: family(values) in ("text", "int", "float", "bool"),
     Temporal: lambda column, values: family(values) == "text" or _holds_time(column, values),
+    Constant: _holds_constant,
     Identifier: lambda column, values: family(values) in ("text", "binary", "int", "float"),
 }
 """Whether a type can hold the declared domain of a column of each kind."""

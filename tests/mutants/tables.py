@@ -13,6 +13,7 @@ _ORACLE = "tests/oracles/test_histograms.py::"
 _MERGES = "tests/dpsynth/encode/test_merges.py::"
 _LINE = "tests/dpsynth/test_learning.py::"
 _RULED = "tests/dpsynth/test_rules.py::"
+_KINDS = "tests/dpsynth/encode/test_kinds.py::"
 _SELECTED, _OPEN = "tests/oracles/test_partitions.py::", "tests/dpsynth/test_open_columns.py::"
 
 MUTANTS = (
@@ -41,7 +42,7 @@ MUTANTS = (
         (_ORACLE + "test_histograms_of_neighbours",), "the share of the encoding is overspent",
     ),
     Mutant(
-        "histograms: null is counted", HISTOGRAMS, "size = source.domain.size(name) - nullable[name]",
+        "histograms: null is counted", HISTOGRAMS, "size = source.domain.size(name) - apart[name]",
         "size = source.domain.size(name)",
         (_LINE + "test_a_fit_charges_both_sides_and_its_model_loads_again",),
         "codes and cells no longer match",
@@ -229,5 +230,29 @@ MUTANTS = (
         "    require([(step.label, step.event) for step in steps] == due, ", "    require(True, ",
         ("tests/dpsynth/certificate/test_verify_release.py::test_a_selection_of_labels_that_wasnt_planned_is_found",),
         "a certificate may state another threshold than the planned one",
+    ),
+    Mutant(
+        "nulls: codes of absent values are values", "dpsynth/encode/encoder.py",
+        "array = without_null_codes(block[name], self.schema.columns[name])", "array = block[name]",
+        (_KINDS + "test_each_code_of_an_absent_value_is_null_and_special_numbers_come_back",),
+        "a code that means nothing is learned as a number",
+    ),
+    Mutant(
+        "special: a special number is clamped like any other", "dpsynth/encode/columns.py",
+        "            codes[(found.values == number) & (found.state == 0)] = code\n", "            pass\n",
+        (_KINDS + "test_each_code_of_an_absent_value_is_null_and_special_numbers_come_back",),
+        "a refusal becomes the smallest value",
+    ),
+    Mutant(
+        "special: the histograms of an encoding count special numbers as the last cell", ENCODER,
+        "name: column.size - column.scale if isinstance(column, BINNED)",
+        "name: int(column.column.nullable) if isinstance(column, BINNED)",
+        (_KINDS + "test_special_numbers_are_left_out_of_what_is_learned",), "codes and cells no longer match",
+    ),
+    Mutant(
+        "constant: the column is learned", MODELS, "isinstance(column, Identifier | Constant)",
+        "isinstance(column, Identifier)",
+        (_KINDS + "test_each_code_of_an_absent_value_is_null_and_special_numbers_come_back",),
+        "a column that is declared never to be read is read",
     ),
 )

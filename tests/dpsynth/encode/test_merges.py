@@ -99,7 +99,7 @@ def histogram(counts, sigma=2.0, seed=0):
 def test_a_spike_is_alone_and_the_rest_has_bins_of_equal_mass():
     counts = np.full(100, 10)
     counts[40] = 3_000
-    merge = merge_cells(histogram(counts), np.ones(100), bins=12, nullable=True)
+    merge = merge_cells(histogram(counts), np.ones(100), bins=12, apart=1)
     assert (merge.groups == merge.groups[40]).sum() == 1
     assert merge.size == 13
     assert merge.groups[100] == 12
@@ -120,7 +120,7 @@ def test_a_histogram_is_smoothed_where_noise_hides_it_and_kept_where_not():
 
 
 def test_cuts_of_rules_begin_bins():
-    merge = merge_cells(histogram(np.full(100, 10)), np.ones(100), bins=4, cuts=(15, 16, 90), nullable=False)
+    merge = merge_cells(histogram(np.full(100, 10)), np.ones(100), bins=4, cuts=(15, 16, 90), apart=0)
     for cut in (15, 16, 90):
         assert not set(merge.groups[:cut]) & set(merge.groups[cut:])
     assert merge.size <= 7
@@ -130,7 +130,7 @@ def test_cuts_where_nobody_is_leave_no_bins_over_to_others():
     """Sixteen spikes, runs of equal cells, and twenty cuts in an empty tail: no more codes than the plan foresaw."""
     counts = np.concatenate([np.full(16, 1_000), np.full(23, 100), np.zeros(41)]).astype(np.int64)
     found, cuts = Histogram(cells=counts, sigma=1.0), tuple(range(45, 65))
-    assert merge_cells(found, np.ones(80), bins=MOST_BINS, cuts=cuts, nullable=True).size <= MOST_BINS + 20 + 1
+    assert merge_cells(found, np.ones(80), bins=MOST_BINS, cuts=cuts, apart=1).size <= MOST_BINS + 20 + 1
 
 
 @given(
@@ -142,7 +142,7 @@ def test_cuts_where_nobody_is_leave_no_bins_over_to_others():
 def test_no_histogram_makes_more_codes_than_bins_and_cuts(counts, bins, data, nullable):
     cuts = data.draw(st.sets(st.integers(1, len(counts) - 1)))
     found = Histogram(cells=np.array(counts, np.int64), sigma=1.0)
-    merge = merge_cells(found, np.ones(len(counts)), bins=bins, cuts=sorted(cuts), nullable=nullable)
+    merge = merge_cells(found, np.ones(len(counts)), bins=bins, cuts=sorted(cuts), apart=int(nullable))
     assert merge.size <= bins + len(cuts) + nullable
     for cut in cuts:
         assert not set(merge.groups[:cut]) & set(merge.groups[cut : len(counts)])
@@ -151,9 +151,9 @@ def test_no_histogram_makes_more_codes_than_bins_and_cuts(counts, bins, data, nu
 def test_rare_labels_share_a_code_within_their_declared_group():
     counts = np.array([500, 3, 1, 2, 400, 0])
     found = Histogram(cells=counts, sigma=10.0)
-    merge = merge_labels(found, np.array([0, 0, 0, 1, 1, 1]), nullable=True)
+    merge = merge_labels(found, np.array([0, 0, 0, 1, 1, 1]), apart=1)
     assert merge.groups.tolist() == [0, 1, 1, 2, 3, 2, 4]
-    assert merge_labels(found, None, nullable=False).groups.tolist() == [0, 1, 1, 1, 2, 1]
+    assert merge_labels(found, None, apart=0).groups.tolist() == [0, 1, 1, 1, 2, 1]
     assert (merge.weights > 0).all()
 
 
