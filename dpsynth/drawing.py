@@ -147,7 +147,7 @@ def keeps(schema: TableSchema, where: Mapping[str, Any]) -> Keep:
 def _fulfilled(
     column: pa.ChunkedArray, condition: Condition, *, special: Sequence[float] | None
 ) -> NDArray[np.bool_]:
-    """Which values a condition holds; ``special`` is None but for numeric columns, whose special numbers no limit holds."""
+    """Which values a condition holds; no limit holds a numeric column's ``special`` numbers (None for others)."""
     null = np.asarray(column.is_null().to_numpy(), bool)
     if special is not None:
         found = numbers(column.combine_chunks())

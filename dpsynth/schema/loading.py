@@ -15,8 +15,8 @@ MAX_BYTES = 16 * 2**20
 _OF_TABLE = ("workload", "omit", "encoding", "rules", "privacy_unit", "rows_magnitude")
 _FLAT_KEYS = frozenset({"name", "title", "unit", "source", "licence", "neighbouring", "rows", "columns", *_OF_TABLE})
 _KINDS = (
-    "categorical", "ordinal", "open", "integer", "real", "boolean", "identifier", "constant", "date", "datetime", "time",
-    "duration", "text",
+    "categorical", "ordinal", "open", "integer", "real", "boolean", "identifier", "constant", "date", "datetime",
+    "time", "duration", "text",
 )
 _CODED = ("coded", "size")
 

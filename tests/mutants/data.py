@@ -40,9 +40,9 @@ MUTANTS = (
         _WHERE, "categories read from the data",
     ),
     Mutant(
-        "encode: out of bounds is null, not clamped", COLUMNS, "return np.where(found.state == 0, codes,",
+        "encode: out of bounds is null, not clamped", COLUMNS, "codes = np.where(found.state == 0, codes,",
         "inside = (found.values >= self.column.bounds[0]) & (found.values <= self.column.bounds[1])\n"
-        "        return np.where((found.state == 0) & inside, codes,",
+        "        codes = np.where((found.state == 0) & inside, codes,",
         _WHERE, "the declared rule isn't the one that is used",
     ),
     Mutant(
