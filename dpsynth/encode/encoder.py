@@ -16,7 +16,7 @@ from dpsynth.encode.derived import derive, derived_groups
 from dpsynth.encode.fine import resolution_of
 from dpsynth.encode.histograms import MOST_BINS, Histogram, block_starts, merge_cells, merge_labels
 from dpsynth.encode.merge import Merge
-from dpsynth.encode.opened import OPEN_CODES, Interned, closed_table, open_columns
+from dpsynth.encode.opened import OPEN_CODES, Interned, closed_table, numbering, open_columns
 from dpsynth.encode.raw import keys
 from dpsynth.encode.rules import Box, allowed, boxes_of, check_consistent, ordered, signatures
 from dpsynth.encode.temporal import TemporalEncoder, temporal_encoder
@@ -224,7 +224,7 @@ class Encoder:
         for codes, name, column in zip(out, self.domain.names, self.columns, strict=True):
             array = without_null_codes(block[name], self.schema.columns[name])
             if name in self.open:
-                codes[:] = _numbering(name, interned).codes(array)
+                codes[:] = numbering(name, interned).codes(array)
                 continue
             found, merge = column.encode(array), self.merges.get(name)
             codes[:] = found if merge is None else merge.groups[found]
@@ -363,21 +363,6 @@ class Encoder:
                 f"They have one row for each of {len(sizes)} attributes, with values below the attribute's size.",
                 "Use codes that were sampled for this domain.",
             )
-
-
-def _numbering(name: str, interned: Mapping[str, Interned] | None) -> Interned:
-    """What numbers the values of an open column.
-
-    Raises:
-      ParameterError: Nothing does: its labels weren't found out.
-    """
-    if interned is None or name not in interned:
-        raise ParameterError(
-            f"Values of the open column {name!r} have no codes yet.",
-            "Its labels are found out by a charged selection, in a release or a fit.",
-            "Use the encoder of a release or a fitted model.",
-        )
-    return interned[name]
 
 
 def _is_learned(table: TableSchema, name: str, column: Column) -> bool:

@@ -15,6 +15,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dpsynth.encode.raw import dictionary_indices, keys
+from dpsynth.errors import ParameterError
 from dpsynth.schema import Categorical, Open, TableSchema
 from dpsynth.schema.columns import MAX_LABEL_BYTES
 from dpsynth.schema.opened import REST
@@ -49,6 +50,21 @@ class Interned:
     def values(self) -> tuple[bytes, ...]:
         """The values as bytes, in the order of their numbers. Private."""
         return tuple(key[1:] for key in self._numbers)
+
+
+def numbering(name: str, interned: Mapping[str, Interned] | None) -> Interned:
+    """What numbers the values of an open column.
+
+    Raises:
+      ParameterError: Nothing does: its labels weren't found out.
+    """
+    if interned is None or name not in interned:
+        raise ParameterError(
+            f"Values of the open column {name!r} have no codes yet.",
+            "Its labels are found out by a charged selection, in a release or a fit.",
+            "Use the encoder of a release or a fitted model.",
+        )
+    return interned[name]
 
 
 def digests(values: Sequence[bytes]) -> NDArray[np.uint64]:
