@@ -105,7 +105,7 @@ def total(prices: Iterable[Price]) -> Price:
 
 
 def totals(steps: Iterable[Step], coordinate: Coordinate) -> dict[Side, Price]:
-    """What each side pays for ``steps``; both sides are always present.
+    """What each side pays for ``steps``; training and holdout are always present, any other where it pays.
 
     Raises:
       UnsupportedEvent: A step has no price in this coordinate, or the steps mix adjacencies.
@@ -117,7 +117,7 @@ def totals(steps: Iterable[Step], coordinate: Coordinate) -> dict[Side, Price]:
     for step in steps:
         cost = _price(step.event, coordinate)
         for side in set(step.sides):
-            result[side] = result[side] + cost
+            result[side] = result.get(side, Price()) + cost
     return result
 
 

@@ -44,12 +44,12 @@ def admit(
     """
     _require_sides(steps)
     require_adjacency([step.event for step in steps], adjacency)
-    new = dict.fromkeys(BOTH_SIDES, NO_PRICE)
+    new = dict.fromkeys((*BOTH_SIDES, *spent), NO_PRICE)
     for step in steps:
         cost = _priced(step.event, coordinate)
         for side in set(step.sides):
-            new[side] = new[side] + cost
-    after = {side: spent.get(side, NO_PRICE) + new[side] for side in BOTH_SIDES}
+            new[side] = new.get(side, NO_PRICE) + cost
+    after = {side: spent.get(side, NO_PRICE) + cost for side, cost in new.items()}
     for side, amount in after.items():
         if not amount.fits(caps.get(side, NO_PRICE)):
             raise _refusal(steps, side, new[side], spent.get(side, NO_PRICE), caps.get(side, NO_PRICE), coordinate)

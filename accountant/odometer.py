@@ -12,7 +12,7 @@ from accountant.adjacency import Adjacency
 from accountant.compose import require_adjacency, totals
 from accountant.errors import UnsupportedEvent
 from accountant.price import AMOUNT_UNIT, DELTA_UNIT, Coordinate, Price
-from accountant.spend import BOTH_SIDES, Side, Step
+from accountant.spend import Side, Step
 
 MEANING = (
     "Totals of what was charged so far. They add up within a filter of the same coordinate, and state no epsilon: "
@@ -86,5 +86,5 @@ def read(
         except UnsupportedEvent:
             unpriced.append(coordinate)
         else:
-            found.append((coordinate, tuple((side, paid[side]) for side in BOTH_SIDES)))
+            found.append((coordinate, tuple(paid.items())))
     return Reading(steps=len(charged), totals=tuple(found), unpriced=tuple(unpriced))

@@ -237,6 +237,12 @@ def _require_share(share: Fraction) -> None:
 
 
 def _require_split(plan: BudgetPlan) -> None:
+    if any(line.side not in BOTH_SIDES for line in plan.lines):
+        raise ParameterError(
+            "A plan has lines for reference people.",
+            "Only a release's own plan makes such people, as its gate's policy asks for it.",
+            "Leave these lines out.",
+        )
     if plan.holdout_share is not None:
         _require_share(plan.holdout_share)
     elif any(line.side is Side.HOLDOUT for line in plan.lines):

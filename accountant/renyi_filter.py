@@ -149,7 +149,7 @@ class RenyiFilter:
                 )
             units, delta = _priced(step.event)
             for side in set(step.sides):
-                paid = after[side]
+                paid = after.get(side, ([0] * len(ORDERS), 0))
                 after[side] = ([a + b for a, b in zip(paid[0], units, strict=True)], paid[1] + delta)
         for side, (units_paid, delta_paid) in after.items():
             self._require_within(side, units_paid, delta_paid)

@@ -4,6 +4,9 @@ A person is on one side of one split. Where two releases use the same split, who
 paid the training price of the other, so the totals of the sides are kept apart, and the dearer one is what the scope
 has spent. Splits are the same under one secret key, one share and one id column; without an id column the coins are
 fresh. Over different splits nothing is known about who was where: there everybody is charged the dearer side.
+
+Reference people are some of those held out, and a release need not have any: over releases that are kept apart, each
+counts with the dearer of the two prices for everybody who was held out.
 """
 
 import math
@@ -79,12 +82,18 @@ def kept_apart(charges: Iterable[SidedCharge]) -> dict[Side, Price] | None:
     return groups[0] if len(groups) == 1 else None
 
 
+def of_two(paid: Mapping[Side, Price]) -> dict[Side, Price]:
+    """The prices of the two sides of a split: whoever is held out pays at most the dearer of test and reference."""
+    training, test, reference = (paid.get(side, Price()) for side in Side)
+    return {Side.TRAINING: training, Side.HOLDOUT: test.larger(reference)}
+
+
 def _groups(charges: Iterable[SidedCharge]) -> list[dict[Side, Price]]:
     """Totals by side of each group of releases under which a person surely stays on one side."""
     joined: dict[Split, dict[Side, Price]] = {}
     alone: list[dict[Side, Price]] = []
     for charge in charges:
-        paid = {side: charge.paid.get(side, Price()) for side in BOTH_SIDES}
+        paid = of_two(charge.paid)
         if charge.split is None or charge.split.id_column is None:
             alone.append(paid)
             continue
@@ -102,8 +111,15 @@ def replaced_person(paid: Mapping[Side, Price]) -> Price:
     walked before or after it; deltas of both sides would be multiplied by the other's curve, and are refused.
 
     Raises:
-      UnsupportedEvent: Both sides have an additive delta.
+      UnsupportedEvent: Both sides have an additive delta, or there are reference people, of whom a replaced person may
+        be one afterwards.
     """
+    if paid.get(Side.REFERENCE, Price()) != Price():
+        raise UnsupportedEvent(
+            "A replaced person was priced for a release with reference people.",
+            "They may go from any of three sides to any other, and no shipped mechanism is priced for that.",
+            "State the release under add-remove.",
+        )
     training, holdout = (paid.get(side, Price()) for side in BOTH_SIDES)
     if training.delta and holdout.delta:
         raise UnsupportedEvent(

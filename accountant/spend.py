@@ -9,13 +9,19 @@ from accountant.events import Event
 
 
 class Side(StrEnum):
-    """Which people an event read: those the synthesizer learns from, or those held out for the gate."""
+    """Which people an event read; everybody is on one side only.
+
+    Those the synthesizer learns from, those held out for the gate, and, where a gate asks for it, those held out whose
+    noisy marginals it compares with. The last pay for these alone.
+    """
 
     TRAINING = "training"
     HOLDOUT = "holdout"
+    REFERENCE = "reference"
 
 
 BOTH_SIDES: tuple[Side, ...] = (Side.TRAINING, Side.HOLDOUT)
+"""The sides that every split has; reference people are there where they were charged or may be."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from accountant.ledger import Ledger, StoredRelease
-from dpsynth.attacks.guessing import guess_members
+from dpsynth.attacks.guessing import SideGuesses, guess_members
 from dpsynth.attacks.nearest import prepare
 from dpsynth.certificate.annex import write_annex
 from dpsynth.certificate.commitment import KEY_BYTES, commit
@@ -30,6 +30,7 @@ from dpsynth.gate import GateResult, Policy, Verdict
 from dpsynth.gate.annex import GateAnnex
 from dpsynth.gate.layout import layout_of
 from dpsynth.gate.one_run import audit_split, confidential_json
+from dpsynth.gate.reference import measure_reference
 from dpsynth.gate.thresholds import decidable
 from dpsynth.gate.totals import Totals, measure_totals
 from dpsynth.gate.verdict import run_gate, undecidable
@@ -41,7 +42,7 @@ from dpsynth.plan import ReleasePlan, make_plan
 from dpsynth.progress import Progress, SilentProgress
 from dpsynth.publishing import publish_staged as publish_staged
 from dpsynth.publishing import publish_stored
-from dpsynth.records import read_records, split_records
+from dpsynth.records import CodedRecords, read_records, split_in_three, split_records
 from dpsynth.runs import Run, ending
 from dpsynth.sampling import generator, sample_apart
 from dpsynth.schema import Schema, load_schema
@@ -201,13 +202,13 @@ def _run(run: Run, confidential: Path, *, escape_formulas: bool) -> tuple[Verdic
     with run.told.stage("Reading and encoding"):
         records = read_records(run.handle, encoder, unit=run.plan.unit, key=key)
         commitment = commit(records.blocks_of_bytes(), key=commitment_key)
-        training, holdout = split_records(records, share=policy.holdout_share, key=key, random=run.random)
+        training, holdout, compared = _split(run, records, key=key)
     with run.told.stage("Counting people"):
         totals = measure_totals(training, holdout, plan=gate, spend=run.reservation, random=run.random)
     measured: tuple[Measurement, ...] = ()
     synthetic: DrawnTable | None = None
     strangers: Codes | None = None
-    found: GateAnnex | None = None
+    found: list[GateAnnex] = []
     guesses: Mapping[str, object] = {}
     if decidable(policy, totals, plan=gate).decidable:
         if encoder.open:
@@ -221,6 +222,7 @@ def _run(run: Run, confidential: Path, *, escape_formulas: bool) -> tuple[Verdic
                     random=run.random,
                 )
                 training, holdout = (closed_records(side, encoder, records.opened) for side in (training, holdout))
+                compared = None if compared is None else closed_records(compared, encoder, records.opened)
         if encoder.learned:
             with run.told.stage("Learning the encoding"):
                 encoder = learn_encoding(
@@ -233,28 +235,35 @@ def _run(run: Run, confidential: Path, *, escape_formulas: bool) -> tuple[Verdic
                     random=run.random,
                 )
                 training, holdout = recoded(training, encoder), recoded(holdout, encoder)
-        try:
-            measured, synthetic, strangers = _synthesize(run, encoder, training, totals, transcript=words)
-        except ExternalFailed:
-            said = {"outside synthesizer said": words.getvalue().decode(errors="replace")}
-            write_annex(
-                confidential, release_id=run.reservation.release_id, commitment_key=commitment_key, records=said
-            )
-            raise
-        with run.told.stage("Attacking and gating"):
-            outcome, found = run_gate(
-                training,
-                holdout,
-                synthetic.codes,
-                layout=layout_of(encoder),
-                totals=totals,
-                plan=gate,
-                policy=policy,
-                spend=run.reservation,
-                random=run.random,
-                reference=strangers,
-            )
-            guesses = _audited(run, training, holdout, synthetic.codes)
+                compared = None if compared is None else recoded(compared, encoder)
+        for _ in range(policy.attempts):
+            synthetic = None
+            try:
+                measured, synthetic, strangers = _synthesize(run, encoder, training, totals, transcript=words)
+            except ExternalFailed:
+                said = {"outside synthesizer said": words.getvalue().decode(errors="replace")}
+                write_annex(
+                    confidential, release_id=run.reservation.release_id, commitment_key=commitment_key, records=said
+                )
+                raise
+            with run.told.stage("Attacking and gating"):
+                outcome, annexed = run_gate(
+                    training,
+                    holdout,
+                    synthetic.codes,
+                    layout=layout_of(encoder),
+                    totals=totals,
+                    plan=gate,
+                    policy=policy,
+                    spend=run.reservation,
+                    random=run.random,
+                    reference=strangers,
+                    referred=_referred(run, compared, measured),
+                )
+                guesses = _audited(run, training, holdout, synthetic.codes, compared)
+            found.append(annexed)
+            if outcome.verdict is Verdict.PASS:
+                break
     else:
         outcome = undecidable(totals=totals, plan=gate, policy=policy)
     passed = synthetic.table if synthetic is not None and outcome.verdict is Verdict.PASS else None
@@ -272,11 +281,36 @@ def _run(run: Run, confidential: Path, *, escape_formulas: bool) -> tuple[Verdic
     return outcome.verdict, folder, leak_in_words(outcome)
 
 
-def _audited(run: Run, training: MemorySource, holdout: MemorySource, synthetic: Codes) -> Mapping[str, object]:
-    """The audit by the split's coins, from exact counts: for the annex, after the verdict, which it can't change."""
+def _split(run: Run, records: CodedRecords, *, key: bytes) -> tuple[MemorySource, MemorySource, MemorySource | None]:
+    """Training and holdout people, and those who are compared with where the policy needs them."""
+    policy = run.gated[0]
+    how: dict[str, Any] = {"share": policy.holdout_share, "key": key, "random": run.random}
+    if policy.reference_share:
+        return split_in_three(records, reference_share=policy.reference_share, **how)
+    return *split_records(records, **how), None
+
+
+def _referred(
+    run: Run, compared: MemorySource | None, measured: tuple[Measurement, ...]
+) -> tuple[Measurement, ...] | None:
+    """Noisy marginals of the people who are compared with, on the cliques that were measured; None without them."""
+    if compared is None:
+        return None
+    cliques = [one.clique for one in measured]
+    return measure_reference(compared, cliques, plan=run.gated[1], spend=run.reservation, random=run.random)
+
+
+def _audited(
+    run: Run, training: MemorySource, holdout: MemorySource, synthetic: Codes, compared: MemorySource | None
+) -> Mapping[str, object]:
+    """The audit by the split's coins, from exact counts: for the annex, after the verdict, which it can't change.
+
+    Nobody who was held out was learned from, whether they were tested or compared with.
+    """
     share, budget = run.gated[0].holdout_share, run.plan.budget
     table = prepare(synthetic, training.domain.sizes)
-    inside, outside = (guess_members(side.blocks(), table) for side in (training, holdout))
+    inside, *held = (guess_members(side.blocks(), table) for side in (training, holdout, compared) if side is not None)
+    outside = SideGuesses(people=sum(s.people for s in held), guessed=sum(s.guessed for s in held))
     bound = audit_split(inside, outside, holdout_share=share, delta=budget.delta)
     told = confidential_json(
         bound,
@@ -381,7 +415,8 @@ def _joined(source: MemorySource) -> Codes:
     return np.concatenate([codes for codes, _ in source.blocks()] or [empty], axis=1)
 
 
-def _figures(outcome: GateResult, found: GateAnnex | None, words: bytes) -> Mapping[str, object]:
-    exact = {} if found is None else found.confidential_json()
+def _figures(outcome: GateResult, found: list[GateAnnex], words: bytes) -> Mapping[str, object]:
+    *failed, exact = [one.confidential_json() for one in found] or [{}]
     said = {"outside synthesizer said": words.decode(errors="replace")} if words else {}
-    return {"gate": exact, "verdict": outcome.verdict.name, **said}
+    earlier = {"failed attempts": failed} if failed else {}
+    return {"gate": exact, "verdict": outcome.verdict.name, **earlier, **said}

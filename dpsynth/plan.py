@@ -18,6 +18,7 @@ from dpsynth.errors import ParameterError
 from dpsynth.external import ExternalConfig, find_program, require_matching_claim
 from dpsynth.feasible_noise import require_drawable
 from dpsynth.gate import GatePlan, Policy, load_policy, plan_gate
+from dpsynth.gate.reference import require_reference
 from dpsynth.mechanisms.histograms import histogram_sigma
 from dpsynth.noise.gaussian import LARGEST_SIGMA
 from dpsynth.plan_checks import LARGEST_TABLE as LARGEST_TABLE
@@ -99,9 +100,15 @@ class ReleasePlan:
 
     @property
     def synthesizer_amount(self) -> int:
-        """Units of the coordinate that the synthesizer may spend."""
-        whole = self.budget.cap.amount if self.gate is None else self.gate.training_amount
-        return whole - self.encoding_amount - planned_amount(self.selections)
+        """Units of the coordinate that the synthesizer may spend, in each attempt."""
+        if self.gate is None:
+            return self.budget.cap.amount - self._before_the_synthesizer
+        return (self.gate.training_amount - self._before_the_synthesizer) // self.gate.attempts
+
+    @property
+    def _before_the_synthesizer(self) -> int:
+        """Units for what is learned and selected once, before any attempt."""
+        return self.encoding_amount + planned_amount(self.selections)
 
     @property
     def synthesizer_name(self) -> str:
@@ -122,7 +129,8 @@ class ReleasePlan:
         additive = self.slack + claimed.delta + trained + planned_delta(self.selections)
         training = Price(self.budget.cap.amount, min(additive, self.budget.cap.delta))
         holdout = Price(self.budget.cap.amount, min(self.slack, self.budget.cap.delta))
-        return {Side.TRAINING: training, Side.HOLDOUT: training if self.gate is None else holdout}
+        compared = {Side.REFERENCE: holdout} if self.gate is not None and self.gate.reference_amount else {}
+        return {Side.TRAINING: training, Side.HOLDOUT: training if self.gate is None else holdout} | compared
 
     def settings(self) -> dict[str, Any]:
         """The synthesizer's settings as JSON values without floats."""
@@ -162,7 +170,7 @@ class ReleasePlan:
 
     def share(self, purpose: str) -> dict[Side, int]:
         """Units that each side pays for a purpose."""
-        return {side: sum(a for p, s, a, _ in self._shares() if (p, s) == (purpose, side)) for side in BOTH_SIDES}
+        return {side: sum(a for p, s, a, _ in self._shares() if (p, s) == (purpose, side)) for side in Side}
 
     @property
     def purposes(self) -> tuple[str, ...]:
@@ -179,13 +187,17 @@ class ReleasePlan:
             meaning = f"{name}, fitted to everybody"
             return [*learned, *(("synthesizer", side, self.synthesizer_amount, meaning) for side in sides)]
         gate = self.gate
+        times = f", in each of {gate.attempts} attempts" if gate.attempts > 1 else ""
+        made, compared = gate.attempts * self.synthesizer_amount, gate.attempts * gate.reference_amount
+        marginals = ("reference", Side.REFERENCE, compared, f"noisy marginals to compare with{times}")
         return [
             ("totals", Side.TRAINING, gate.training_count, "noisy number of training people"),
             ("totals", Side.HOLDOUT, gate.holdout_count, "noisy number of holdout people"),
             *learned,
-            ("synthesizer", Side.TRAINING, gate.training_amount, f"{name}: measurements and selection"),
-            ("gate", Side.TRAINING, gate.training_gate, "one noisy threshold test"),
-            ("gate", Side.HOLDOUT, gate.holdout_gate, "the same test, weighed by the sides' sizes"),
+            ("synthesizer", Side.TRAINING, made, f"{name}: measurements and selection{times}"),
+            *([marginals] if compared else []),
+            ("gate", Side.TRAINING, gate.attempts * gate.training_gate, f"one noisy threshold test{times}"),
+            ("gate", Side.HOLDOUT, gate.attempts * gate.holdout_gate, "the same test, weighed by the sides' sizes"),
         ]
 
 
@@ -245,19 +257,22 @@ def make_plan(
     if wanted is not None:
         wanted.check(domain)
     require_rows(rows, len(domain.names))
-    slack = max(SLACK_UNITS, SLACK_UNITS_A_COLUMN * len(domain.names))
+    rules = policy if isinstance(policy, Policy) else load_policy(policy or "standard")
+    attempts = rules.attempts if gated else 1
+    slack = attempts * max(SLACK_UNITS, SLACK_UNITS_A_COLUMN * len(domain.names))
     require_room_for_slack(budget, slack)
     if isinstance(named, Synthesizer):
         check_size(domain, named)
-    rules = policy if isinstance(policy, Policy) else load_policy(policy or "standard")
     gate = plan_gate(rules, amount=budget.cap.amount, coordinate=coordinate, unit=table.unit) if gated else None
+    if gate is not None:
+        require_reference(gate, table.unit)
     whole = budget.cap.amount if gate is None else gate.training_amount
     selections = _selections(encoder, whole, budget, slack, named)
     whole -= planned_amount(selections)
     learning = _encoding_amount(encoder, whole, named, coordinate)
     chosen = named or choose_synthesizer(
         domain,
-        amount=whole - learning,
+        amount=(whole - learning) // attempts,
         coordinate=coordinate,
         unit=table.unit,
         rows_magnitude=table.rows_magnitude,
@@ -268,6 +283,7 @@ def make_plan(
             "It gives rows once, so none can be drawn in the place of one that breaks a rule.",
             "Leave out 'rules', give the rest a label with 'otherwise', or use a synthesizer of this engine.",
         )
+    _require_repeatable(chosen, attempts)
     chosen = _with_workload(chosen, wanted)
     if isinstance(chosen, Synthesizer) and isinstance(chosen.config, TrainedConfig):
         config = plan_training(
@@ -349,6 +365,16 @@ def _encoding_amount(
             "Raise the release's epsilon or the encoding's share, or declare bins for more columns.",
         )
     return amount
+
+
+def _require_repeatable(chosen: Synthesizer | ExternalConfig, attempts: int) -> None:
+    """Refuse retries of what is charged whole, once: a training's plan, an outside claim."""
+    if attempts > 1 and (isinstance(chosen, ExternalConfig) or chosen.train is not None):
+        raise ParameterError(
+            f"The policy declares {attempts - 1} retries for a synthesizer that is trained or runs outside.",
+            "What these cost is charged once, as a whole, so that nothing is left for another table.",
+            "Use a synthesizer that measures marginals, or a policy without retries.",
+        )
 
 
 def _declared_workload(schema: Schema) -> Workload | None:

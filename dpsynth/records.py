@@ -106,13 +106,45 @@ def split_records(
       None: the coins read ids at most, and who is where never leaves.
       Checked by: tests/dpsynth/test_records.py::test_a_person_is_on_one_side_only
     """
+    held = _coins(records, share=share, key=key, random=random)
+    return records.source.restrict(~held), records.source.restrict(held)
+
+
+def split_in_three(
+    records: CodedRecords, *, share: Fraction, reference_share: Fraction, key: bytes, random: RandomSource
+) -> tuple[MemorySource, MemorySource, MemorySource]:
+    """Split people into training, holdout and reference by two coins each, independent and not the data's.
+
+    Args:
+      records: All records.
+      share: Chance of a person to be held out.
+      reference_share: Chance of a person who is held out to be a reference.
+      key: The ledger scope's secret key: with an id column both coins are keyed functions of the id.
+      random: Source of the coins where each row is a unit.
+
+    Returns:
+      The training, the holdout and the reference records; training people are those of :func:`split_records`.
+
+    Privacy:
+      None: the coins read ids at most, and who is where never leaves.
+      Checked by: tests/dpsynth/test_records.py::test_a_person_is_on_one_of_three_sides_only
+    """
+    held = _coins(records, share=share, key=key, random=random)
+    compared = held & _coins(records, share=reference_share, key=key, random=random, purpose="reference")
     source = records.source
-    units = np.concatenate([u for _, u in source.blocks()] or [np.zeros(0, dtype=np.int64)])
+    return source.restrict(~held), source.restrict(held & ~compared), source.restrict(compared)
+
+
+def _coins(
+    records: CodedRecords, *, share: Fraction, key: bytes, random: RandomSource, purpose: str = "holdout"
+) -> NDArray[np.bool_]:
+    """One coin for each row: fresh where a row is a unit, else that of its person."""
+    units = np.concatenate([u for _, u in records.source.blocks()] or [np.zeros(0, dtype=np.int64)])
     if records.unit_ids is None:
-        held = row_coins(len(units), share=share, random=random)
-    else:
-        held = keyed_coins(records.unit_ids, key=key, share=share)[units]
-    return source.restrict(~held), source.restrict(held)
+        return row_coins(len(units), share=share, random=random)
+    of_people = keyed_coins(records.unit_ids, key=key, share=share, purpose=purpose)
+    of_rows: NDArray[np.bool_] = of_people[units]
+    return of_rows
 
 
 def _index(ids: list[bytes]) -> tuple[NDArray[np.int64], list[bytes]]:

@@ -29,7 +29,9 @@ from dpsynth.certificate.dossier import (
 from dpsynth.certificate.planned import (
     ENCODING_STEP,
     LEARNED_ENCODING,
+    REFERENCE_SPLIT,
     SELECTED_LABELS,
+    attempts_in_words,
     output_in_words,
     settings_as_facts,
 )
@@ -151,7 +153,7 @@ def state_release(facts: Facts) -> Dossier:
             cap=reserved,
             adaptive=True,
             accountant=f"dpsynth accountant {version('dpsynth')}",
-            delta_guidance=_guidance(plan.budget.delta, facts.outcome),
+            delta_guidance=_guidance(plan.budget.delta, facts),
         ),
         ledger=LedgerState(
             ledger_id=facts.ledger,
@@ -220,13 +222,16 @@ def _shares(plan: ReleasePlan) -> tuple[Share, ...]:
             purpose=purpose,
             training=Price(plan.share(purpose)[Side.TRAINING]),
             holdout=Price(plan.share(purpose)[Side.HOLDOUT]),
+            reference=Price(plan.share(purpose)[Side.REFERENCE]),
         )
         for purpose in plan.purposes
     )
 
 
-def _guidance(delta: float, outcome: GateResult) -> str:
-    people = outcome.training_people + outcome.holdout_people
+def _guidance(delta: float, facts: Facts) -> str:
+    """Reference people are counted as those of the test: as many were drawn, by the same coin."""
+    held = facts.outcome.holdout_people * facts.policy.holdout_share / facts.policy.tested_share
+    people = facts.outcome.training_people + round(held)
     return (
         f"delta is {delta * people:.2g} of one over the noisy number of people ({people:,}); guidance asks for a delta "
         "well below one over that number"
@@ -243,10 +248,12 @@ def _synthesis(facts: Facts) -> Synthesis:
             *_selected(facts),
             *_learned(facts),
             f"people are split by coins: a share of {facts.policy.holdout_share} is held out for the gate",
+            *([REFERENCE_SPLIT] if facts.policy.reference_share else []),
         ),
         post_processing=(
             *_after_the_charges(facts),
             *_declared(facts),
+            *([attempts_in_words(facts.policy.attempts)] if facts.policy.retries else []),
             *(output_in_words(name, value) for name, value in plan.output),
         ),
         marginals=tuple(

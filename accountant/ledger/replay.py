@@ -224,7 +224,7 @@ def _charge(release: VerifiedRelease, entry: Entry, where: str) -> VerifiedRelea
         _expect(_same(cost, price(step.event, release.coordinate)), where, "a step's price isn't that of its event")
         steps.append(step)
         for side in set(step.sides):
-            totals[side] = totals[side] + cost
+            totals[side] = totals.get(side, Price()) + cost
     _expect(bool(steps), where, "a charge holds no step")
     _expect(totals == sides_from_json(entry["totals"]), where, "the totals aren't the sums of the charges")
     _expect(all(t.fits(release.caps.get(s, Price())) for s, t in totals.items()), where, "a side is above its cap")

@@ -13,7 +13,7 @@ from accountant.errors import LedgerError
 from accountant.ledger.entries import Entry, unit_from_json
 from accountant.ledger.replay import OPEN_STATES, VerifiedRelease
 from accountant.price import Price
-from accountant.sides import SidedCharge, Split, scope_total
+from accountant.sides import SidedCharge, Split, of_two, scope_total
 from accountant.spend import BOTH_SIDES, Side
 
 Groups = Mapping[Split | None, Mapping[Side, Price]]
@@ -115,7 +115,7 @@ class Scope:
             and self.unit.adjacency is Adjacency.ADD_REMOVE
         )
         if apart:
-            return SidedCharge(paid=release.borne, split=release.split)
+            return SidedCharge(paid=of_two(release.borne), split=release.split)
         return SidedCharge(paid=dict.fromkeys(BOTH_SIDES, release.charged), split=None)
 
     def affords(self, release: VerifiedRelease) -> bool:

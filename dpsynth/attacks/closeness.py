@@ -135,7 +135,8 @@ def _compact(sight: Sight) -> Sight:
     """The same in fewer bytes: it is kept for every row of a side."""
     near = Nearness(distance=_small(sight.near.distance), isolation=_small(sight.near.isolation))
     known = {w: _small(distance) for w, distance in sight.known.items()}
-    return Sight(near=near, mixed=_small(sight.mixed), known=known, guessed=sight.guessed, rare=sight.rare)
+    mixed, likely = _small(sight.mixed), _small(sight.likely)
+    return Sight(near=near, mixed=mixed, known=known, guessed=sight.guessed, rare=sight.rare, likely=likely)
 
 
 def _small(distance: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -3,8 +3,8 @@
 Every feature is a whole number of 2**-16 and reads one row and the table, never another row, so that adding a person
 moves a sum over people by that person's own f alone. The families and their sources: exact and near copies
 (``near``), copies that chance hardly explains (``isolated``, ``graded``), near copies in the mixed distance and on
-columns that others know (``mixed``, ``known``), near copies of rare rows (``rare``), and whether the closest rows give
-a secret away (``guessed``).
+columns that others know (``mixed``, ``known``), near copies of rare rows (``rare``), whether the closest rows give a
+secret away (``guessed``), and how much likelier the table makes a row than a reference does (``likely``).
 """
 
 import math
@@ -17,8 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpsynth.attacks.layout import Layout
+from dpsynth.attacks.likelihood import Ratios, likelihood, scores
 from dpsynth.attacks.mixed import MixedTable, mixed_distance, mixed_leave_one_out, prepare_mixed
 from dpsynth.attacks.nearest import Codes, Nearness, Table, leave_one_out, nearness, prepare, sample_of
+from dpsynth.errors import ParameterError
 
 ONE = 2**16
 """The integer that stands for f = 1."""
@@ -45,6 +47,8 @@ class Family(StrEnum):
     """The row is rare by the synthetic table's one-way shares, and a synthetic row is at most so many columns away."""
     GUESSED = "guessed"
     """The synthetic rows closest on all other columns hold the row's value of a declared secret."""
+    LIKELY = "likely"
+    """How much likelier the table's marginals make the row than noisy marginals of reference people do."""
 
 
 SURE = frozenset({Family.NEAR, Family.MIXED, Family.KNOWN, Family.GUESSED})
@@ -92,6 +96,7 @@ class Target:
       secrets: For each secret that was asked for, by its position.
       surprise: For each column and code, how rare the table makes it, in 2**-16 bits.
       rare_from: Sum of these from which on a row counts as rare.
+      ratios: Log ratios to reference people, where they were asked for.
     """
 
     layout: Layout
@@ -102,6 +107,7 @@ class Target:
     secrets: Mapping[int, Secret]
     surprise: tuple[NDArray[np.int64], ...] = field(repr=False)
     rare_from: int
+    ratios: Ratios | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
@@ -114,6 +120,7 @@ class Sight:
       known: Distance on each known set of columns.
       guessed: For each secret, whether the closest rows hold the row's value.
       rare: Whether the row is rare.
+      likely: f of its likelihood; empty where it wasn't asked for.
     """
 
     near: Nearness
@@ -121,21 +128,34 @@ class Sight:
     known: Mapping[int, NDArray[np.int64]]
     guessed: Mapping[int, NDArray[np.bool_]]
     rare: NDArray[np.bool_]
+    likely: NDArray[np.int64]
 
     def __repr__(self) -> str:
         return "Sight(<private>)"
 
 
-def make_target(synthetic: Codes, layout: Layout, features: Collection[Feature]) -> Target:
+def make_target(
+    synthetic: Codes, layout: Layout, features: Collection[Feature], ratios: Ratios | None = None
+) -> Target:
     """Make a synthetic table ready for these features.
 
     Args:
       synthetic: Codes, shape (columns, rows); no rows is allowed.
       layout: Of the columns.
       features: What will be asked.
+      ratios: Log ratios to reference people, from :func:`dpsynth.attacks.likelihood.ratios`: accounted outputs.
 
     Privacy: none; post-processing of an accounted output.
+
+    Raises:
+      ParameterError: Likelihoods were asked for, and there are no ratios.
     """
+    if ratios is None and any(f.family is Family.LIKELY for f in features):
+        raise ParameterError(
+            "An attack by likelihood was asked for without a reference.",
+            "It compares a table's marginals with noisy ones of people whom nothing looked at.",
+            "Measure the reference first, or leave the attack out of the policy.",
+        )
     table = prepare(synthetic, layout.sizes)
     surprise = tuple(_surprise(codes, size) for codes, size in zip(synthetic, layout.sizes, strict=True))
     scores = np.sort(_surprises(synthetic, surprise))
@@ -149,6 +169,7 @@ def make_target(synthetic: Codes, layout: Layout, features: Collection[Feature])
         secrets={w: _secret(synthetic, layout, layout.secrets[w]) for w in _asked(features, Family.GUESSED)},
         surprise=surprise,
         rare_from=rare_from,
+        ratios=ratios,
     )
 
 
@@ -166,6 +187,7 @@ def look(records: Codes, target: Target) -> Sight:
         known={w: nearness(records[list(layout.known[w])], t).distance for w, t in target.known.items()},
         guessed={w: _guessed(records, layout.secrets[w], s) for w, s in target.secrets.items()},
         rare=_surprises(records, target.surprise) >= target.rare_from,
+        likely=_likely(records, target),
     )
 
 
@@ -177,13 +199,14 @@ def look_at_itself(target: Target) -> tuple[Sight, Sight]:
     sample = sample_of(target.table.rows)
     own = leave_one_out(target.table)
     rare = _surprises(target.codes[:, sample], target.surprise) >= target.rare_from
-    zero = np.zeros(sample.size, dtype=np.int64)
+    zero, likely = np.zeros(sample.size, dtype=np.int64), _likely(target.codes[:, sample], target)
     others = Sight(
         near=Nearness(distance=own.distance, isolation=np.where(own.distance == 0, own.isolation, 0)),
         mixed=_NOTHING if target.mixed is None else mixed_leave_one_out(target.mixed),
         known={w: leave_one_out(t, sample).distance for w, t in target.known.items()},
         guessed={w: _guessed_among_itself(s, sample) for w, s in target.secrets.items()},
         rare=rare,
+        likely=likely,
     )
     copied = Sight(
         near=Nearness(distance=zero, isolation=own.isolation),
@@ -191,6 +214,7 @@ def look_at_itself(target: Target) -> tuple[Sight, Sight]:
         known=dict.fromkeys(target.known, zero),
         guessed=dict.fromkeys(target.secrets, zero == 0),
         rare=rare,
+        likely=likely,
     )
     return others, copied
 
@@ -208,6 +232,10 @@ def _unless_equal(records: Codes, distance: NDArray[np.int64], mixed: MixedTable
     return found
 
 
+def _likely(codes: Codes, target: Target) -> NDArray[np.int64]:
+    return _NOTHING if target.ratios is None else likelihood(scores(codes, target.ratios), target.ratios, one=ONE)
+
+
 def _graded(sight: Sight, _: Feature) -> NDArray[np.int64]:
     found: NDArray[np.int64] = np.where(sight.near.distance == 0, _GRADES[np.minimum(sight.near.isolation, 3)], 0)
     return found
@@ -223,6 +251,7 @@ _VALUES: dict[Family, Callable[[Sight, Feature], NDArray[np.int64]]] = {
     Family.KNOWN: lambda rows, f: ONE * (rows.known[f.which] <= f.distance),
     Family.RARE: lambda rows, f: ONE * (rows.rare & (rows.near.distance <= f.distance)),
     Family.GUESSED: lambda rows, f: ONE * rows.guessed[f.which],
+    Family.LIKELY: lambda rows, f: rows.likely,
 }
 
 

@@ -46,6 +46,9 @@ class Artefact:
         return cls(name=name, sha256=hashlib.sha256(content).hexdigest())
 
 
+NOTHING = Price()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
     """What one purpose may cost.
@@ -54,11 +57,18 @@ class Share:
       purpose: For example ``totals``, ``measure`` or ``gate``.
       training: Most that a training person may pay for it.
       holdout: Most that a holdout person may pay for it.
+      reference: Most that a reference person may pay for it: somebody held out whom the gate compares with.
     """
 
     purpose: str
     training: Price
     holdout: Price
+    reference: Price = NOTHING
+
+    @property
+    def most(self) -> Price:
+        """What it may cost anybody, per component."""
+        return self.training.larger(self.holdout).larger(self.reference)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,13 +8,17 @@ from typing import Any
 
 from accountant.compose import price
 from accountant.events import DiscreteGaussian
-from accountant.spend import Side
+from accountant.spend import BOTH_SIDES, Side, Step
 from dpsynth.certificate.arithmetic import TOLERANCE, require
+from dpsynth.certificate.attempts import GATE_TEST as GATE_TEST
+from dpsynth.certificate.attempts import is_test, last_attempt
 from dpsynth.certificate.dossier import FAIL, PASS, UNDECIDABLE, Dossier
+from dpsynth.certificate.planned import LIKELIHOOD, REFERENCE, REFERENCE_SPLIT, attempts_in_words
 
-GATE_TEST = "gate: noisy threshold test, {side} people"
 GATE_COUNT = "gate: number of {side} people"
-"""Labels of the gate's steps."""
+"""Label of the gate's counts."""
+GATE_REFERENCE = "gate: reference ("
+"""How the labels of the marginals of reference people begin."""
 _LARGEST_SIGMA = 1e5
 _WIDTHS = 13.5
 _FRACTION = re.compile(r"[0-9]{1,40}(/[0-9]{1,40})?")
@@ -40,18 +44,23 @@ def check_gate_facts(dossier: Dossier, policy: Mapping[str, Any]) -> str:
     for name, (stated, declared) in pairs.items():
         require(stated == declared, f"The {name} of the gate isn't that of its policy.")
     require(1 <= gate.grid <= policy["grid"], "The grid of the gate is finer than its policy allows.")
-    for side in Side:
+    for side in BOTH_SIDES:
         _step(dossier, GATE_COUNT, side)
+    _check_reference(dossier, policy)
+    told = attempts_in_words(1 + policy["retries"]) in dossier.synthesis.post_processing
+    require(told == (policy["retries"] > 0), "Retries are declared and not stated, or stated and not declared.")
     if gate.noisy_steps is None:
         return _untested(dossier)
     _tested(dossier, policy)
-    return f"{gate.policy}: one test on each side, charged; margin {gate.margin_steps} worked out from its noise"
+    tests = sum(map(is_test, dossier.steps)) // 2
+    many = "one test" if tests == 1 else f"{tests} tests of {1 + policy['retries']} declared"
+    return f"{gate.policy}: {many} on each side, charged; margin {gate.margin_steps} worked out from its noise"
 
 
 def _untested(dossier: Dossier) -> str:
     gate = dossier.gate
     require(gate.verdict not in (PASS, FAIL), "The gate decided without a statistic.")
-    none = not [step for step in dossier.steps if step.label in {GATE_TEST.format(side=side) for side in Side}]
+    none = not any(map(is_test, dossier.steps))
     free = (gate.training_amount, gate.holdout_amount, gate.margin_steps) == (0, 0, 0)
     require(none and free, "A test was charged or priced, and none is stated.")
     return f"{gate.policy}: no test, and none charged"
@@ -61,7 +70,7 @@ def _tested(dossier: Dossier, policy: Mapping[str, Any]) -> None:
     gate = dossier.gate
     require(gate.verdict != UNDECIDABLE, "The gate tested and says that it couldn't.")
     require(bool(gate.attacks), "The gate tested without an attack.")
-    training, holdout = (_step(dossier, GATE_TEST, side) for side in (Side.TRAINING, Side.HOLDOUT))
+    training, holdout = (_tests(dossier, side, 1 + policy["retries"]) for side in BOTH_SIDES)
     for event, stated in ((training, gate.training_amount), (holdout, gate.holdout_amount)):
         due = price(event, dossier.plan.coordinate).amount
         require(abs(due - stated) <= 1 + (due >> 36), "The stated amount of the gate isn't that of its step.")
@@ -82,7 +91,37 @@ def _step(dossier: Dossier, label: str, side: Side) -> DiscreteGaussian:
     require(
         len(found) == 1 and found[0].sides == (side,), f"The {side} side has {len(found)} steps of the gate, not 1."
     )
-    event = found[0].event
+    return _draw(found[0])
+
+
+def _tests(dossier: Dossier, side: Side, attempts: int) -> DiscreteGaussian:
+    """The event of the last test of a side: one for each attempt, with equal noise; a failure used them all."""
+    found = [step for step in dossier.steps if step.label == GATE_TEST.format(side=side)]
+    many, most = len(found), f"at most {attempts}" if attempts > 1 else "1"
+    within = 1 <= many <= attempts and all(step.sides == (side,) for step in found)
+    require(within, f"The {side} side has {many} steps of the gate, not {most}.")
+    require(dossier.gate.verdict != FAIL or many == attempts, "A release failed before its last declared attempt.")
+    require(len({step.event for step in found}) == 1, "The tests of several attempts have different noise.")
+    return _draw(found[-1])
+
+
+def _check_reference(dossier: Dossier, policy: Mapping[str, Any]) -> None:
+    """Reference people are planned and stated where the policy needs them, and pay for their marginals alone."""
+    needed = any(attack["kind"] == LIKELIHOOD for attack in policy["attacks"])
+    planned = any(share.purpose == REFERENCE for share in dossier.plan.shares)
+    stated = REFERENCE_SPLIT in dossier.synthesis.preprocessing
+    require(needed == planned == stated, "Reference people are needed, planned or stated, and not all of these.")
+    paying = [step for step in dossier.steps if Side.REFERENCE in step.sides]
+    named = [step for step in dossier.steps if step.label.startswith(GATE_REFERENCE)]
+    alone = paying == named and all(step.sides == (Side.REFERENCE,) for step in named)
+    require(alone, "Reference people pay for something else, or others pay for their marginals.")
+    compared = any(step.label.startswith(GATE_REFERENCE) for step in last_attempt(dossier.steps))
+    due = needed and dossier.gate.noisy_steps is not None
+    require(compared == due, "A reference was compared with and not charged, or was charged and not compared with.")
+
+
+def _draw(step: Step) -> DiscreteGaussian:
+    event = step.event
     if not isinstance(event, DiscreteGaussian) or event.draws != 1:
         raise ValueError("a step of the gate is one discrete Gaussian draw")
     return event

@@ -9,6 +9,7 @@ from accountant.events import ApproxDP, DiscreteGaussian, PartitionSelection, ev
 from accountant.price import Price
 from accountant.spend import Side, Step
 from dpsynth.certificate.arithmetic import TOLERANCE, require
+from dpsynth.certificate.attempts import last_attempt
 from dpsynth.certificate.dossier import SEEDED, UNDECIDABLE, Dossier, Fact, Marginal, Share
 
 PLAN_VERSION = 1
@@ -32,6 +33,23 @@ SELECTED_LABELS = (
     "is a charged step; every other value is what the declaration says of the rest"
 )
 """How a certificate says that labels were found out."""
+
+
+REFERENCE, LIKELIHOOD = "reference", "likelihood"
+"""Purpose of the share of the people whom a gate compares with, and the kind of attack that needs them."""
+REFERENCE_SPLIT = (
+    "of the people held out, every second one by a coin is a reference: noisy marginals of theirs are charged steps, "
+    "and nothing else is asked of them"
+)
+"""How a certificate says that there are reference people."""
+
+
+def attempts_in_words(attempts: int) -> str:
+    """How a certificate says that retries were declared: all that were made are charged steps."""
+    return (
+        f"{attempts} attempts were declared and reserved up front: after a failure another table is made and tested, "
+        "and every attempt that was made is charged"
+    )
 
 
 def settings_as_facts(settings: Mapping[str, Any]) -> tuple[Fact, ...]:
@@ -91,7 +109,7 @@ def check_measurements(dossier: Dossier) -> str:
     Raises:
       VerificationFailed: One is missing, added, or has another sigma or number of cells than its charged step.
     """
-    steps = [step for step in dossier.steps if _of_a_marginal(step)]
+    steps = [step for step in last_attempt(dossier.steps) if _of_a_marginal(step)]
     stated = dossier.synthesis.marginals
     require(len(steps) == len(stated), f"{len(stated)} marginals are stated, and {len(steps)} were measured.")
     for step, marginal in zip(steps, stated, strict=True):
@@ -116,7 +134,12 @@ def _shares(plan: Mapping[str, Any]) -> tuple[Share, ...]:
         of_side = amounts.setdefault(share["purpose"], dict.fromkeys(Side, 0))
         of_side[Side(share["side"])] += share["amount"]
     return tuple(
-        Share(purpose=purpose, training=Price(paid[Side.TRAINING]), holdout=Price(paid[Side.HOLDOUT]))
+        Share(
+            purpose=purpose,
+            training=Price(paid[Side.TRAINING]),
+            holdout=Price(paid[Side.HOLDOUT]),
+            reference=Price(paid[Side.REFERENCE]),
+        )
         for purpose, paid in amounts.items()
     )
 

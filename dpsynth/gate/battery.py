@@ -73,4 +73,5 @@ _FEATURES: dict[AttackKind, Callable[[Attack, Layout], list[Feature]]] = {
         Feature(family=Family.NEAR, distance=t) for t in range(layout.columns)
     ],
     AttackKind.MIXED_ADVANTAGE: _mixed_advantage,
+    AttackKind.LIKELIHOOD: lambda attack, layout: [Feature(family=Family.LIKELY)],
 }

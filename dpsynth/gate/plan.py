@@ -3,6 +3,11 @@
 A training person pays for the training total, the synthesizer and the gate; a holdout person for the holdout total
 and the gate. The gate's noise is shared but a holdout person weighs N_tr/N_ho times as much in it, so that side's cap
 is what limits it: gate_mu <= 0.85 mu_total share/(1 - share), with 5 % kept for the noise of the totals' ratio.
+
+Where an attack compares with reference people, these are half of those held out and pay for their noisy marginals
+alone; the other half is the holdout of every attack, so that ``share`` above is that half's. Where retries are
+declared, every attempt has the same gate, all attempts are within the cap together, and each makes do with its part of
+what is left to the synthesizer and to the reference.
 """
 
 import math
@@ -35,11 +40,13 @@ class GatePlan:
       amount: Cap of each side.
       holdout_share: Chance of a person's coin to be held out.
       training_count: For the noisy number of training people.
-      training_gate: For the gate, of a training person.
-      training_amount: What is left to the synthesizer.
+      training_gate: For the gate, of a training person, in each attempt.
+      training_amount: What is left to the synthesizer, in all attempts.
       holdout_count: For the noisy number of holdout people.
-      holdout_gate: For the gate, of a holdout person.
-      delta: Sampler slack of both draws of a side, in units of 2^-62.
+      holdout_gate: For the gate, of a holdout person, in each attempt.
+      delta: Sampler slack of a side's count and of its tests, in units of 2^-62.
+      reference_amount: For the noisy marginals of a reference person, in each attempt; 0 where there are none.
+      attempts: Tables that may be made and tested.
     """
 
     coordinate: Coordinate
@@ -51,10 +58,12 @@ class GatePlan:
     holdout_count: int
     holdout_gate: int
     delta: int
+    reference_amount: int = 0
+    attempts: int = 1
 
     @property
     def gate_mu(self) -> float:
-        """mu that a training person pays for the gate, at most."""
+        """mu that a training person pays for the gate of one attempt, at most."""
         return math.sqrt(self.training_gate / _PER_MU_SQUARED[self.coordinate])
 
 
@@ -71,8 +80,8 @@ def plan_gate(
       gate_mu: Asked for by a person, as exact text or fraction: granted or refused, never lowered.
 
     Raises:
-      GateRefused: ``gate_mu`` costs holdout people more than the cap, the cap is too small for any gate, or the
-        adjacency is replace-one.
+      GateRefused: ``gate_mu`` costs holdout people more than the cap, the cap is too small for any gate or for a
+        reference, or the adjacency is replace-one.
     """
     if unit.adjacency is not Adjacency.ADD_REMOVE:
         raise GateRefused(
@@ -80,12 +89,13 @@ def plan_gate(
             "A replaced person may change sides, and the gate is priced for people who stay on theirs.",
             "Use add-remove, or make an ungated fit.",
         )
-    ratio = (1 - policy.holdout_share) / policy.holdout_share
+    ratio, attempts = (1 - policy.holdout_share) / policy.tested_share, policy.attempts
     held = (ratio * _RATIO_SLACK) ** 2
     asked = policy.gate_mu if gate_mu is None else _asked(gate_mu)
     gate = math.floor(asked**2 * _PER_MU_SQUARED[coordinate])
     if gate_mu is None:
-        gate = min(gate, math.floor((_HOLDOUT_USE / ratio) ** 2 * amount), math.floor(_TRAINING_MOST * amount))
+        most = min((_HOLDOUT_USE / ratio) ** 2, _TRAINING_MOST) * amount / attempts
+        gate = min(gate, math.floor(most))
     count, holdout_gate = math.floor(_COUNT_SHARE * amount), math.ceil(gate * held)
     plan = GatePlan(
         coordinate=coordinate,
@@ -93,10 +103,12 @@ def plan_gate(
         holdout_share=policy.holdout_share,
         training_count=count,
         training_gate=gate,
-        training_amount=amount - count - gate,
-        holdout_count=amount - holdout_gate,
+        training_amount=amount - count - attempts * gate,
+        holdout_count=amount - attempts * holdout_gate,
         holdout_gate=holdout_gate,
-        delta=2 * price(DiscreteGaussian(sigma=1.0), coordinate).delta,
+        delta=(1 + attempts) * price(DiscreteGaussian(sigma=1.0), coordinate).delta,
+        reference_amount=amount // attempts if policy.reference_share else 0,
+        attempts=attempts,
     )
     _require_room(plan, ratio)
     return plan
@@ -124,6 +136,10 @@ def _require_room(plan: GatePlan, ratio: Fraction) -> None:
         raise GateRefused(
             f"A gate_mu of {plan.gate_mu:.4g} can't be paid within a total mu of {total:.4g}.",
             f"A holdout person pays {float(ratio):.3g} times as much as a training person, 5 % more in reserve, and "
-            "each total and the gate need a mu of 0.0001 at least.",
+            f"each total and the gate need a mu of 0.0001 at least{_each(plan.attempts)}.",
             "Ask for a smaller gate_mu, hold out a larger share, or raise the release's epsilon.",
         )
+
+
+def _each(attempts: int) -> str:
+    return f", the gate in each of {attempts} attempts" if attempts > 1 else ""

@@ -16,7 +16,11 @@ STATISTICS = "closeness-2"
 
 _Value = TypeVar("_Value")
 
-PROFILES = ("standard", "strict-health", "research")
+PROFILES = ("standard", "strict-health", "research", "research-likelihood")
+
+REFERENCE = Fraction(1, 2)
+"""Share of the people held out who are compared with and not tested, where an attack needs them."""
+MOST_RETRIES = 9
 
 
 class AttackKind(StrEnum):
@@ -40,6 +44,9 @@ class AttackKind(StrEnum):
     """The largest difference of near rates over all distances, with one threshold (Kolmogorov-Smirnov, one-sided)."""
     MIXED_ADVANTAGE = "mixed advantage"
     """The same over mixed distances."""
+    LIKELIHOOD = "likelihood"
+    """How much likelier the table makes a row than noisy marginals of reference people do: half of those held out pay
+    for these, and for nothing else, so that the test has the other half."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +74,7 @@ class Attack:
         return self.kind in _EVERYWHERE or (self.kind in _AT_DISTANCES and 0 in self.distances)
 
 
-_EVERYWHERE = frozenset({AttackKind.GRADED, AttackKind.ADVANTAGE})
+_EVERYWHERE = frozenset({AttackKind.GRADED, AttackKind.ADVANTAGE, AttackKind.LIKELIHOOD})
 _AT_DISTANCES = frozenset({AttackKind.NEAR, AttackKind.ISOLATED, AttackKind.RARE})
 
 
@@ -79,7 +86,7 @@ class Policy:
       name: Of the profile.
       holdout_share: Probability of each person's coin to be held out, above 0, at most 1/2.
       gate_mu: mu that a training person pays for the test, at most.
-      retries: Redraws after a failure; 0.
+      retries: How many more tables are made after failures, at most 9; all of them are reserved and composed up front.
       noise_alpha: Probability at most that the noise alone exceeds the margin.
       grid: Steps of one record in which the statistic is rounded down (fewer where the noise is wide).
       smallest_side: Noisy people each side must have for a decision.
@@ -120,15 +127,31 @@ class Policy:
             and all(t >= 0 for a in self.attacks for t in a.distances)
             and len({a.name for a in self.attacks}) == len(self.attacks)
             and any(a.looks_everywhere for a in self.attacks)
+            and 0 <= self.retries <= MOST_RETRIES
         )
-        if not good or self.retries != 0:
+        if not good:
             raise GateRefused(
                 f"The gate policy {self.name!r} can't be used.",
                 "It needs 0 < holdout_share <= 1/2, gate_mu > 0, rate_factor >= 1, alphas, leaks, detection and "
                 "rate_floor between 0 and 1, weights in (0, 1], distances >= 0, different names, an attack that one "
-                "column allows, and 0 retries.",
+                f"column allows, and 0 to {MOST_RETRIES} retries.",
                 f"Mend it, or use one of the profiles {', '.join(PROFILES)}.",
             )
+
+    @property
+    def attempts(self) -> int:
+        """Tables that may be made and tested: one, and the declared retries."""
+        return 1 + self.retries
+
+    @property
+    def reference_share(self) -> Fraction:
+        """Share of the people held out who are compared with and not tested; 0 where no attack needs them."""
+        return REFERENCE if any(a.kind is AttackKind.LIKELIHOOD for a in self.attacks) else Fraction(0)
+
+    @property
+    def tested_share(self) -> Fraction:
+        """Chance of a person to be held out and tested."""
+        return self.holdout_share * (1 - self.reference_share)
 
     def to_json(self) -> dict[str, Any]:
         """The policy as canonical JSON values; fractions as exact text."""

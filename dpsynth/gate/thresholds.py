@@ -100,8 +100,9 @@ def smallest_leak(policy: Policy, found: Iterable[tuple[Probe, FeatureFacts]], *
     Only statistics in which every copy counts fully stand for it, whoever was copied; and people who aren't copied are
     taken to be met as often as the policy allows at most, so that a copy adds the least. Above 1: none would be seen.
     One statistic alone has to see it; the others see more where copies are isolated or rare, which can't be promised.
+    Where several tables may be tried it has to see all of them, so that each has its part of the chance to miss one.
     """
-    z, leaks = NormalDist().inv_cdf(float(policy.detection)), [math.inf]
+    z, leaks = NormalDist().inv_cdf(float(1 - (1 - policy.detection) / policy.attempts)), [math.inf]
     for probe, facts in found:
         if probe.feature.family not in SURE:
             continue

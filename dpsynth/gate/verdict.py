@@ -6,6 +6,7 @@ at most 1/N_tr (training) or 1/N_ho (holdout), |w_j| <= 1, moves by no more. PAS
 """
 
 import math
+from collections.abc import Sequence
 from fractions import Fraction
 
 from accountant import faults
@@ -14,7 +15,9 @@ from accountant.spend import Side, Spend
 from dpsynth.attacks.closeness import AttackStatistic, side_sums, statistic, table_facts
 from dpsynth.attacks.features import ONE, make_target
 from dpsynth.attacks.layout import Layout
+from dpsynth.attacks.likelihood import NoisyMarginal, Ratios, ratios
 from dpsynth.attacks.nearest import Codes
+from dpsynth.domain import Domain
 from dpsynth.gate.annex import GateAnnex
 from dpsynth.gate.battery import probes_on
 from dpsynth.gate.noise import GateNoise, gate_noise, margin, probability_at_most
@@ -23,6 +26,7 @@ from dpsynth.gate.policy import Attack, Policy
 from dpsynth.gate.result import GateResult, Verdict
 from dpsynth.gate.thresholds import decidable, scale, smallest_leak, tau
 from dpsynth.gate.totals import Totals
+from dpsynth.measurement import Measurement
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.gaussian import draw_discrete_gaussian
 from dpsynth.sources.base import RowSource
@@ -40,12 +44,13 @@ def run_gate(
     spend: Spend,
     random: RandomSource,
     reference: Codes | None = None,
+    referred: Sequence[Measurement] | None = None,
 ) -> tuple[GateResult, GateAnnex]:
     """Attack one synthetic table and decide, with one draw of noise for the whole battery.
 
     Args:
       training: Rows of the people the synthesizer learned from. Private.
-      holdout: Rows of the people it never saw. Private.
+      holdout: Rows of the people it never saw, without those that are compared with. Private.
       synthetic: Codes of the table, shape (attributes, rows), attributes in domain order; an accounted output.
       layout: What is declared of the attributes; public.
       totals: Noisy numbers of people, from :func:`dpsynth.gate.totals.measure_totals`; decidable.
@@ -55,6 +60,8 @@ def run_gate(
       random: Where the bits come from.
       reference: Codes of further, independent rows of the model, which stand for strangers; an accounted output. None
         where there is no model to ask: then the table's own rows stand for them.
+      referred: Noisy marginals of reference people, from :func:`dpsynth.gate.reference.measure_reference`; accounted
+        outputs. Needed where the policy attacks by likelihood.
 
     Returns:
       The public result and the confidential annex.
@@ -67,13 +74,15 @@ def run_gate(
 
     Raises:
       BudgetExceeded: The spend refused; nothing was drawn.
+      ParameterError: The policy attacks by likelihood, and nothing was ``referred``; nothing was charged.
     """
     noise = gate_noise(policy, plan=plan, totals=totals)
     margin_steps = margin(policy, noise)
-    spend.charge(noise.steps)
     probes = probes_on(policy, layout)
     features = tuple(dict.fromkeys(probe.feature for probe in probes))
-    target = make_target(synthetic, layout, features)
+    compared = _compared(referred, training.domain, synthetic, reference)
+    target = make_target(synthetic, layout, features, compared)
+    spend.charge(noise.steps)
     facts = table_facts(target, features, reference)
     people = {
         "training": side_sums(training.blocks(), target, features),
@@ -98,6 +107,18 @@ def run_gate(
     )
     chance = probability_at_most(margin_steps - exact, noise)
     return result, GateAnnex(statistics=statistics, taus=taus, exact_steps=exact, pass_probability=chance)
+
+
+def _compared(
+    referred: Sequence[Measurement] | None, domain: Domain, synthetic: Codes, strangers: Codes | None
+) -> Ratios | None:
+    if referred is None:
+        return None
+    marginals = [
+        NoisyMarginal(columns=tuple(domain.names.index(name) for name in m.clique), values=m.values, sigma=m.sigma)
+        for m in referred
+    ]
+    return ratios(synthetic, domain.sizes, marginals, strangers)
 
 
 def undecidable(*, totals: Totals, plan: GatePlan, policy: Policy) -> GateResult:

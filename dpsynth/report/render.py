@@ -5,7 +5,7 @@ from functools import cache
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
 
 from accountant.price import AMOUNT_UNIT, DELTA_UNIT, Price
-from dpsynth.certificate.dossier import Dossier
+from dpsynth.certificate.dossier import NOTHING, Dossier
 from dpsynth.fit_report import CONFIDENCE
 from dpsynth.report.words import (
     SIDES,
@@ -31,7 +31,8 @@ def render_report(dossier: Dossier) -> bytes:
       The bytes of ``report.html``; a function of ``dossier`` alone.
     """
     verdict = VERDICT_WORDS[dossier.gate.verdict]
-    text = _template().render(d=dossier, verdict=verdict, sides=SIDES, confidence=CONFIDENCE)
+    compared = any(share.reference != NOTHING for share in dossier.plan.shares)
+    text = _template().render(d=dossier, verdict=verdict, sides=SIDES, compared=compared, confidence=CONFIDENCE)
     return (text.rstrip("\n") + "\n").encode("utf-8", "backslashreplace")
 
 

@@ -32,7 +32,7 @@ VERDICT_WORDS = {
     "refuted": "A planted or paid-for audit contradicts the claim. The table was destroyed; its budget stays spent.",
 }
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
-SIDES = {Side.TRAINING: "training", Side.HOLDOUT: "holdout"}
+SIDES = {Side.TRAINING: "training", Side.HOLDOUT: "holdout", Side.REFERENCE: "reference"}
 
 
 def number(value: float | None) -> str:

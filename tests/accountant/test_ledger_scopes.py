@@ -7,14 +7,15 @@ import pytest
 
 from accountant.adjacency import Adjacency, PrivacyUnit
 from accountant.budget import Budget
-from accountant.compose import larger_side, totals
+from accountant.compose import larger_side, price, totals
 from accountant.errors import BudgetExceeded, LedgerError, LedgerTampered, ParameterError
+from accountant.events import DiscreteGaussian
 from accountant.ledger import Ledger, Level, Reservation, State, entries, verify_entries
 from accountant.ledger.fold import Fold
 from accountant.ledger.verify import verify
 from accountant.price import Coordinate, Price
 from accountant.sides import Split
-from accountant.spend import BOTH_SIDES, Side
+from accountant.spend import BOTH_SIDES, Side, Step
 from tests.accountant import ledgers
 from tests.accountant.ledgers import BUDGET, DELTA_UNITS, UNIT, new_ledger, step
 
@@ -242,6 +243,32 @@ def test_sides_stand_apart_in_a_data_set_under_one_split_and_nowhere_else(tmp_pa
     sided(ledger, 5, 30, split_of(ledger, Fraction(1, 4)))
     assert ledger.reserved("people") == Price(138, 4)
     assert verify(ledger.path).scopes == ledger.scopes()
+
+
+def test_reference_people_pay_their_own_price_and_count_as_held_out(tmp_path: Path) -> None:
+    ledger = tree(tmp_path, unit=PEOPLE)
+    caps = {Side.TRAINING: Price(100, 9), Side.HOLDOUT: Price(60, 9), Side.REFERENCE: Price(80, 9)}
+    how = {"dataset": "people", "unit": PEOPLE, "idempotency_key": None, "plan": {}}
+    run = ledger.reserve(**how, caps=caps, split=split_of(ledger))
+    assert ledger.reserved("people") == Price(100, 9)
+    run.touch()
+    cheap = Step(label="reference (age)", event=DiscreteGaussian(sigma=2.0**19), sides=(Side.REFERENCE,))
+    run.charge([cheap])
+    assert set(run.state.totals) == set(Side)
+    assert run.state.totals[Side.REFERENCE] == price(cheap.event, run.state.coordinate)
+    assert run.state.totals[Side.TRAINING] == run.state.totals[Side.HOLDOUT] == Price()
+    with pytest.raises(BudgetExceeded, match="reference side"):
+        run.charge([Step(label="too dear", event=DiscreteGaussian(sigma=100.0), sides=(Side.REFERENCE,))])
+    run.commit(outcome="pass", artefacts={})
+    paid = price(cheap.event, run.state.coordinate)
+    assert ledger.spent("people") == ledger.spent() == paid
+    sided(ledger, 1, 5, split_of(ledger))
+    assert ledger.reserved("people") == Price(5, 1)
+    assert verify(ledger.path).scopes == ledger.scopes()
+    ungiven = sided(ledger, 10, 10, None)
+    ungiven.touch()
+    with pytest.raises(BudgetExceeded, match="reference side"):
+        ungiven.charge([cheap])
 
 
 def test_a_split_of_another_key_or_column_is_refused(tmp_path: Path) -> None:

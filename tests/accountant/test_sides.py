@@ -12,7 +12,7 @@ from accountant.adjacency import Adjacency
 from accountant.compose import larger_side
 from accountant.errors import ParameterError, UnsupportedEvent
 from accountant.price import Price
-from accountant.sides import SidedCharge, Split, kept_apart, replaced_person, scope_total
+from accountant.sides import SidedCharge, Split, kept_apart, of_two, replaced_person, scope_total
 from accountant.spend import BOTH_SIDES, Side
 
 ONE = Split(key_id="k1", holdout_share=Fraction(1, 5), id_column="person")
@@ -30,6 +30,14 @@ CHARGES = st.lists(
         split=st.sampled_from([ONE, *OTHERS, COINS, None]),
     ),
     max_size=6,
+)
+THREE = st.lists(
+    st.builds(
+        SidedCharge,
+        paid=st.fixed_dictionaries(dict.fromkeys(BOTH_SIDES, AMOUNTS), optional={Side.REFERENCE: AMOUNTS}),
+        split=st.sampled_from([ONE, COINS, None]),
+    ),
+    max_size=4,
 )
 
 
@@ -93,6 +101,31 @@ def test_a_side_that_is_not_named_paid_nothing() -> None:
 def test_replace_one_is_refused_with_its_own_price() -> None:
     with pytest.raises(UnsupportedEvent, match="replaced_person"):
         scope_total([charge(1, 1)], adjacency=Adjacency.REPLACE_ONE)
+
+
+@given(THREE)
+def test_nobody_pays_more_than_the_total_whether_they_tested_or_were_referred_to(charges: list[SidedCharge]) -> None:
+    """Every path of a person who stays in training or held out under one split, and is anybody elsewhere."""
+    most = scope_total(charges)
+    for trained in (True, False):
+        choices = [
+            [Side.TRAINING] if c.split == ONE and trained else list(Side)[1:] if c.split == ONE else list(Side)
+            for c in charges
+        ]
+        for path in itertools.product(*choices):
+            paid = Price()
+            for c, side in zip(charges, path, strict=True):
+                paid = paid + c.paid.get(side, Price())
+            assert paid.fits(most)
+
+
+def test_a_dear_reference_is_what_a_release_costs() -> None:
+    paid = {Side.TRAINING: Price(3, 9), Side.HOLDOUT: Price(2, 1), Side.REFERENCE: Price(7, 4)}
+    assert of_two(paid) == {Side.TRAINING: Price(3, 9), Side.HOLDOUT: Price(7, 4)}
+    for split in (ONE, COINS, None):
+        assert scope_total([SidedCharge(paid=paid, split=split)]) == Price(7, 9)
+    with pytest.raises(UnsupportedEvent, match="reference people"):
+        replaced_person(paid)
 
 
 @given(training=st.integers(0, 2**50), holdout=st.integers(0, 2**50), delta=st.integers(0, 9))

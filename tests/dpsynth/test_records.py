@@ -8,7 +8,7 @@ import pytest
 
 from dpsynth.encode import Encoder
 from dpsynth.noise.random import SeededRandom, SystemRandom
-from dpsynth.records import read_records, split_records
+from dpsynth.records import read_records, split_in_three, split_records
 from dpsynth.tables import open_table
 from tests.dpsynth import lines
 
@@ -36,6 +36,25 @@ def test_a_person_is_on_one_side_only():
     assert rows_of(again[0]) == rows_of(training)
     other = split_records(records, share=SHARE, key=bytes(32), random=SystemRandom())
     assert rows_of(other[0]) != rows_of(training)
+
+
+@pytest.mark.parametrize("by_id", [True, False])
+def test_a_person_is_on_one_of_three_sides_only(by_id):
+    """Training people are those of the split in two; the second coin halves the others, and isn't the first one."""
+    declared = lines.schema(lines.PERSON_SCHEMA if by_id else lines.SCHEMA)
+    records = read(lines.table(4_000, people=1_500 if by_id else None), declared)
+    how = {"share": Fraction(2, 5), "key": KEY}
+    training, holdout, compared = split_in_three(
+        records, reference_share=Fraction(1, 2), random=SeededRandom(3), **how
+    )
+    sides = (training, holdout, compared)
+    assert sorted(row for side in sides for row in rows_of(side)) == rows_of(records.source)
+    assert rows_of(split_records(records, random=SeededRandom(3), **how)[0]) == rows_of(training)
+    people = [sum(np.unique(u).size for _, u in s.blocks()) for s in sides]
+    everybody = len(records.unit_ids) if by_id else 4_000
+    assert sum(people) == everybody
+    for found, share in zip(people, (0.6, 0.2, 0.2), strict=True):
+        assert abs(found - share * everybody) < 6 * np.sqrt(everybody * share * (1 - share))
 
 
 def test_rows_of_a_person_are_bounded_and_nobody_else_matters():

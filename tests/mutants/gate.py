@@ -5,6 +5,8 @@ from tests.mutants.base import Mutant
 NOISE, PLAN, TOTALS = "dpsynth/gate/noise.py", "dpsynth/gate/plan.py", "dpsynth/gate/totals.py"
 VERDICT, CLOSENESS, RECORDS = "dpsynth/gate/verdict.py", "dpsynth/attacks/closeness.py", "dpsynth/records.py"
 FEATURES, THRESHOLDS = "dpsynth/attacks/features.py", "dpsynth/gate/thresholds.py"
+REFERENCE, LIKELIHOOD = "dpsynth/gate/reference.py", "dpsynth/attacks/likelihood.py"
+RELEASE_PLAN = "dpsynth/plan.py"
 
 _VERDICT = "tests/dpsynth/gate/test_verdict.py::"
 _SENSITIVITY = "tests/dpsynth/gate/test_sensitivity.py::"
@@ -13,6 +15,8 @@ _LAW = (_VERDICT + "test_the_law_of_neighbours_is_within_the_price",)
 _COUNTS = "tests/dpsynth/gate/test_totals.py::"
 _ACCOUNTED = "tests/dpsynth/gate/test_accounted.py::"
 _SPLIT = "tests/dpsynth/test_records.py::"
+_REFERENCE, _RETRIES = "tests/dpsynth/gate/test_reference.py::", "tests/dpsynth/gate/test_retries.py::"
+_LIKELY = ("tests/dpsynth/attacks/test_likelihood.py::test_one_person_moves_the_sum_by_their_own_likelihood_alone",)
 _MOVES = (_SENSITIVITY + "test_a_sum_moves_by_at_most_one_whichever_the_table",)
 
 MUTANTS = (
@@ -207,18 +211,68 @@ MUTANTS = (
         "exact values in logs",
     ),
     Mutant(
-        "split: by row position", RECORDS, "held = row_coins(len(units), share=share, random=random)",
-        "held = np.arange(len(units)) % share.denominator < share.numerator",
+        "split: by row position", RECORDS, "return row_coins(len(units), share=share, random=random)",
+        "return np.arange(len(units)) % share.denominator < share.numerator",
         (_SPLIT + "test_rows_without_ids_have_fresh_coins",), "another row moves everybody after it",
     ),
     Mutant(
-        "split: rows of a person on both sides", RECORDS, "keyed_coins(records.unit_ids, key=key, share=share)[units]",
-        "row_coins(len(units), share=share, random=random)", (_SPLIT + "test_a_person_is_on_one_side_only",),
-        "held-out people were learned from",
+        "split: rows of a person on both sides", RECORDS, "= of_people[units]",
+        "= row_coins(len(units), share=share, random=random)",
+        (_SPLIT + "test_a_person_is_on_one_side_only",), "held-out people were learned from",
     ),
     Mutant(
-        "split: under no key", RECORDS, "keyed_coins(records.unit_ids, key=key, share=share)",
-        "keyed_coins(records.unit_ids, key=bytes(32), share=share)", (_SPLIT + "test_a_person_is_on_one_side_only",),
-        "anybody can tell who is held out",
+        "split: under no key", RECORDS, "keyed_coins(records.unit_ids, key=key, share=share, purpose=purpose)",
+        "keyed_coins(records.unit_ids, key=bytes(32), share=share, purpose=purpose)",
+        (_SPLIT + "test_a_person_is_on_one_side_only",), "anybody can tell who is held out",
+    ),
+    Mutant(
+        "split: the second coin is the first", RECORDS, "random=random, purpose=\"reference\")", "random=random)",
+        (_SPLIT + "test_a_person_is_on_one_of_three_sides_only",), "whoever is held out is a reference, or nobody is",
+    ),
+    Mutant(
+        "split: reference people are tested, too", RECORDS,
+        "source.restrict(held & ~compared)", "source.restrict(held)",
+        (_SPLIT + "test_a_person_is_on_one_of_three_sides_only",), "they pay for one of the two only",
+    ),
+    Mutant(
+        "gate: holdout people pay for the reference", REFERENCE, "sides=(Side.REFERENCE,),", "sides=(Side.HOLDOUT,),",
+        (_REFERENCE + "test_reference_people_pay_for_their_marginals_and_nothing_else",), "who is read pays nothing",
+    ),
+    Mutant(
+        "gate: every marginal of the reference has the whole price", REFERENCE,
+        "amount = max(1, plan.reference_amount // many)", "amount = plan.reference_amount",
+        (_REFERENCE + "test_reference_people_pay_for_their_marginals_and_nothing_else",), "above what was planned",
+    ),
+    Mutant(
+        "gate: the holdout's price knows nothing of the reference", PLAN, "/ policy.tested_share, policy.attempts",
+        "/ policy.holdout_share, policy.attempts",
+        (_REFERENCE + "test_the_price_of_the_test_rises_with_the_half_that_is_tested",),
+        "half as many people weigh twice as much",
+    ),
+    Mutant(
+        "gate: one attempt is reserved", PLAN, "holdout_count=amount - attempts * holdout_gate,",
+        "holdout_count=amount - holdout_gate,",
+        (_RETRIES + "test_all_attempts_are_within_the_cap_of_each_side",), "retries come on top of the plan",
+    ),
+    Mutant(
+        "plan: every attempt has all of the synthesizer's share", RELEASE_PLAN,
+        "(self.gate.training_amount - self.encoding_amount) // self.gate.attempts",
+        "self.gate.training_amount - self.encoding_amount",
+        (_RETRIES + "test_every_attempt_is_charged_and_all_are_within_the_caps",), "retries come on top of the plan",
+    ),
+    Mutant(
+        "gate: a leak that one of several attempts would see", THRESHOLDS,
+        "1 - (1 - policy.detection) / policy.attempts", "policy.detection",
+        (_RETRIES + "test_the_stated_leak_is_seen_by_all_attempts_together",), "a copier has several chances to pass",
+    ),
+    Mutant(
+        "attacks: scale of the likelihood from who is looked at", FEATURES,
+        "likelihood(scores(codes, target.ratios), target.ratios, one=ONE)",
+        "likelihood(scores(codes, target.ratios) - int(scores(codes, target.ratios).sum()), target.ratios, one=ONE)",
+        _LIKELY, "one person moves the f of all others",
+    ),
+    Mutant(
+        "attacks: a likelihood without bounds", LIKELIHOOD, "np.clip(score - of.low, 0, of.width)", "score - of.low",
+        _LIKELY, "one person counts for many",
     ),
 )

@@ -34,9 +34,9 @@ MUTANTS = (
     ),
     Mutant(
         "release: an outside tool gets the whole table", RELEASE,
-        "transcript=words)\n        except ExternalFailed:",
+        "transcript=words)\n            except ExternalFailed:",
         "transcript=words) if not isinstance(run.plan.synthesizer, ExternalConfig) else "
-        "_synthesize(run, records.source, totals, transcript=words)\n        except ExternalFailed:",
+        "_synthesize(run, records.source, totals, transcript=words)\n            except ExternalFailed:",
         (_LINE + "test_an_outside_tool_gets_training_rows_and_a_noisy_number",), "whole table instead of training rows",
     ),
     Mutant(

@@ -66,8 +66,9 @@ MUTANTS = (
         (_LINE + "test_a_fit_charges_both_sides_and_its_model_loads_again",), "wrong sides",
     ),
     Mutant(
-        "plan: the encoding comes on top of the synthesizer", PLAN, "return whole - self.encoding_amount",
-        "return whole",
+        "plan: the encoding comes on top of the synthesizer", PLAN,
+        "return (self.gate.training_amount - self.encoding_amount) // self.gate.attempts",
+        "return self.gate.training_amount // self.gate.attempts",
         (_LINE + "test_the_plan_prints_the_share_of_the_encoding_before_anything_is_touched",),
         "more is planned than the cap",
     ),

@@ -7,7 +7,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from accountant import Coordinate, Price, PrivacyUnit, Side, Step, canonical
+from accountant import BOTH_SIDES, Coordinate, Price, PrivacyUnit, Side, Step, canonical
 from accountant.budget import Budget
 from accountant.compose import larger_side, totals
 from accountant.events import BoundedRange, DiscreteGaussian, Event
@@ -36,7 +36,11 @@ SCHEMA = canonical.dumps({"tables": [{"name": "adult"}]})
 POLICY = canonical.dumps(
     {
         "name": "standard",
-        "attacks": [{"name": name} for name in ("exact match", "closeness", "membership advantage")],
+        "attacks": [
+            {"name": name, "kind": kind}
+            for name, kind in (("exact match", "near"), ("closeness", "near"), ("membership advantage", "advantage"))
+        ],
+        "retries": 0,
         "holdout_share": "1/5",
         "detection": "99/100",
         "grid": 8,
@@ -184,7 +188,8 @@ def some_dossier(
     cap = larger_side(caps_of(steps, coordinate))
     planned = plan or some_plan(coordinate, private=private)
     entries = some_entries(steps, coordinate, plan=planned)
-    prices = {s: totals([step for step in steps if "test" in step.label], coordinate)[s].amount for s in Side}
+    tests = totals([step for step in steps if "test" in step.label], coordinate)
+    prices = {side: tests[side].amount for side in BOTH_SIDES}
     claim = state_claim(
         steps,
         coordinate=coordinate,

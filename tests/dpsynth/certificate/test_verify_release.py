@@ -17,17 +17,23 @@ from hypothesis import strategies as st
 
 from accountant import Coordinate, Price, Side, Step, canonical
 from accountant.budget import Budget
+from accountant.compose import totals
 from accountant.events import ApproxDP, DiscreteGaussian, PartitionSelection
+from accountant.spend import BOTH_SIDES
 from dpsynth.certificate import Dossier, VerificationFailed, verify_release
-from dpsynth.certificate.dossier import SEEDED, Marginal, Share
+from dpsynth.certificate.dossier import SEEDED, Artefact, Marginal, Share
 from dpsynth.certificate.gating import GATE_TEST, check_margin
 from dpsynth.certificate.planned import (
     ENCODING,
     ENCODING_STEP,
     LEARNED_ENCODING,
+    LIKELIHOOD,
     PLAN_VERSION,
+    REFERENCE,
+    REFERENCE_SPLIT,
     SELECTED_LABELS,
     SELECTION_STEP,
+    attempts_in_words,
 )
 from dpsynth.gate import load_policy
 from dpsynth.gate.noise import GateNoise, margin
@@ -384,6 +390,87 @@ def test_steps_that_a_release_does_not_have_fail_though_rightly_signed(tmp_path:
     """Charged, priced and stated alike; the amounts of the gate are those of its steps."""
     word, steps = OTHER_STEPS[lie]
     assert word in fails(write_release(tmp_path / "out", some_dossier(steps()))).what
+
+
+def _again(*changes: dict[str, Any]) -> tuple[Step, ...]:
+    """The steps of several attempts: the counts, then everything else once for each."""
+    counts, rest = some_steps()[:2], some_steps()[2:]
+    return counts + tuple(
+        replace(s, event=replace(s.event, **change)) if "test" in s.label else s for change in changes for s in rest
+    )
+
+
+ATTEMPTS: dict[str, tuple[str, int, bool, str, tuple[Step, ...]]] = {
+    "two of two": ("", 1, True, "pass", _again({}, {})),
+    "two of three": ("", 2, True, "pass", _again({}, {})),
+    "one of three": ("", 2, True, "pass", _again({})),
+    "all failed": ("", 1, True, "fail", _again({}, {})),
+    "failed too early": ("before its last declared attempt", 2, True, "fail", _again({}, {})),
+    "more than declared": ("has 3 steps of the gate, not at most 2", 1, True, "pass", _again({}, {}, {})),
+    "not declared": ("has 2 steps of the gate, not 1", 0, False, "pass", _again({}, {})),
+    "not stated": ("Retries are declared and not stated", 1, False, "pass", _again({}, {})),
+    "stated alone": ("Retries are declared and not stated", 0, True, "pass", _again({})),
+    "other noise": ("different noise", 1, True, "pass", _again({"sigma": 170.0}, {})),
+}
+
+
+@pytest.mark.parametrize("case", ATTEMPTS)
+def test_attempts_are_those_that_were_declared_and_charged(tmp_path: Path, case: str) -> None:
+    word, retries, stated, verdict, steps = ATTEMPTS[case]
+    policy = canonical.dumps(json.loads(POLICY) | {"retries": retries})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.dpsynth.certificate.dossiers.POLICY", policy)
+        dossier = some_dossier(steps, verdict=verdict)
+        tests = totals([s for s in some_steps() if "test" in s.label], dossier.plan.coordinate)
+        amounts = {f"{side}_amount": tests[side].amount for side in BOTH_SIDES}
+        said = (*dossier.synthesis.post_processing, *([attempts_in_words(1 + retries)] if stated else []))
+        synthesis = replace(dossier.synthesis, post_processing=said)
+        dossier = replace(dossier, gate=replace(dossier.gate, **amounts), synthesis=synthesis)
+        folder = write_release(
+            tmp_path / "out", dossier, entries=some_entries(steps), table=TABLE if dossier.released else None
+        )
+    if word:
+        assert word in fails(folder).what
+    else:
+        verify_release(folder, PUBLIC)
+
+
+REFERENCE_STEP = Step(label="gate: reference (age)", event=DiscreteGaussian(sigma=90.0), sides=(Side.REFERENCE,))
+REFERENCE_STEPS = (
+    *(None, REFERENCE_STEP),
+    *(replace(REFERENCE_STEP, **change) for change in ({"sides": (Side.HOLDOUT,)}, {"label": "x"})),
+)
+
+
+@pytest.mark.parametrize("needed", [False, True])
+@pytest.mark.parametrize("planned", [False, True])
+@pytest.mark.parametrize("stated", [False, True])
+@pytest.mark.parametrize("charged", REFERENCE_STEPS)
+def test_a_reference_is_needed_planned_stated_and_charged_to_its_people_or_none_of_these(
+    tmp_path: Path, needed: bool, planned: bool, stated: bool, charged: Step | None
+) -> None:
+    policy, plan = json.loads(POLICY), some_plan()
+    if needed:
+        policy["attacks"][1]["kind"] = LIKELIHOOD
+    steps = some_steps()
+    if charged is not None:
+        steps = (*steps[:-2], charged, *steps[-2:])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.dpsynth.certificate.dossiers.POLICY", canonical.dumps(policy))
+        plan["policy"] = Artefact.of("policy.json", canonical.dumps(policy)).sha256
+        if planned:
+            plan["shares"] = [*plan["shares"], {"purpose": REFERENCE, "side": "reference", "amount": 2**30}]
+        dossier = some_dossier(steps, plan=plan)
+        if planned:
+            share = Share(purpose=REFERENCE, training=Price(), holdout=Price(), reference=Price(2**30))
+            dossier = replace(dossier, plan=replace(dossier.plan, shares=(*dossier.plan.shares, share)))
+        if stated:
+            dossier = replace(dossier, synthesis=replace(dossier.synthesis, preprocessing=(REFERENCE_SPLIT,)))
+        folder = write_release(tmp_path / "out", dossier, entries=some_entries(steps, plan=plan))
+    if needed == planned == stated and charged == (REFERENCE_STEP if needed else None):
+        verify_release(folder, PUBLIC)
+    else:
+        assert "eference" in fails(folder).what
 
 
 @pytest.mark.parametrize("planned", [False, True])

@@ -9,7 +9,7 @@ import pytest
 from accountant.errors import MissingExtra, ParameterError
 from accountant.events import FixedPlan
 from accountant.price import Coordinate
-from accountant.spend import Side
+from accountant.spend import BOTH_SIDES, Side
 from dpsynth.certificate.verify import verify_release
 from dpsynth.deep.config import CriticConfig
 from dpsynth.deep.planning import train_model
@@ -65,7 +65,7 @@ def test_a_release_charges_its_training_once_within_its_plan(released):
     assert step.sides == (Side.TRAINING,)
     assert [part.count for part in step.event.events] == [30, 20]
     assert all(part.event.sampling_probability == 256 / 2400 for part in step.event.events)
-    for side in Side:
+    for side in BOTH_SIDES:
         assert dict(kept.totals)[side].fits(kept.caps[side])
 
 

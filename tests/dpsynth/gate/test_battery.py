@@ -1,6 +1,7 @@
 """Which features a policy looks at: as far as the table has columns, scales, known sets and secrets."""
 
 import dataclasses
+from fractions import Fraction
 
 import pytest
 
@@ -41,6 +42,7 @@ def of(family, *distances, which=0):
         (AttackKind.GUESSED, of(Family.GUESSED, 0) + of(Family.GUESSED, 0, which=1)),
         (AttackKind.ADVANTAGE, of(Family.NEAR, *range(6))),
         (AttackKind.MIXED_ADVANTAGE, of(Family.MIXED, *range(0, 6 * UNIT, UNIT // 4))),
+        (AttackKind.LIKELIHOOD, of(Family.LIKELY, 0)),
     ],
 )
 def test_each_kind_looks_at_its_own_features(kind, expected):
@@ -62,7 +64,10 @@ def test_what_a_table_lacks_is_left_out():
 @pytest.mark.parametrize("name", PROFILES)
 def test_every_profile_uses_every_kind_and_looks_at_a_table_of_one_column(name):
     found = load_policy(name)
-    assert {attack.kind for attack in found.attacks} == set(AttackKind)
+    assert {attack.kind for attack in found.attacks} | {AttackKind.LIKELIHOOD} == set(AttackKind)
+    compared = any(attack.kind is AttackKind.LIKELIHOOD for attack in found.attacks)
+    assert compared == (found.reference_share == Fraction(1, 2)) == (name == "research-likelihood")
+    assert found.tested_share == found.holdout_share * (1 - found.reference_share)
     assert probes_on(found, Layout.plain((2,)))
 
 

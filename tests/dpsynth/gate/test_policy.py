@@ -29,7 +29,7 @@ def test_profiles_differ_and_any_number_changes_the_hash():
 @pytest.mark.parametrize(
     "change",
     [
-        {"retries": 1},
+        {"retries": 10},
         {"holdout_share": Fraction(6, 10)},
         {"gate_mu": Fraction(0)},
         {"attacks": ()},
@@ -86,6 +86,7 @@ def battery(**changes):
         {"attacks": policy().attacks[8:9]},
         {"rate_factor": Fraction(1)},
         {"rate_floor": Fraction(1, 10**6)},
+        {"retries": 9},
     ],
 )
 def test_the_last_allowed_values_are_allowed(change):

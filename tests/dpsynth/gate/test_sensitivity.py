@@ -1,5 +1,6 @@
 """Brute force: every statistic and the floored T over all add-remove neighbours of small data, on both sides."""
 
+import dataclasses
 import itertools
 from fractions import Fraction
 
@@ -7,11 +8,14 @@ import numpy as np
 import pytest
 
 from dpsynth.attacks import ONE, Family, make_target, side_sums, table_facts
+from dpsynth.attacks.likelihood import NoisyMarginal, ratios
+from dpsynth.gate import load_policy
 from dpsynth.gate.battery import probes_on
 from dpsynth.gate.noise import gate_noise
 from dpsynth.gate.totals import Totals
 from dpsynth.gate.verdict import run_gate
-from tests.dpsynth.gate.helpers import LAYOUT, Chosen, budget, plan, policy, source, table
+from dpsynth.measurement import Measurement
+from tests.dpsynth.gate.helpers import LAYOUT, Chosen, budget, plan, source, table
 
 ROWS = list(itertools.product(*(range(s) for s in LAYOUT.sizes)))
 PEOPLE = [(row,) for row in ROWS] + [(ROWS[0], ROWS[-1]), (ROWS[3], ROWS[3], ROWS[5]), tuple(ROWS[1:8])]
@@ -22,6 +26,14 @@ TOTALS = [
     Totals(training=7, holdout=7, training_sigma=1.0, holdout_sigma=1.0),
     Totals(training=5, holdout=9, training_sigma=1.0, holdout_sigma=1.0),
 ]
+
+
+WHOLE = load_policy("research-likelihood")
+"""Every kind of attack; the noisy marginals of its reference are any integers."""
+REFERRED = (
+    Measurement(clique=("a", "b"), values=np.array([[3, -1, 4], [1, 5, 9]], dtype=np.int64), sigma=1.5),
+    Measurement(clique=("c",), values=np.array([2, 6], dtype=np.int64), sigma=1.5),
+)
 
 
 def people(*persons):
@@ -41,7 +53,7 @@ def synthetic_tables():
 
 
 def exact_steps(training, holdout, synthetic, totals, grid):
-    found = policy(grid=grid, gate_mu=Fraction(1))
+    found = dataclasses.replace(WHOLE, grid=grid, gate_mu=Fraction(1))
     of_plan = plan(found, 5)
     _, annex = run_gate(
         people(*training),
@@ -53,6 +65,7 @@ def exact_steps(training, holdout, synthetic, totals, grid):
         policy=found,
         spend=budget(of_plan),
         random=Chosen(),
+        referred=REFERRED,
     )
     noise = gate_noise(found, plan=of_plan, totals=totals)
     return annex.exact_steps, noise
@@ -87,7 +100,14 @@ def test_what_each_side_pays_is_the_grid_and_its_ratio(totals):
     assert len({step.event.sigma for step in noise.steps}) == 1
 
 
-FEATURES = tuple(dict.fromkeys(probe.feature for probe in probes_on(policy(), LAYOUT)))
+FEATURES = tuple(dict.fromkeys(probe.feature for probe in probes_on(WHOLE, LAYOUT)))
+
+
+def target_of(synthetic):
+    marginals = [
+        NoisyMarginal(columns=c, values=m.values, sigma=m.sigma) for c, m in zip([(0, 1), (2,)], REFERRED, strict=True)
+    ]
+    return make_target(synthetic, LAYOUT, FEATURES, ratios(synthetic, LAYOUT.sizes, marginals, None))
 
 
 def test_the_battery_under_test_has_every_family():
@@ -98,7 +118,7 @@ def test_a_sum_moves_by_at_most_one_whichever_the_table():
     """One person more moves every sum by their own f, whoever else is there: in [0, 1], and by all of it somewhere."""
     most = dict.fromkeys(FEATURES, 0)
     for synthetic in synthetic_tables():
-        target = make_target(synthetic, LAYOUT, FEATURES)
+        target = target_of(synthetic)
         facts = table_facts(target, FEATURES)
 
         def sums(*persons, target=target):
@@ -121,7 +141,7 @@ def test_a_sum_moves_by_at_most_one_whichever_the_table():
 def test_facts_read_the_table_and_strangers_alone():
     """c is from 0 to 1 for every table and feature, so that f - c stays within the bound that is charged."""
     for synthetic in synthetic_tables():
-        target = make_target(synthetic, LAYOUT, FEATURES)
+        target = target_of(synthetic)
         for reference in (None, np.array(ROWS, dtype=np.uint8).T):
             for facts in table_facts(target, FEATURES, reference).values():
                 assert all(0 <= x <= ONE for x in (facts.constant, facts.square, facts.opposite, facts.copied))

@@ -150,7 +150,7 @@ def test_the_whole_gate_fits_the_plan_on_both_sides():
     training, holdout = (spend.spent[side].amount for side in (Side.TRAINING, Side.HOLDOUT))
     assert training <= of_plan.training_count + of_plan.training_gate
     assert holdout <= of_plan.amount
-    assert all(spend.spent[side].delta <= of_plan.delta for side in Side)
+    assert all(spend.spent[side].delta <= of_plan.delta for side in spend.spent)
     assert result.training_amount + of_plan.training_count >= training
     assert [step.sides for step in spend.steps[-2:]] == [(Side.TRAINING,), (Side.HOLDOUT,)]
 
