@@ -100,7 +100,7 @@ MUTANTS = (
         (_SENSITIVITY + "test_steps_move_by_at_most_what_each_side_pays",), "sensitivity of every attack, price of one",
     ),
     Mutant(
-        "gate: the synthesizer's share is the whole", PLAN, "training_amount=amount - count - gate,",
+        "gate: the synthesizer's share is the whole", PLAN, "training_amount=amount - count - attempts * gate,",
         "training_amount=amount,", ("tests/dpsynth/gate/test_plan.py::test_both_sides_add_up_to_at_most_the_cap",),
         "gate and totals aren't within the release's cap",
     ),
