@@ -256,8 +256,8 @@ MUTANTS = (
     ),
     Mutant(
         "plan: every attempt has all of the synthesizer's share", RELEASE_PLAN,
-        "(self.gate.training_amount - self.encoding_amount) // self.gate.attempts",
-        "self.gate.training_amount - self.encoding_amount",
+        "(self.gate.training_amount - self._before_the_synthesizer) // self.gate.attempts",
+        "self.gate.training_amount - self._before_the_synthesizer",
         (_RETRIES + "test_every_attempt_is_charged_and_all_are_within_the_caps",), "retries come on top of the plan",
     ),
     Mutant(

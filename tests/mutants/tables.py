@@ -67,8 +67,7 @@ MUTANTS = (
     ),
     Mutant(
         "plan: the encoding comes on top of the synthesizer", PLAN,
-        "return (self.gate.training_amount - self.encoding_amount) // self.gate.attempts",
-        "return self.gate.training_amount // self.gate.attempts",
+        "return self.encoding_amount + planned_amount(self.selections)", "return planned_amount(self.selections)",
         (_LINE + "test_the_plan_prints_the_share_of_the_encoding_before_anything_is_touched",),
         "more is planned than the cap",
     ),
