@@ -24,7 +24,6 @@ from dpsynth.certificate.commitment import KEY_BYTES, commit
 from dpsynth.certificate.dossier import SEEDED
 from dpsynth.drawing import DrawnTable, draw_table
 from dpsynth.encode import Encoder
-from dpsynth.errors import OutputError
 from dpsynth.external import ExternalConfig, ExternalFailed, run_external
 from dpsynth.gate import GateResult, Policy, Verdict
 from dpsynth.gate.annex import GateAnnex
@@ -41,7 +40,7 @@ from dpsynth.noise.seeds import draw_seed
 from dpsynth.plan import ReleasePlan, make_plan
 from dpsynth.progress import Progress, SilentProgress
 from dpsynth.publishing import publish_staged as publish_staged
-from dpsynth.publishing import publish_stored
+from dpsynth.publishing import publish_stored, require_apart, require_free
 from dpsynth.records import CodedRecords, read_records, split_in_three, split_records
 from dpsynth.runs import Run, ending
 from dpsynth.sampling import generator, sample_apart
@@ -154,10 +153,10 @@ def release(
     handle = open_table(table, declared)
     target = Path(out)
     confidential = Path(annex) if annex is not None else target.with_name(f"{target.name}.CONFIDENTIAL-annex")
-    _require_apart(target, confidential, book.path)
-    _require_free(target)
+    require_apart(target, confidential, book.path)
+    require_free(target)
     if idempotency_key is None:  # a key may return a stored release, whose annex exists
-        _require_free(confidential)
+        require_free(confidential)
     reservation = book.reserve(
         dataset=declared.dataset,
         unit=plan.unit,
@@ -170,7 +169,7 @@ def release(
     random = SystemRandom() if test_seed is None else SeededRandom(test_seed)
     run = Run(plan=plan, schema=declared, handle=handle, book=book, reservation=reservation, random=random, told=told)
     with ending(reservation):
-        _require_free(confidential)
+        require_free(confidential)
         verdict, folder, leak = _run(run, confidential, escape_formulas=escape_formulas)
     if publish:
         folder = publish_stored(folder, target, reservation.state)
@@ -378,36 +377,6 @@ def _return_stored(
 def _output_settings(*, escape_formulas: bool, test_seed: int | None) -> tuple[tuple[str, str], ...]:
     settings = [("formulas escaped", "yes")] if escape_formulas else []
     return (*settings, *([SEEDED] if test_seed is not None else []))
-
-
-def _require_free(*folders: Path) -> None:
-    for folder in folders:
-        if os.path.lexists(folder):
-            raise OutputError(
-                f"The folder {folder} exists already; nothing was charged.",
-                "A release never writes over anything.",
-                "Choose a folder that doesn't exist yet.",
-            )
-        parent = folder.absolute().parent
-        if not (parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)):
-            raise OutputError(
-                f"The folder {folder} can't be made; nothing was charged.",
-                "Its parent isn't a folder that this user may write to.",
-                "Make the parent first, or choose another place.",
-            )
-
-
-def _require_apart(out: Path, annex: Path, ledger: Path) -> None:
-    """The public folder, the confidential one and the ledger each stand alone: none is or holds another."""
-    public, confidential, book = (Path(os.path.realpath(folder)) for folder in (out, annex, ledger))
-    pairs = ((public, confidential), (confidential, public), (public, book), (confidential, book))
-    if any(one.is_relative_to(other) for one, other in pairs):
-        raise OutputError(
-            "The output folder and the annex don't stand apart; nothing was charged.",
-            "One of them is or lies in the other, or in the ledger's folder: what is published may hold nothing "
-            "confidential, and a ledger holds only what it wrote.",
-            "Choose folders of which none lies in another.",
-        )
 
 
 def _joined(source: MemorySource) -> Codes:

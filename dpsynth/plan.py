@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 from accountant.adjacency import PrivacyUnit
@@ -15,14 +16,20 @@ from dpsynth.deep.config import TrainedConfig
 from dpsynth.deep.planning import additive_delta, plan_training
 from dpsynth.encode import Encoder
 from dpsynth.errors import ParameterError
-from dpsynth.external import ExternalConfig, find_program, require_matching_claim
+from dpsynth.external import ExternalConfig, find_program, load_external_config, require_matching_claim
 from dpsynth.feasible_noise import require_drawable
 from dpsynth.gate import GatePlan, Policy, load_policy, plan_gate
 from dpsynth.gate.reference import require_reference
 from dpsynth.mechanisms.histograms import histogram_sigma
 from dpsynth.noise.gaussian import LARGEST_SIGMA
 from dpsynth.plan_checks import LARGEST_TABLE as LARGEST_TABLE
-from dpsynth.plan_checks import require_add_remove, require_room_for_slack, require_rows
+from dpsynth.plan_checks import (
+    require_add_remove,
+    require_repeatable,
+    require_room_for_slack,
+    require_rows,
+    require_rules_kept,
+)
 from dpsynth.schema import Schema
 from dpsynth.selecting import Selection, plan_selections, planned_amount, planned_delta
 from dpsynth.synthesizers import Synthesizer, check_size, find_synthesizer
@@ -246,7 +253,7 @@ def make_plan(
     require_add_remove(table.unit)
     budget = Budget(epsilon=epsilon, delta=delta, coordinate=coordinate, claim_share=claim_share)
     if isinstance(synthesizer, str) and synthesizer.startswith("external:"):
-        synthesizer = _load_external(synthesizer.removeprefix("external:"))
+        synthesizer = load_external_config(Path(synthesizer.removeprefix("external:")))
     named = None if synthesizer == AUTO else synthesizer
     if isinstance(named, str):
         named = find_synthesizer(named)
@@ -277,13 +284,8 @@ def make_plan(
         unit=table.unit,
         rows_magnitude=table.rows_magnitude,
     )
-    if encoder.schema.rules and isinstance(chosen, ExternalConfig):
-        raise ParameterError(
-            "Rules, or an open column whose rest has no label, were declared for an outside synthesizer.",
-            "It gives rows once, so none can be drawn in the place of one that breaks a rule.",
-            "Leave out 'rules', give the rest a label with 'otherwise', or use a synthesizer of this engine.",
-        )
-    _require_repeatable(chosen, attempts)
+    require_rules_kept(chosen, rules=bool(encoder.schema.rules))
+    require_repeatable(chosen, attempts)
     chosen = _with_workload(chosen, wanted)
     if isinstance(chosen, Synthesizer) and isinstance(chosen.config, TrainedConfig):
         config = plan_training(
@@ -367,16 +369,6 @@ def _encoding_amount(
     return amount
 
 
-def _require_repeatable(chosen: Synthesizer | ExternalConfig, attempts: int) -> None:
-    """Refuse retries of what is charged whole, once: a training's plan, an outside claim."""
-    if attempts > 1 and (isinstance(chosen, ExternalConfig) or chosen.train is not None):
-        raise ParameterError(
-            f"The policy declares {attempts - 1} retries for a synthesizer that is trained or runs outside.",
-            "What these cost is charged once, as a whole, so that nothing is left for another table.",
-            "Use a synthesizer that measures marginals, or a policy without retries.",
-        )
-
-
 def _declared_workload(schema: Schema) -> Workload | None:
     declared = schema.table.workload
     return None if declared is None else declared.value
@@ -389,14 +381,6 @@ def _with_workload(
     if workload is None or isinstance(chosen, ExternalConfig) or not hasattr(chosen.config, "workload"):
         return chosen
     return replace(chosen, config=replace(chosen.config, workload=workload))
-
-
-def _load_external(path: str) -> ExternalConfig:
-    from pathlib import Path
-
-    from dpsynth.external import load_external_config
-
-    return load_external_config(Path(path))
 
 
 def _require_claim_fits(plan: ReleasePlan) -> None:

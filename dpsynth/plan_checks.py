@@ -5,6 +5,8 @@ from accountant.budget import Budget
 from accountant.errors import UnsupportedEvent
 from accountant.price import DELTA_UNIT
 from dpsynth.errors import ParameterError
+from dpsynth.external import ExternalConfig
+from dpsynth.synthesizers import Synthesizer
 
 LARGEST_TABLE = 2**31
 """Codes (rows times columns) of a synthetic table that the engine will hold."""
@@ -50,4 +52,32 @@ def require_room_for_slack(budget: Budget, slack: int) -> None:
             f"A delta of {budget.delta:.3g} can't be planned with: at least {least:.2g} can.",
             f"The ledger's claim share of it, {budget.claim_share:.3g}, pays for the slack of the samplers.",
             "Use a larger delta, or a ledger with a larger claim share.",
+        )
+
+
+def require_rules_kept(chosen: Synthesizer | ExternalConfig, *, rules: bool) -> None:
+    """Refuse rules for rows that are given once.
+
+    Raises:
+      ParameterError: There are rules, and the synthesizer is an outside one.
+    """
+    if rules and isinstance(chosen, ExternalConfig):
+        raise ParameterError(
+            "Rules, or an open column whose rest has no label, were declared for an outside synthesizer.",
+            "It gives rows once, so none can be drawn in the place of one that breaks a rule.",
+            "Leave out 'rules', give the rest a label with 'otherwise', or use a synthesizer of this engine.",
+        )
+
+
+def require_repeatable(chosen: Synthesizer | ExternalConfig, attempts: int) -> None:
+    """Refuse retries of what is charged whole, once: a training's plan, an outside claim.
+
+    Raises:
+      ParameterError: There are retries of such a synthesizer.
+    """
+    if attempts > 1 and (isinstance(chosen, ExternalConfig) or chosen.train is not None):
+        raise ParameterError(
+            f"The policy declares {attempts - 1} retries for a synthesizer that is trained or runs outside.",
+            "What these cost is charged once, as a whole, so that nothing is left for another table.",
+            "Use a synthesizer that measures marginals, or a policy without retries.",
         )

@@ -1,5 +1,6 @@
-"""Publish a release that the ledger has stored: only one that it recorded as ended, bit for bit."""
+"""Publish a release that the ledger has stored: only one that it recorded as ended, bit for bit, to a place apart."""
 
+import os
 from pathlib import Path
 
 from accountant.ledger import Ledger, State
@@ -57,3 +58,42 @@ def publish_stored(folder: Path, out: Path, kept: VerifiedRelease) -> Path:
             f"Release {kept.release_id} is complete, charged and stored in {folder}; only its copy wasn't made.",
             f"Publish it with `dpsynth publish {folder} --out DIR` once there is room, to a folder that doesn't exist.",
         ) from error
+
+
+def require_free(*folders: Path) -> None:
+    """Refuse folders that exist, or that can't be made.
+
+    Raises:
+      OutputError: One of them; nothing was charged.
+    """
+    for folder in folders:
+        if os.path.lexists(folder):
+            raise OutputError(
+                f"The folder {folder} exists already; nothing was charged.",
+                "A release never writes over anything.",
+                "Choose a folder that doesn't exist yet.",
+            )
+        parent = folder.absolute().parent
+        if not (parent.is_dir() and os.access(parent, os.W_OK | os.X_OK)):
+            raise OutputError(
+                f"The folder {folder} can't be made; nothing was charged.",
+                "Its parent isn't a folder that this user may write to.",
+                "Make the parent first, or choose another place.",
+            )
+
+
+def require_apart(out: Path, annex: Path, ledger: Path) -> None:
+    """The public folder, the confidential one and the ledger each stand alone: none is or holds another.
+
+    Raises:
+      OutputError: Two of them don't; nothing was charged.
+    """
+    public, confidential, book = (Path(os.path.realpath(folder)) for folder in (out, annex, ledger))
+    pairs = ((public, confidential), (confidential, public), (public, book), (confidential, book))
+    if any(one.is_relative_to(other) for one, other in pairs):
+        raise OutputError(
+            "The output folder and the annex don't stand apart; nothing was charged.",
+            "One of them is or lies in the other, or in the ledger's folder: what is published may hold nothing "
+            "confidential, and a ledger holds only what it wrote.",
+            "Choose folders of which none lies in another.",
+        )
