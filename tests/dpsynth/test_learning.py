@@ -106,7 +106,7 @@ def test_a_fit_charges_both_sides_and_its_model_loads_again(tmp_path):
     (kept,) = book.releases()
     learned = [s for s in kept.steps if s.label.startswith("encoding: ")]
     assert len(learned) == 4
-    assert all(set(s.sides) == set(Side) for s in learned)
+    assert all(set(s.sides) == set(BOTH_SIDES) for s in learned)
     again = load_model(model.save(tmp_path / "model"))
     assert again.sample(300, seed=1).equals(model.sample(300, seed=1))
     assert set(again.merges) == {"age", "score"}

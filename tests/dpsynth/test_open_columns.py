@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from accountant.events import PartitionSelection
 from accountant.price import Coordinate
-from accountant.spend import Side
+from accountant.spend import BOTH_SIDES, Side
 from dpsynth import line
 from dpsynth.certificate.verify import verify_release
 from dpsynth.encode import Encoder
@@ -76,7 +76,7 @@ def test_a_release_has_the_labels_that_many_training_people_hold_and_verifies(tm
     assert any("open columns" in said for said in verified.dossier.synthesis.preprocessing)
     assert "open: 1 declared labels" in {f.value.partition(",")[0] for f in verified.dossier.data.public_inputs}
     kept = book.release(result.release_id)
-    for side in Side:
+    for side in BOTH_SIDES:
         assert kept.totals[side].fits(kept.caps[side])
     assert files_leak([tmp_path], Secrets(tokens=("zqx-",)), but=["out.CONFIDENTIAL-annex"]) == []
 
@@ -145,7 +145,7 @@ def test_the_rest_is_what_was_declared_in_a_fit_and_in_its_loaded_model(tmp_path
     assert passed <= found <= allowed
     (kept,) = book.releases()
     (step,) = (s for s in kept.steps if isinstance(s.event, PartitionSelection))
-    assert set(step.sides) == set(Side)
+    assert set(step.sides) == set(BOTH_SIDES)
     if passed:
         some = model.sample(50, seed=2, where={"job": "job-1"})
         assert set(some["job"].to_pylist()) == {"job-1"}
