@@ -259,7 +259,7 @@ def _run(run: Run, confidential: Path, *, escape_formulas: bool) -> tuple[Verdic
                     reference=strangers,
                     referred=_referred(run, compared, measured),
                 )
-                guesses = _audited(run, training, holdout, synthetic.codes, compared)
+                guesses = guesses or _audited(run, training, holdout, synthetic.codes, compared)
             found.append(annexed)
             if outcome.verdict is Verdict.PASS:
                 break
@@ -304,7 +304,8 @@ def _audited(
 ) -> Mapping[str, object]:
     """The audit by the split's coins, from exact counts: for the annex, after the verdict, which it can't change.
 
-    Nobody who was held out was learned from, whether they were tested or compared with.
+    Nobody who was held out was learned from, whether they were tested or compared with. It looks at the first table
+    that was made: whether there is another one, the verdict decides, which read the people who were held out.
     """
     share, budget = run.gated[0].holdout_share, run.plan.budget
     table = prepare(synthetic, training.domain.sizes)

@@ -25,10 +25,10 @@ from dpsynth.noise.gaussian import LARGEST_SIGMA
 from dpsynth.plan_checks import LARGEST_TABLE as LARGEST_TABLE
 from dpsynth.plan_checks import (
     require_add_remove,
-    require_repeatable,
+    require_possible,
     require_room_for_slack,
     require_rows,
-    require_rules_kept,
+    require_small_secrets,
 )
 from dpsynth.schema import Schema
 from dpsynth.selecting import Selection, plan_selections, planned_amount, planned_delta
@@ -273,6 +273,7 @@ def make_plan(
     gate = plan_gate(rules, amount=budget.cap.amount, coordinate=coordinate, unit=table.unit) if gated else None
     if gate is not None:
         require_reference(gate, table.unit)
+        require_small_secrets(encoder)
     whole = budget.cap.amount if gate is None else gate.training_amount
     selections = _selections(encoder, whole, budget, slack, named)
     whole -= planned_amount(selections)
@@ -284,8 +285,7 @@ def make_plan(
         unit=table.unit,
         rows_magnitude=table.rows_magnitude,
     )
-    require_rules_kept(chosen, rules=bool(encoder.schema.rules))
-    require_repeatable(chosen, attempts)
+    require_possible(chosen, encoder, attempts=attempts)
     chosen = _with_workload(chosen, wanted)
     if isinstance(chosen, Synthesizer) and isinstance(chosen.config, TrainedConfig):
         config = plan_training(

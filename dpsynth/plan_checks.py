@@ -4,12 +4,14 @@ from accountant.adjacency import Adjacency, PrivacyUnit
 from accountant.budget import Budget
 from accountant.errors import UnsupportedEvent
 from accountant.price import DELTA_UNIT
-from dpsynth.errors import ParameterError
+from dpsynth.encode import Encoder
+from dpsynth.errors import ParameterError, SchemaError
 from dpsynth.external import ExternalConfig
 from dpsynth.synthesizers import Synthesizer
 
 LARGEST_TABLE = 2**31
 """Codes (rows times columns) of a synthetic table that the engine will hold."""
+MOST_SECRET_CODES = 256
 
 
 def require_add_remove(unit: PrivacyUnit) -> None:
@@ -55,12 +57,35 @@ def require_room_for_slack(budget: Budget, slack: int) -> None:
         )
 
 
-def require_rules_kept(chosen: Synthesizer | ExternalConfig, *, rules: bool) -> None:
-    """Refuse rules for rows that are given once.
+def require_small_secrets(encoder: Encoder) -> None:
+    """Refuse secrets that the gate would guess code by code, with a table and a scan for each.
 
     Raises:
-      ParameterError: There are rules, and the synthesizer is an outside one.
+      SchemaError: One of them has more than 256 codes.
     """
+    domain = encoder.largest_domain
+    for name in encoder.schema.secrets:
+        size = domain.sizes[domain.names.index(name)] if name in domain.names else 0
+        if size > MOST_SECRET_CODES:
+            raise SchemaError(
+                f"The secret {name!r} of table {encoder.schema.name!r} can have {size:,} codes.",
+                f"The gate guesses secrets of at most {MOST_SECRET_CODES} codes, each of them apart.",
+                "Declare fewer bins or categories for it, or leave it out of 'secrets'.",
+            )
+
+
+def require_possible(chosen: Synthesizer | ExternalConfig, encoder: Encoder, *, attempts: int) -> None:
+    """Refuse rules for rows that are given once, and retries of what is charged once.
+
+    Raises:
+      ParameterError: The synthesizer is an outside one and there are rules, or one that is charged as a whole and the
+        policy declares retries.
+    """
+    _require_rules_kept(chosen, rules=bool(encoder.schema.rules))
+    _require_repeatable(chosen, attempts)
+
+
+def _require_rules_kept(chosen: Synthesizer | ExternalConfig, *, rules: bool) -> None:
     if rules and isinstance(chosen, ExternalConfig):
         raise ParameterError(
             "Rules, or an open column whose rest has no label, were declared for an outside synthesizer.",
@@ -69,12 +94,8 @@ def require_rules_kept(chosen: Synthesizer | ExternalConfig, *, rules: bool) -> 
         )
 
 
-def require_repeatable(chosen: Synthesizer | ExternalConfig, attempts: int) -> None:
-    """Refuse retries of what is charged whole, once: a training's plan, an outside claim.
-
-    Raises:
-      ParameterError: There are retries of such a synthesizer.
-    """
+def _require_repeatable(chosen: Synthesizer | ExternalConfig, attempts: int) -> None:
+    """What is charged whole, once: a training's plan, an outside claim."""
     if attempts > 1 and (isinstance(chosen, ExternalConfig) or chosen.train is not None):
         raise ParameterError(
             f"The policy declares {attempts - 1} retries for a synthesizer that is trained or runs outside.",

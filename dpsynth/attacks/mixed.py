@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from dpsynth.accelerating import accelerator, closest_mixed
 from dpsynth.attacks.layout import UNIT, Layout, places
 from dpsynth.attacks.nearest import Codes, Table, in_blocks, in_threads, sample_of
 
@@ -61,13 +62,17 @@ def mixed_leave_one_out(mixed: MixedTable) -> NDArray[np.int64]:
 
 
 def _closest(codes: Codes, mixed: MixedTable, skip: NDArray[np.int64]) -> NDArray[np.int64]:
+    dtype, most = mixed.labels.dtype, UNIT * mixed.layout.columns + 1
+    best = np.full(codes.shape[1], most, dtype=dtype)
+    if best.size == 0 or mixed.table.distinct.shape[1] <= int(skip[0] >= 0):
+        return best.astype(np.int64)
+    device = accelerator()
+    if device is not None:
+        searched = _parts(mixed.table.distinct, mixed.layout)
+        return closest_mixed(*_parts(codes, mixed.layout), *searched, skip, unit=UNIT, most=most, device=device)
     from dpsynth.attacks.kernel import mixed_kernel
 
     labels, scaled = (np.ascontiguousarray(part.T) for part in _parts(codes, mixed.layout))
-    dtype = mixed.labels.dtype
-    best = np.full(codes.shape[1], UNIT * mixed.layout.columns + 1, dtype=dtype)
-    if best.size == 0 or mixed.table.distinct.shape[1] <= int(skip[0] >= 0):
-        return best.astype(np.int64)
     scan, unit = mixed_kernel(dtype.name), dtype.type(UNIT)
     in_threads(
         lambda part: scan(labels[part], scaled[part], mixed.labels, mixed.scaled, skip[part], best[part], unit),

@@ -1,6 +1,7 @@
 """Distance of every record to the closest row of a coded table, exact, by Hamming distance over columns.
 
-Equal rows are found by sorting keys; only the others are scanned, once each, and a scan ends at distance 1.
+Equal rows are found by sorting keys; only the others are scanned, once each, and a scan ends at distance 1. Where an
+accelerator was asked for and is there, it scans.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,6 +12,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from dpsynth.accelerating import accelerator, closest
 
 Codes = NDArray[Any]
 """Coded columns: unsigned integers, shape (columns, rows)."""
@@ -138,6 +141,9 @@ def _nearest_other(codes: Codes, table: Table, skip: NDArray[np.int64]) -> NDArr
     best = np.full(codes.shape[1], table.columns + 1, dtype=codes.dtype)
     if best.size == 0 or table.distinct.shape[1] <= int(skip[0] >= 0):
         return best.astype(np.int64)
+    device = accelerator()
+    if device is not None:
+        return closest(codes, table.distinct, skip, most=table.columns + 1, device=device)
     from dpsynth.attacks.kernel import BLOCK, kernel
 
     scan, blocks = kernel(codes.dtype.name), in_blocks(table.distinct, BLOCK)

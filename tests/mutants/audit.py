@@ -27,8 +27,7 @@ MUTANTS = (
     Mutant(
         "audit: one rate at its estimate", EVIDENCE, "low=_mu(true_low - delta, false_high)",
         "low=_mu(true_low - delta, (false + 0.5) / (negatives + 1))",
-        (_EVIDENCE + "test_bounds_are_those_of_two_exact_rates",
-         _EVIDENCE + "test_runs_that_never_confuse_the_tables_bound_mu_by_their_number"),
+        (_EVIDENCE + "test_both_rates_stand_at_their_worst",),
         "both rates are uncertain",
     ),
     Mutant(
@@ -108,6 +107,18 @@ MUTANTS = (
     Mutant(
         "one-run: copies that don't stand alone", GUESSING, "(near.isolation >= isolation)", "(near.isolation >= 0)",
         (_GUESSING + "test_a_copy_that_stands_alone_is_guessed_and_nothing_else_is",), "chance explains a common row",
+    ),
+    Mutant(
+        "one-run: the table that verdicts chose", LINE, "guesses = guesses or _audited(", "guesses = _audited(",
+        ("tests/dpsynth/gate/test_retries.py::test_the_audit_looks_at_the_table_that_no_verdict_chose",),
+        "a verdict reads the people who were held out",
+    ),
+    Mutant(
+        "one-run: delta of one unit", ONE_RUN, "units * (1.0 if both_ways else float(inclusion))",
+        "(1.0 if both_ways else float(inclusion))",
+        ("tests/dpsynth/gate/test_one_run_proof.py::test_no_rule_makes_the_reported_epsilon_too_large",
+         _ONE_RUN + "test_more_units_delta_and_confidence_exclude_less"),
+        "everybody's coin may be told by delta",
     ),
     Mutant(
         "one-run: all canaries are included", CANARIES, "made_up[:, included]", "made_up[:, :]",

@@ -6,7 +6,7 @@ NOISE, PLAN, TOTALS = "dpsynth/gate/noise.py", "dpsynth/gate/plan.py", "dpsynth/
 VERDICT, CLOSENESS, RECORDS = "dpsynth/gate/verdict.py", "dpsynth/attacks/closeness.py", "dpsynth/records.py"
 FEATURES, THRESHOLDS = "dpsynth/attacks/features.py", "dpsynth/gate/thresholds.py"
 REFERENCE, LIKELIHOOD = "dpsynth/gate/reference.py", "dpsynth/attacks/likelihood.py"
-RELEASE_PLAN = "dpsynth/plan.py"
+RELEASE_PLAN, CHECKS, ACCELERATING = "dpsynth/plan.py", "dpsynth/plan_checks.py", "dpsynth/accelerating.py"
 
 _VERDICT = "tests/dpsynth/gate/test_verdict.py::"
 _SENSITIVITY = "tests/dpsynth/gate/test_sensitivity.py::"
@@ -16,6 +16,7 @@ _COUNTS = "tests/dpsynth/gate/test_totals.py::"
 _ACCOUNTED = "tests/dpsynth/gate/test_accounted.py::"
 _SPLIT = "tests/dpsynth/test_records.py::"
 _REFERENCE, _RETRIES = "tests/dpsynth/gate/test_reference.py::", "tests/dpsynth/gate/test_retries.py::"
+_ACCELERATED = "tests/dpsynth/attacks/test_accelerating.py::test_the_same_distances_as_the_compiled_scans"
 _LIKELY = ("tests/dpsynth/attacks/test_likelihood.py::test_one_person_moves_the_sum_by_their_own_likelihood_alone",)
 _MOVES = (_SENSITIVITY + "test_a_sum_moves_by_at_most_one_whichever_the_table",)
 
@@ -274,5 +275,26 @@ MUTANTS = (
     Mutant(
         "attacks: a likelihood without bounds", LIKELIHOOD, "np.clip(score - of.low, 0, of.width)", "score - of.low",
         _LIKELY, "one person counts for many",
+    ),
+    Mutant(
+        "accelerator: a row finds itself", ACCELERATING, "smallest[ignored, own[ignored] - start] = _FAR", "pass",
+        (_ACCELERATED,), "closeness of a table to itself, where others are meant",
+    ),
+    Mutant(
+        "accelerator: the last block alone", ACCELERATING, "found = torch.minimum(found, ", "found = (",
+        (_ACCELERATED,), "other distances than the compiled scan's",
+    ),
+    Mutant(
+        "accelerator: numbers further apart than categories", ACCELERATING, ".abs().clamp_(max=unit)", ".abs()",
+        (_ACCELERATED,), "other distances than the compiled scan's",
+    ),
+    Mutant(
+        "plan: a scan for each of a million codes of a secret", CHECKS, "if size > MOST_SECRET_CODES:", "if False:",
+        (_RETRIES + "test_secrets_of_many_codes_are_refused_before_anything_is_touched",), "a release that never ends",
+    ),
+    Mutant(
+        "attacks: another share is rare under the same name", FEATURES, "RARE = 0.1\n", "RARE = 0.2\n",
+        ("tests/dpsynth/gate/test_policy.py::test_every_constant_of_the_statistics_is_bound_to_their_name",),
+        "two batteries under one hash",
     ),
 )

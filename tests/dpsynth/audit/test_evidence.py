@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from accountant.price import Price
+from dpsynth.attacks.exact import clopper_pearson
 from dpsynth.audit import evidence
 from dpsynth.audit.evidence import bounds, learn, rates
 from dpsynth.audit.subjects import Transcript
@@ -49,6 +50,15 @@ def test_bounds_are_those_of_two_exact_rates(mu):
     assert found.low < mu < found.high
     assert rates(true, trials, false, trials, delta=0.01, error=0.01).low < found.low - 0.02
     assert rates(true, trials, false, trials, delta=0.01, error=0.01).high == found.high
+
+
+def test_both_rates_stand_at_their_worst():
+    """Few runs without the record: their share of false hits is uncertain, too."""
+    normal = NormalDist()
+    found = rates(90, 100, 2, 10, delta=0.0, error=0.02)
+    true, false = clopper_pearson(90, 100, error=0.01), clopper_pearson(2, 10, error=0.01)
+    assert found.low == pytest.approx(normal.inv_cdf(true[0]) - normal.inv_cdf(false[1]))
+    assert found.high == pytest.approx(normal.inv_cdf(true[1]) - normal.inv_cdf(false[0]))
 
 
 def test_runs_that_never_confuse_the_tables_bound_mu_by_their_number():

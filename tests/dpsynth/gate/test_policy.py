@@ -5,9 +5,16 @@ from fractions import Fraction
 
 import pytest
 
+from dpsynth import line
+from dpsynth.attacks import features, likelihood
+from dpsynth.attacks.guessing import ISOLATION
+from dpsynth.attacks.layout import UNIT
+from dpsynth.attacks.nearest import LEAVE_ONE_OUT_ROWS
 from dpsynth.errors import GateRefused
+from dpsynth.gate import battery as battery_module
 from dpsynth.gate import load_policy, policy_from_json
-from dpsynth.gate.policy import PROFILES
+from dpsynth.gate.policy import PROFILES, REFERENCE, STATISTICS
+from dpsynth.gate.reference import MOST_CLIQUES
 from tests.dpsynth.gate.helpers import policy
 
 
@@ -18,6 +25,54 @@ def test_profiles_survive_their_own_json(name):
     assert policy_from_json(found.to_json()) == found
     assert len(found.sha256) == 64
     assert sum(a.alpha for a in found.attacks) <= Fraction(12, 1000)
+
+
+CONSTANTS = {
+    "closeness-2": {
+        "ONE": 65536,
+        "RARE": "1/10",
+        "grades": [0, 8192, 40960, 65536],
+        "UNIT": 64,
+        "mixed step": 16,
+        "rows left out one by one": 5000,
+        "strangers": 5000,
+        "isolation": 3,
+        "likelihood": {"STEP": 65536, "MOST": 262144, "spreads": 4, "cliques": 64, "reference": "1/2"},
+    }
+}
+"""What the statistics use beside the policy, by the name that is hashed with it: other constants need another name."""
+HASHES = {
+    "standard": "950f89d14318d2c8da2cb1051104fa8691df177c069bab8089c880a9451988a9",
+    "strict-health": "dc5b4a5c3aaf776d6f3c4180d883268f862dff3451d2a354ec56d1c878c77cf6",
+    "research": "5cd40ea04a26b9003e5f8b845bbb456262bce68000d9cd30195efd9901de2c83",
+    "research-likelihood": "bf3e6857dd788015101d2b9968f32d6b7dbc9bbf9f96614645b3fe064b9a3ce5",
+}
+
+
+def test_every_constant_of_the_statistics_is_bound_to_their_name():
+    used = {
+        "ONE": features.ONE,
+        "RARE": str(Fraction(str(features.RARE))),
+        "grades": features._GRADES.tolist(),
+        "UNIT": UNIT,
+        "mixed step": battery_module._MIXED_STEP,
+        "rows left out one by one": LEAVE_ONE_OUT_ROWS,
+        "strangers": line.STRANGERS,
+        "isolation": ISOLATION,
+        "likelihood": {
+            "STEP": likelihood.STEP,
+            "MOST": likelihood.MOST,
+            "spreads": likelihood._SPREADS,
+            "cliques": MOST_CLIQUES,
+            "reference": str(REFERENCE),
+        },
+    }
+    assert used == CONSTANTS[STATISTICS]
+
+
+@pytest.mark.parametrize("name", PROFILES)
+def test_shipped_profiles_keep_their_hash(name):
+    assert load_policy(name).sha256 == HASHES[name]
 
 
 def test_profiles_differ_and_any_number_changes_the_hash():

@@ -12,7 +12,7 @@ from accountant.price import Coordinate
 from accountant.spend import BOTH_SIDES, Side
 from dpsynth import line
 from dpsynth.certificate.verify import verify_release
-from dpsynth.errors import GateRefused, ParameterError
+from dpsynth.errors import GateRefused, ParameterError, SchemaError
 from dpsynth.external import ExternalConfig
 from dpsynth.gate import Verdict, load_policy
 from dpsynth.gate.battery import probes_on
@@ -105,6 +105,7 @@ def test_every_attempt_is_charged_and_all_are_within_the_caps(tmp_path, monkeypa
     assert len(said.dossier.synthesis.marginals) < labels.count("one-way marginals (ward)") * 7
     told = json.loads((result.annex / "annex.json").read_text())["figures"]
     assert len(told["failed attempts"]) == 2
+    assert told["one_run_audit"]["inclusion"] == "4/5"
     assert told["gate"]["statistics"]
     assert not [p for p in tmp_path.rglob("*") if p.suffix in (".parquet", ".csv")]
 
@@ -122,6 +123,29 @@ def test_the_first_table_that_passes_is_the_one_that_leaves(tmp_path, monkeypatc
     spent = kept.totals[Side.TRAINING].amount / kept.caps[Side.TRAINING].amount
     assert spent == pytest.approx((2 + 0.01) / (retries + 1), abs=0.1)
     assert book.spent() == kept.charged
+
+
+def test_the_audit_looks_at_the_table_that_no_verdict_chose(tmp_path, monkeypatch):
+    """Whether there is a second table the people who were held out decide, too."""
+    tables = unlucky(monkeypatch, 1)
+    seen, audited = [], line._audited
+    monkeypatch.setattr(line, "_audited", lambda *given: seen.append(given[3]) or audited(*given))
+    assert run(tmp_path, lines.ledger(tmp_path), retrying(1), rows=300).verdict == "PASS"
+    assert len(tables) == 2
+    assert len(seen) == 1
+    assert seen[0] is tables[0]
+
+
+@pytest.mark.parametrize(("codes", "refused"), [(256, False), (257, True)])
+def test_secrets_of_many_codes_are_refused_before_anything_is_touched(codes, refused):
+    text = lines.SCHEMA.replace("bins: 50", f"bins: {codes}") + "    secrets: [score]\n"
+    asked = {"epsilon": 2.0, "delta": 1e-6}
+    if not refused:
+        make_plan(lines.schema(text), **asked)
+        return
+    with pytest.raises(SchemaError, match="The secret 'score' of table 'wards' can have 257 codes"):
+        make_plan(lines.schema(text), **asked)
+    make_plan(lines.schema(text), gated=False, **asked)
 
 
 def test_the_plan_shows_every_attempt_before_anything_is_touched():
