@@ -35,8 +35,8 @@ CONFIDENCE = 0.95
 ANY_AMOUNT = 2**60
 CRITIC = CriticConfig(steps=30, hidden=8)
 CONFIGS: tuple[TrainedConfig, ...] = (
-    ArGanConfig(row_steps=60, batch=128, hidden=24, row_rate=0.05, critic=CRITIC),
-    GanConfig(game_steps=60, batch=128, parts=100, critic=CRITIC),
+    ArGanConfig(row_steps=60, fewest_rows=2_000, batch=128, hidden=24, row_rate=0.05, critic=CRITIC),
+    GanConfig(game_steps=60, fewest_rows=2_000, batch=128, parts=100, critic=CRITIC),
 )
 
 

@@ -35,10 +35,10 @@ from dpsynth.synthesizers import Synthesizer, find_synthesizer
 CHEAP: dict[str, Any] = {
     "mwem": MwemConfig(rounds_per_attribute=1),
     "mixture": MixtureConfig(components=16, steps=20),
-    "ar": ArConfig(row_steps=6, batch=60, hidden=8),
-    "ar-gan": ArGanConfig(row_steps=4, batch=60, hidden=8, critic=CriticConfig(steps=3, hidden=8)),
-    "gan": GanConfig(game_steps=4, batch=60, parts=20, critic=CriticConfig(steps=3, hidden=8)),
-    "vae": VaeConfig(steps=6, batch=60, hidden=8, numbers=4),
+    "ar": ArConfig(row_steps=6, fewest_rows=1_000, batch=60, hidden=8),
+    "ar-gan": ArGanConfig(row_steps=4, fewest_rows=1_000, batch=60, hidden=8, critic=CriticConfig(steps=3, hidden=8)),
+    "gan": GanConfig(game_steps=4, fewest_rows=1_000, batch=60, parts=20, critic=CriticConfig(steps=3, hidden=8)),
+    "vae": VaeConfig(steps=6, fewest_rows=1_000, batch=60, hidden=8, numbers=4),
 }
 """Settings that make a run cheap: fewer rounds, smaller models. What is measured, noised and charged is unchanged."""
 

@@ -1,16 +1,18 @@
 """ar-gan: an autoregressive network makes rows, and a critic, trained against them, weighs them.
 
-  1. DP-SGD steps train the network on people, and it makes a pool of rows, several times the declared number of people
+  1. one step over everybody finds the shares of codes (``start``), at which the network starts
+  2. DP-SGD steps train the network on people, and it makes a pool of rows, several times the declared number of people
      (``rows``)
-  2. DP-SGD steps train the critic to tell people from the pool (``weighing``)
-  3. the model is the pool, each row with its weight
+  3. DP-SGD steps train the critic to tell people from the pool (``weighing``)
+  4. the model is the pool, each row with its weight, brought back to the shares of codes
 
-Both kinds of steps are one fixed plan with one noise multiplier.
+All steps are one fixed plan.
 """
 
 from dpsynth.deep.config import ArGanConfig
 from dpsynth.deep.rows import made_rows
 from dpsynth.deep.sgd import PeopleSource
+from dpsynth.deep.start import measured_shares, raked
 from dpsynth.deep.training import Terms, begin_training, pool_of
 from dpsynth.deep.weighing import weighed_rows
 from dpsynth.estimation.pool import PoolModel
@@ -33,6 +35,8 @@ def fit_ar_gan(source: PeopleSource, config: ArGanConfig, terms: Terms) -> PoolM
       ParameterError: The plan isn't one of these settings, or a unit may have several rows.
     """
     training = begin_training(source, config, terms)
-    rows_phase, critic_phase = terms.plan.phases
-    rows = made_rows(training, config, rows_phase)
-    return pool_of(training, rows, weighed_rows(training, config.critic, critic_phase, rows))
+    first, rows_phase, critic_phase = terms.plan.phases
+    shares = measured_shares(training, first)
+    rows = made_rows(training, config, rows_phase, shares)
+    weights = weighed_rows(training, config.critic, critic_phase, rows)
+    return pool_of(training, rows, raked(weights, rows, shares.split(list(training.sizes))))

@@ -6,7 +6,7 @@ m(k) and sees the codes of columns up to it, and reaches the logits of columns a
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import numpy as np
@@ -31,12 +31,14 @@ class Autoregressive:
     Attributes:
       sizes: Codes of each column, in the order in which columns are drawn.
       hidden: Hidden units.
+      weights: Weight of each code's column in a record's loss, shape (codes,).
       masks: 1 where a weight may differ from zero, by parameter.
       centre: Public shares that are subtracted from the codes' one-hot vectors; None for nothing.
     """
 
     sizes: tuple[int, ...]
     hidden: int
+    weights: Tensor = field(repr=False)
     masks: Mapping[str, Tensor] = field(repr=False)
     centre: Centre | None = field(repr=False)
     _starts: Tensor = field(repr=False)
@@ -45,20 +47,44 @@ class Autoregressive:
     _skip: Reach = field(repr=False)
 
     @classmethod
-    def of(cls, sizes: Sequence[int], *, hidden: int) -> "Autoregressive":
-        """The network of a domain."""
+    def of(
+        cls,
+        sizes: Sequence[int],
+        *,
+        hidden: int,
+        shares: Tensor | None = None,
+        last_weight: float = 1.0,
+        last_alone: bool = False,
+    ) -> "Autoregressive":
+        """The network of a domain.
+
+        Args:
+          sizes: Codes of each column, in the order in which columns are drawn.
+          hidden: Hidden units.
+          shares: Public shares of codes above 0, of which inputs are centred and at which the network starts.
+          last_weight: Weight of the last column in a record's loss, over that of each other.
+          last_alone: Whether the last column alone is learned, and the others stay independent.
+        """
         d = len(sizes)
         columns = torch.eye(d)[torch.repeat_interleave(torch.arange(d), torch.tensor(list(sizes)))]
         units = torch.eye(d)[torch.arange(hidden) * max(1, d - 1) // hidden]
         upto, before = torch.triu(torch.ones(d, d)), torch.triu(torch.ones(d, d), diagonal=1)
+        if last_alone:
+            before[:, :-1] = 0.0
+        other, last = (0.0, 1.0) if last_alone else (1.0, last_weight)
+        weights = columns @ torch.tensor([*[other] * (d - 1), last])
         into_hidden = Reach(inputs=columns, outputs=units, blocks=upto)
         into_logits = Reach(inputs=units, outputs=columns, blocks=before)
         skip = Reach(inputs=columns, outputs=columns, blocks=before)
         return cls(
             sizes=tuple(sizes),
             hidden=hidden,
-            centre=None,
-            masks={"in": into_hidden.mask(), "out": into_logits.mask(), "skip": skip.mask()},
+            weights=weights,
+            centre=None if shares is None else Centre.of(shares, columns),
+            masks={
+                "in": into_hidden.mask(), "out": into_logits.mask(), "skip": skip.mask(),
+                "bias": (weights > 0).float(),
+            },
             _starts=code_starts(sizes),
             _into_hidden=into_hidden,
             _into_logits=into_logits,
@@ -66,7 +92,7 @@ class Autoregressive:
         )
 
     def initial(self, *, random: RandomSource) -> dict[str, Tensor]:
-        """Parameters to start from: every distribution uniform, hidden units at random.
+        """Parameters to start from: independent columns, with the centre's shares or uniform; hidden units at random.
 
         Privacy:
           None; post-processing.
@@ -80,7 +106,7 @@ class Autoregressive:
             "in bias": torch.zeros(self.hidden),
             "out": torch.zeros(self.hidden, codes),
             "skip": torch.zeros(codes, codes),
-            "bias": torch.zeros(codes),
+            "bias": torch.zeros(codes) if self.centre is None else torch.log(self.centre.shares),
         }
 
     def objective(self, tape: Tape, codes: Tensor) -> Tensor:
@@ -91,6 +117,7 @@ class Autoregressive:
         with torch.no_grad():
             slope = self._shares(logits)
             slope.scatter_add_(1, codes + self._starts, torch.full(codes.shape, -1.0))
+            slope.mul_(self.weights)
         return (logits * slope).sum(dim=1)
 
     def _shares(self, logits: Tensor) -> Tensor:
@@ -131,27 +158,6 @@ class Autoregressive:
             if len(units[m]):
                 logits[:, end:] += torch.relu(inner[:, units[m]]) @ parameters["out"][units[m], end:]
         return codes
-
-    def centred(self, parameters: Mapping[str, Tensor], rows: NDArray[np.int64]) -> "Autoregressive":
-        """The same network around the shares of made rows, its biases moved so that it computes what it did.
-
-        Args:
-          parameters: Moved in place.
-          rows: Rows that the network made, int64, shape (rows, columns).
-
-        Privacy:
-          None; post-processing.
-        """
-        found = torch.bincount((torch.from_numpy(rows) + self._starts).flatten(), minlength=sum(self.sizes))
-        shares = found.float() / len(rows)
-        moved = shares if self.centre is None else shares - self.centre.shares
-        parameters["in bias"].add_(moved @ parameters["in"])
-        parameters["bias"].add_(moved @ parameters["skip"])
-        return self.around(shares)
-
-    def around(self, shares: Tensor) -> "Autoregressive":
-        """The network with these shares as its centre; its biases must have been moved to them."""
-        return replace(self, centre=Centre.of(shares, self._skip.inputs))
 
     def _starts_of_sums(self, parameters: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
         """Hidden units and logits of a row of which no code is drawn yet."""

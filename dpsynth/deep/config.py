@@ -13,17 +13,16 @@ ROWS, SHARES, GAME, CRITIC = "rows", "shares", "game", "critic"
 """Labels of the phases: the network that makes rows; the shares of codes, and the game, that make a mixture; the critic
 that weighs rows."""
 
-STEPS = ((6.0, 400, 300), (2.0, 300, 300), (0.0, 300, 200))
+STEPS = ((6.0, 400, 300), (2.0, 300, 300), (0.0, 300, 100))
 """From an epsilon on: steps of what makes rows, and of the critic that weighs them."""
 
 MOST_ROWS = 2_000_000
 """Rows of a pool, at most."""
 
+FEW, MOST_SHARE = 4_000, 0.98
+"""So many people, or fewer, tell little more than how often each code is; most that this takes of a plan."""
 
-FEW, MOST_SHARE = 5_000, 0.8
-"""About so many people, or fewer, tell little more than how often each code is; most that this takes of a plan."""
-
-ROOM = 1.0 + 2.0**-6
+ROOM = 1.0 + 2.0**-7 + 2.0**-10
 """A bound that every record reaches is raised by this, so that what the engine keeps for rounding cuts off nothing."""
 
 
@@ -34,6 +33,9 @@ class TrainedConfig(ABC):
     Attributes:
       batch: Expected people of a batch.
       pool: Rows that are made, over the people that are trained on; ``MOST_ROWS`` at most.
+      fewest_rows: Rows that are made at least: a pool of few rows has a sampling error of its own.
+      share_of_codes: About the share of the plan's squared mu that the shares of codes take; more of it for few people,
+        ``FEW^2 / (FEW^2 + people^2)`` up to ``MOST_SHARE``.
       codes: Largest sum of the columns' sizes: weights of pairs grow with its square.
       target: A column that is drawn last, given all others; None for the last of the domain.
       people: Declared magnitude of the people that are trained on; a release's plan sets it from the schema.
@@ -46,6 +48,8 @@ class TrainedConfig(ABC):
 
     batch: int = 2048
     pool: int = 4
+    fewest_rows: int = 100_000
+    share_of_codes: float = 0.2
     codes: int = 2_000
     target: str | None = None
     people: int | None = None
@@ -68,13 +72,27 @@ class TrainedConfig(ABC):
           ParameterError: The steps aren't decided.
         """
 
+    def _counts(self, *others: int) -> tuple[int, ...]:
+        return self.batch, self.pool, self.fewest_rows, self.codes, *others
+
     def joining(self, people: float) -> float:
         """The probability with which each person joins a batch."""
         return min(1.0, self.batch / people)
 
     def pool_rows(self, people: float) -> int:
         """Rows of the pool for a declared number of people."""
-        return max(1, min(round(self.pool * people), MOST_ROWS))
+        return min(max(round(self.pool * people), self.fewest_rows), MOST_ROWS)
+
+    def start(self, later: tuple[Phase, ...], *, people: float) -> Phase:
+        """The first phase: the shares of codes in one step over everybody, at their share of the plan.
+
+        For much noise a sampled step costs the square of its sampling probability over that of its noise, and from that
+        follows the noise of this one.
+        """
+        sampled = sum(phase.steps * (phase.sampling_probability / phase.noise_factor) ** 2 for phase in later)
+        share = max(self.share_of_codes, min(MOST_SHARE, FEW**2 / (FEW**2 + people**2)))
+        factor = math.sqrt((1.0 - share) / (share * sampled))
+        return Phase(label=SHARES, steps=1, sampling_probability=1.0, clip=ROOM, noise_factor=factor)
 
     def order(self, domain: Domain) -> tuple[int, ...]:
         """Positions of the columns in the order in which they are drawn: the domain's, the target last.
@@ -102,33 +120,36 @@ class RowsConfig(TrainedConfig):
       hidden: Hidden units of the network.
       row_rate: Highest rate of the network; it falls along a cosine.
       row_bound: The network's clip bound over sqrt(d (d + 1) / 2).
-      centred_after: Share of the network's steps after which its inputs are centred on its own rows; 0 for never.
+      target_weight: Weight of the target in a record's loss, over that of another column.
     """
 
     row_steps: int | None = None
     hidden: int = 128
     row_rate: float = 0.02
     row_bound: float = 1.7
-    centred_after: float = 0.1
+    target_weight: float = 2.0
 
     def __post_init__(self) -> None:
-        counts = (1 if self.row_steps is None else self.row_steps, self.batch, self.hidden, self.pool, self.codes)
-        _require_settings(self.name, counts, (self.row_rate, self.row_bound), 0 <= self.centred_after < 1)
+        counts = self._counts(1 if self.row_steps is None else self.row_steps, self.hidden)
+        scales = (self.row_rate, self.row_bound, self.target_weight)
+        _require_settings(self.name, counts, scales, 0 < self.share_of_codes < 1)
 
     def for_epsilon(self, epsilon: float) -> Self:
         """These settings with their steps, as in the base."""
         return replace(self, row_steps=paid(epsilon)[0] if self.row_steps is None else self.row_steps)
 
     def phases(self, domain: Domain, *, people: float) -> tuple[Phase, ...]:
-        """The network's steps; arguments as in the base."""
+        """The shares of codes, then the network's steps; arguments as in the base."""
+        rows = self._rows(domain, people=people)
+        return self.start((rows,), people=people), rows
+
+    def _rows(self, domain: Domain, *, people: float) -> Phase:
         d = len(domain.names)
-        return (
-            Phase(
-                label=ROWS,
-                steps=decided(self.name, self.row_steps),
-                sampling_probability=self.joining(people),
-                clip=self.row_bound * math.sqrt(d * (d + 1) / 2),
-            ),
+        return Phase(
+            label=ROWS,
+            steps=decided(self.name, self.row_steps),
+            sampling_probability=self.joining(people),
+            clip=self.row_bound * math.sqrt(d if people < FEW else d * (d + 1) / 2),
         )
 
 
@@ -203,8 +224,9 @@ class ArGanConfig(RowsConfig):
         return replace(RowsConfig.for_epsilon(self, epsilon), critic=self.critic.for_epsilon(epsilon))
 
     def phases(self, domain: Domain, *, people: float) -> tuple[Phase, ...]:
-        """The network's steps, then the critic's; arguments as in the base."""
-        return (*RowsConfig.phases(self, domain, people=people), self.critic.phase(self.joining(people)))
+        """The shares of codes, the network's steps, then the critic's; arguments as in the base."""
+        later = self._rows(domain, people=people), self.critic.phase(self.joining(people))
+        return self.start(later, people=people), *later
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,8 +237,6 @@ class GanConfig(TrainedConfig):
       game_steps: Steps of the game; None until an epsilon decides.
       parts: Parts of the mixture.
       spread: Standard deviation of the logits from which the parts start.
-      share_of_codes: About the share of the plan's squared mu that the shares of codes take; more of it for few people,
-        ``FEW / (FEW + people)`` up to ``MOST_SHARE``.
       target_weight: Weight of pairs with the target over that of other pairs, in the game.
       moves: Moves of the mixture between two steps of the critic.
       mixture_rate: Highest rate of the mixture, times the root of the noise multiplier where that is above 1; it falls
@@ -231,7 +251,6 @@ class GanConfig(TrainedConfig):
     game_steps: int | None = None
     parts: int = 1000
     spread: float = 1.0
-    share_of_codes: float = 0.2
     target_weight: float = 2.0
     moves: int = 1
     mixture_rate: float = 0.2
@@ -241,7 +260,7 @@ class GanConfig(TrainedConfig):
 
     def __post_init__(self) -> None:
         steps = 1 if self.game_steps is None else self.game_steps
-        counts = (steps, self.batch, self.parts, self.moves, self.pool, self.codes)
+        counts = self._counts(steps, self.parts, self.moves)
         scales = (self.spread, self.target_weight, self.mixture_rate, self.forgotten)
         sound = 0 < self.averaged <= 1 and 0 < self.share_of_codes < 1
         _require_settings(self.name, counts, scales, sound)
@@ -252,22 +271,11 @@ class GanConfig(TrainedConfig):
         return replace(self, game_steps=steps, critic=self.critic.for_epsilon(epsilon))
 
     def phases(self, domain: Domain, *, people: float) -> tuple[Phase, ...]:
-        """The shares of codes in one step over everybody, the game where there are pairs, and the critic's steps.
-
-        For much noise a sampled step costs the square of its sampling probability over that of its noise, and from that
-        follows the noise of the first step.
-        """
-        d, share = len(domain.names), self.joining(people)
-        game, critic = decided(self.name, self.game_steps), self.critic.phase(share)
-        sampled = share**2 * ((game if d > 1 else 0) + critic.steps)
-        codes = max(self.share_of_codes, min(MOST_SHARE, FEW / (FEW + people)))
-        factor = math.sqrt((1.0 - codes) / (codes * sampled))
-        first = Phase(
-            label=SHARES, steps=1, sampling_probability=1.0, clip=ROOM * math.sqrt(d), noise_factor=factor
-        )
-        if d < 2:
-            return first, critic
-        return first, Phase(label=GAME, steps=game, sampling_probability=share, clip=ROOM * 0.5), critic
+        """The shares of codes in one step over everybody, the game where there are pairs, and the critic's steps."""
+        share, steps = self.joining(people), decided(self.name, self.game_steps)
+        game = Phase(label=GAME, steps=steps, sampling_probability=share, clip=ROOM * 0.5)
+        later = (*((game,) if len(domain.names) > 1 else ()), self.critic.phase(share))
+        return self.start(later, people=people), *later
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,8 +299,8 @@ class VaeConfig(TrainedConfig):
     bound: float = 2.0
 
     def __post_init__(self) -> None:
-        counts = (1 if self.steps is None else self.steps, self.batch, self.hidden, self.numbers, self.pool, self.codes)
-        _require_settings(self.name, counts, (self.rate, self.bound), sound=True)
+        counts = self._counts(1 if self.steps is None else self.steps, self.hidden, self.numbers)
+        _require_settings(self.name, counts, (self.rate, self.bound), 0 < self.share_of_codes < 1)
 
     def for_epsilon(self, epsilon: float) -> Self:
         """These settings with their steps, as in the base."""
@@ -300,14 +308,13 @@ class VaeConfig(TrainedConfig):
 
     def phases(self, domain: Domain, *, people: float) -> tuple[Phase, ...]:
         """The networks' steps; arguments as in the base."""
-        return (
-            Phase(
-                label=ROWS,
-                steps=decided(self.name, self.steps),
-                sampling_probability=self.joining(people),
-                clip=self.bound * math.sqrt(len(domain.names)),
-            ),
+        rows = Phase(
+            label=ROWS,
+            steps=decided(self.name, self.steps),
+            sampling_probability=self.joining(people),
+            clip=self.bound * math.sqrt(len(domain.names)),
         )
+        return self.start((rows,), people=people), rows
 
 
 def paid(epsilon: float) -> tuple[int, int]:

@@ -11,35 +11,22 @@ All of it is one fixed plan. The mixture touches people through the critic and t
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
-import numpy as np
-import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from dpsynth.deep.config import GanConfig
 from dpsynth.deep.critic import PairCritic
-from dpsynth.deep.layers import Tape, code_starts
-from dpsynth.deep.mixture import FEWEST, Mixture
+from dpsynth.deep.mixture import Mixture
 from dpsynth.deep.optimise import Adam, Mean, Momentum, cosine
 from dpsynth.deep.plan import Phase
 from dpsynth.deep.sgd import PeopleSource
+from dpsynth.deep.start import measured_shares, quieted, raked
 from dpsynth.deep.training import Parts, Terms, Training, begin_training, pool_of
 from dpsynth.deep.weighing import weighed_rows
 from dpsynth.estimation.pool import PoolModel
 
-LEAST_SHARE = 0.3
-"""A code's share counts as at least this many deviations of its noise."""
-
 LOUD = 1e-4
 """Deviation of the noise in the mean of a game's gradients from which on the mixture moves less: it'd learn noise."""
-
-RAKINGS = 4
-"""Rounds in which the weights of rows are brought back to the shares of codes."""
-
-Floats = NDArray[np.float64]
 
 
 def fit_gan(source: PeopleSource, config: GanConfig, terms: Terms) -> PoolModel:
@@ -61,7 +48,7 @@ def fit_gan(source: PeopleSource, config: GanConfig, terms: Terms) -> PoolModel:
     training = begin_training(source, config, terms)
     first, *game, last = terms.plan.phases
     mixture = Mixture.of(training.sizes, parts=config.parts)
-    shares = _shares(training, mixture, first)
+    shares = measured_shares(training, first)
     logits = mixture.initial(shares, spread=config.spread, random=training.random)
     for phase in game:
         logits = _play(training, mixture, logits, shares, config, phase)
@@ -69,38 +56,7 @@ def fit_gan(source: PeopleSource, config: GanConfig, terms: Terms) -> PoolModel:
         mixture.probabilities(logits), config.pool_rows(terms.plan.people), random=training.random
     )
     weights = weighed_rows(training, config.critic, last, rows)
-    return pool_of(training, rows, _raked(weights, rows, shares.split(list(training.sizes))))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Codes:
-    """Counts codes: minus the gradient of a record's objective is 1 at each of its codes."""
-
-    starts: Tensor = field(repr=False)
-    masks: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
-
-    def objective(self, tape: Tape, codes: Tensor) -> Tensor:
-        """The loss of people."""
-        return -tape.lookup(codes, self.starts, "shares")[:, 0]
-
-
-def _shares(training: Training, mixture: Mixture, phase: Phase) -> Tensor:
-    """Noisy shares of codes; a small one is as large as its noise lets one tell."""
-    plan, sizes = training.charged.plan, training.sizes
-    found = {"shares": torch.zeros(sum(sizes), 1)}  # what a step that was taken and lost leaves
-    for _ in training.steps(phase, {"found": found}):
-        found.update(training.gradient(_Codes(starts=code_starts(sizes)), found, phase))
-    deviation = plan.noise_of(phase) * phase.clip / plan.expected_batch(phase)
-    return mixture.normalised(-found["shares"][:, 0], least=LEAST_SHARE * deviation)
-
-
-def _raked(weights: Floats, rows: NDArray[np.int64], shares: Sequence[Tensor]) -> Floats:
-    """Weights under which the rows have these shares of codes, column after column, in a few rounds."""
-    for _ in range(RAKINGS):
-        for codes, share in zip(rows.T, shares, strict=True):
-            found = np.bincount(codes, weights, minlength=len(share)) / weights.sum()
-            weights = weights * (share.numpy() / np.maximum(found, FEWEST))[codes]
-    return weights
+    return pool_of(training, rows, raked(weights, rows, shares.split(list(training.sizes))))
 
 
 def _play(
@@ -112,9 +68,8 @@ def _play(
     momentum, adam, mean = Momentum(decay=1.0), Adam(), Mean()
     parts: Parts = {"parameters": parameters, "moved": moved, "momentum": momentum, "adam": adam, "mean": mean}
     plan = training.charged.plan
-    noise = plan.noise_of(phase) * phase.clip / (plan.expected_batch(phase) * math.sqrt(phase.steps))
     forgotten = config.forgotten / plan.noise_multiplier
-    rate = config.mixture_rate / math.sqrt(max(1.0, plan.noise_multiplier)) * min(1.0, LOUD / noise)
+    rate = config.mixture_rate / math.sqrt(max(1.0, plan.noise_multiplier)) * quieted(plan, phase, loud=LOUD)
     for step in training.steps(phase, parts):
         cooled = cosine(step, phase.steps)
         gradient = training.gradient(critic, parameters, phase)

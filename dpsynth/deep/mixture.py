@@ -63,11 +63,6 @@ class Mixture:
         """The sum over each column's codes, at each of them."""
         return (values @ self._columns) @ self._columns.T
 
-    def normalised(self, shares: Tensor, *, least: float) -> Tensor:
-        """Shares of codes at or above ``least`` that add up to 1 in each column."""
-        floored = torch.clamp(shares, min=max(least, FEWEST))
-        return floored / self.summed(floored)
-
     def gradient(self, probabilities: Tensor, values: Tensor) -> Tensor:
         """Gradient in the logits of what has the gradient ``values`` in the probabilities."""
         return probabilities * (values - self.summed(probabilities * values))

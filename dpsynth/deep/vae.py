@@ -1,8 +1,9 @@
 """vae: a variational autoencoder trained by DP-SGD steps makes rows, and the rows are the model.
 
 A record's codes become the mean and the spread of a few hidden numbers, and numbers drawn from there become the logits
-of all columns. Rows are made from standard normal numbers. Source: Kingma, Welling 2014 (arXiv:1312.6114). One record's
-objective depends on that record, on the parameters and on noise of its own alone.
+of all columns, at first those of independent columns. Rows are made from standard normal numbers. Source: Kingma,
+Welling 2014 (arXiv:1312.6114). One record's objective depends on that record, on the parameters and on noise of its own
+alone.
 """
 
 import math
@@ -20,10 +21,14 @@ from dpsynth.deep.layers import Tape, code_starts
 from dpsynth.deep.mixture import Mixture
 from dpsynth.deep.optimise import Adam, cosine
 from dpsynth.deep.sgd import CHUNK, PeopleSource
+from dpsynth.deep.start import measured_shares, quieted, raked
 from dpsynth.deep.training import Terms, begin_training, pool_of
 from dpsynth.estimation.pool import PoolModel
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.normal import draw_normal
+
+LOUD = 4e-3
+"""Deviation of the noise in the mean of the gradients from which on the networks move less."""
 
 WIDEST = 4.0
 """Largest logarithm, up or down, of a hidden number's standard deviation."""
@@ -117,7 +122,7 @@ def fit_vae(source: PeopleSource, config: VaeConfig, terms: Terms) -> PoolModel:
     """Charge the plan, train the networks, and return their rows; arguments as in :func:`begin_training`.
 
     Returns:
-      A pool of ``config.pool_rows`` rows of equal weight.
+      A pool of ``config.pool_rows`` rows.
 
     Privacy:
       Spends the ``FixedPlan`` of the terms' plan; add-remove of one person.
@@ -129,13 +134,16 @@ def fit_vae(source: PeopleSource, config: VaeConfig, terms: Terms) -> PoolModel:
       ParameterError: The plan isn't one of these settings, or a unit may have several rows.
     """
     training = begin_training(source, config, terms)
-    (phase,) = terms.plan.phases
+    first, phase = terms.plan.phases
+    shares = measured_shares(training, first)
     network = autoencoder(training.sizes, hidden=config.hidden, numbers=config.numbers)
     parameters, adam = network.initial(random=training.random), Adam()
+    parameters["bias"] = torch.log(shares)
+    highest = config.rate * quieted(terms.plan, phase, loud=LOUD)
     for step in training.steps(phase, {"parameters": parameters, "adam": adam}):
         noise = draw_normal(CHUNK * config.numbers, random=training.random).reshape(CHUNK, config.numbers)
         noisy = replace(network, noise=torch.from_numpy(noise.astype(np.float32)))
         gradient = training.gradient(noisy, parameters, phase)
-        adam.step(parameters, gradient, rate=config.rate * cosine(step, phase.steps))
+        adam.step(parameters, gradient, rate=highest * cosine(step, phase.steps))
     rows = network.sample(parameters, config.pool_rows(terms.plan.people), random=training.random)
-    return pool_of(training, rows, np.ones(len(rows)))
+    return pool_of(training, rows, raked(np.ones(len(rows)), rows, shares.split(list(training.sizes))))

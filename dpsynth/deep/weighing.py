@@ -19,7 +19,11 @@ from dpsynth.deep.layers import Tape
 from dpsynth.deep.optimise import Adam, Mean, Momentum, cosine
 from dpsynth.deep.plan import Phase
 from dpsynth.deep.sgd import Parameters, add_clipped
+from dpsynth.deep.start import quieted
 from dpsynth.deep.training import Parts, Training
+
+LOUD = 1e-3
+"""Deviation of the noise in the mean of the gradients from which on the critic moves less."""
 
 
 def weighed_rows(
@@ -47,6 +51,7 @@ def _train(
     made, table = replace(critic, real=0.0), torch.from_numpy(pool)
     batch = max(1, round(plan.expected_batch(phase)))
     begin = round(phase.steps * (1.0 - config.averaged))
+    calm = quieted(plan, phase, loud=LOUD)
     for step in training.steps(phase, parts):
         gradient = training.gradient(critic, parameters, phase)
         chosen = table[torch.arange(step * batch, (step + 1) * batch) % len(pool)]
@@ -54,7 +59,7 @@ def _train(
         add_clipped(made, parameters, chosen, clip=phase.clip, into=other)
         for name, value in gradient.items():
             value.add_(other[name], alpha=1.0 / batch)
-        cooled = cosine(step, phase.steps) / plan.noise_multiplier
+        cooled = calm * cosine(step, phase.steps) / plan.noise_multiplier
         if PAIRS in gradient:
             momentum.step(parameters, {PAIRS: gradient.pop(PAIRS)}, rate=config.pair_rate * cooled)
         adam.step(parameters, gradient, rate=config.rate * cooled)

@@ -4,6 +4,8 @@ from tests.mutants.base import Mutant
 
 SGD, PLAN, LAYERS = (f"dpsynth/deep/{name}.py" for name in ("sgd", "plan", "layers"))
 ROWS, TRAINING, WEIGHING = (f"dpsynth/deep/{name}.py" for name in ("rows", "training", "weighing"))
+START, AUTOREGRESSIVE = (f"dpsynth/deep/{name}.py" for name in ("start", "autoregressive"))
+_START = "tests/dpsynth/deep/test_start.py::test_"
 NORMAL = "dpsynth/noise/normal.py"
 
 _SGD, _PLAN, _LAYERS, _GAN = (
@@ -177,11 +179,23 @@ MUTANTS = (
         (_SGD + "the_noise_is_the_plans",), "a phase that is priced for more noise runs with less",
     ),
     Mutant(
-        "deep: shares of codes are counted", "dpsynth/deep/gan.py", "    deviation = plan.noise_of(phase)",
+        "deep: shares of codes are counted", START, "    shares = counter.shares(found,",
+        "    from dpsynth.deep.sgd import add_clipped\n"
+        "    found = {name: value.double() for name, value in found.items()}\n"
         "    for codes in training.people.batch(sampling_probability=1.0, random=training.random):\n"
-        '        found["shares"] -= torch.bincount((codes + starts).flatten(), minlength=sum(sizes))[:, None].float()\n'
-        "    deviation = plan.noise_of(phase)",
+        "        add_clipped(counter, found, codes, clip=phase.clip, into=found)\n"
+        "    shares = counter.shares(found,",
         (_GAN + "people_are_seen_through_noisy_gradients_alone",), "raw frequencies of codes make the rows",
+    ),
+    Mutant(
+        "deep: a start's bound without its columns' weights", START, "size ** (1 / 3) / whole))", "1.0))",
+        (_START + "every_record_moves_the_counts_by_one_in_all",), "every record is clipped, and shares are wrong",
+    ),
+    Mutant(
+        "deep: biases of columns that aren't learned have noise", AUTOREGRESSIVE,
+        "(weights > 0).float()", "(weights >= 0).float()",
+        (_SGD + "weights_outside_the_masks_stay_zero", _START + "columns_that_are_not_learned_stay_where_they_start"),
+        "noise moves columns that no gradient moves",
     ),
     Mutant(
         "deep: steps aren't written down", PLAN, "            self._note()", "            pass",

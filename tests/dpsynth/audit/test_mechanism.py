@@ -62,7 +62,7 @@ def test_shipped_mechanisms_stay_within_their_claims(name):
 
 def test_trained_synthesizers_are_audited_where_torch_is():
     pytest.importorskip("torch")
-    plan = ArConfig(row_steps=2, batch=60, hidden=4, pool=1, people=120, noise_multiplier=4.0, delta=1e-9)
+    plan = ArConfig(row_steps=2, batch=60, hidden=4, fewest_rows=500, people=120, noise_multiplier=30.0, delta=1e-9)
     made = replace(REGISTRY["ar"], config=plan)
     (case,) = audit_synthesizer(made, runs=20, seed=7, adjacencies=(Adjacency.ADD_REMOVE,)).cases
     assert not case.above

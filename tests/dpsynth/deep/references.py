@@ -39,9 +39,30 @@ def autoregressive(sizes=SIZES, hidden=7):
 
 def centred(sizes=SIZES, hidden=7):
     """The same around the shares of some rows; its parameters are those of the loss, moved as centring moves them."""
-    network, parameters, _ = autoregressive(sizes, hidden)
-    around = network.centred(parameters, records(sizes, 50, seed=4).numpy())
-    return around, parameters, lambda p, codes: likelihood(uncentred(p, around), codes, sizes)
+    network = Autoregressive.of(sizes, hidden=hidden, shares=shares_of(sizes))
+    return network, _random(network), lambda p, codes: likelihood(uncentred(p, network), codes, sizes)
+
+
+def last_alone(sizes=SIZES, hidden=7):
+    """The same of the last column alone: losses of the others don't count."""
+    network = Autoregressive.of(sizes, hidden=hidden, last_alone=True)
+    weights = [0.0] * (len(sizes) - 1) + [1.0]
+    return network, _random(network), lambda p, codes: likelihood(p, codes, sizes, weights)
+
+
+def heavy_last(sizes=SIZES, hidden=7):
+    """The same with more weight on the last column."""
+    network = Autoregressive.of(sizes, hidden=hidden, last_weight=2.5)
+    weights = [1.0] * (len(sizes) - 1) + [2.5]
+    return network, _random(network), lambda p, codes: likelihood(p, codes, sizes, weights)
+
+
+def shares_of(sizes):
+    """Shares of codes of some rows, columns side by side."""
+    drawn = records(sizes, 200, seed=4)
+    return torch.cat([torch.bincount(drawn[:, j], minlength=size) + 1.0 for j, size in enumerate(sizes)]) / torch.cat(
+        [torch.full((size,), 200.0 + size) for size in sizes]
+    )
 
 
 def uncentred(p, network):
@@ -104,6 +125,8 @@ NETWORKS = {
     "classifier": classifier,
     "autoregressive": autoregressive,
     "centred": centred,
+    "last column alone": last_alone,
+    "heavy last column": heavy_last,
     "critic of people": critic,
     "critic of made rows": lambda: critic(real=0.0),
     "critic of pairs": critic_of_pairs,
@@ -129,8 +152,8 @@ def indicator(code, size):
     return (torch.arange(size) == code).float()
 
 
-def likelihood(p, codes, sizes):
-    """Minus the log-likelihood of one record, column by column, from the definition."""
+def likelihood(p, codes, sizes, weights=None):
+    """Minus the log-likelihood of one record, column by column, from the definition; columns may have weights."""
     x = one_hot(codes, sizes)
     d, hidden = len(sizes), len(p["in bias"])
     ends = np.cumsum(sizes).tolist()
@@ -144,7 +167,7 @@ def likelihood(p, codes, sizes):
         for k, m in enumerate(owner):
             if m < j:
                 logits = logits + inner[k] * p["out"][k, block]
-        loss = loss - (torch.log_softmax(logits, 0) * x[block]).sum()
+        loss = loss - (1.0 if weights is None else weights[j]) * (torch.log_softmax(logits, 0) * x[block]).sum()
     return loss
 
 

@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import warnings
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -28,7 +27,7 @@ from dpsynth.noise.random import SystemRandom
 from tests.dpsynth import lines
 from tests.dpsynth.deep.references import Noted
 from tests.dpsynth.deep.test_release import DECLARED, DELTA, small
-from tests.dpsynth.deep.test_trained import ALONE, CODER, FITS, GAME, SMALL, plan, source
+from tests.dpsynth.deep.test_trained import ALONE, CODER, FITS, GAME, POOL, SMALL, plan, source
 
 CONFIGS = pytest.mark.parametrize("config", [SMALL, GAME, ALONE, CODER], ids=lambda config: config.name)
 EVERY = 2
@@ -132,7 +131,7 @@ def test_killed_anywhere_no_step_is_taken_twice_or_uncharged(config, tmp_path):
         assert (folder / "kept" / TAKEN).stat().st_size == steps
         assert before.count("batch") <= found.count("batch") <= steps
         assert found.index("charged") < found.index("batch")
-        assert len(model.weights) == config.pool * 100
+        assert len(model.weights) == POOL
         shutil.rmtree(folder)
 
 
@@ -142,8 +141,8 @@ def test_killed_again_and_again_it_still_ends(tmp_path):
     run(tmp_path, SMALL)
     found = points(tmp_path)
     assert found.count("charged") == 1
-    assert found.count("batch") <= 5
-    assert (tmp_path / "kept" / TAKEN).stat().st_size == 5
+    assert found.count("batch") <= 6
+    assert (tmp_path / "kept" / TAKEN).stat().st_size == 6
 
 
 def test_what_was_kept_is_what_goes_on(tmp_path, monkeypatch):
@@ -154,19 +153,17 @@ def test_what_was_kept_is_what_goes_on(tmp_path, monkeypatch):
     sample = Autoregressive.sample
 
     def noted(self, parameters, rows, *, random):
-        seen.append(copy.deepcopy(parameters) | ({} if self.centre is None else {"shares": self.centre.shares}))
+        seen.append(copy.deepcopy(parameters) | {"shares": self.centre.shares})
         return sample(self, parameters, rows, random=random)
 
     monkeypatch.setattr(Autoregressive, "sample", noted)
-    config = replace(ALONE, centred_after=0.4)
     for _ in range(2):
-        run(tmp_path, config)
-    assert len(seen) == 3  # one sample to centre on, and a pool twice
-    one, two = seen[1:]
+        run(tmp_path, ALONE)
+    one, two = seen
     assert one.keys() == two.keys()
     assert "shares" in one
     assert all(torch.equal(one[name], two[name]) for name in one)
-    assert points(tmp_path).count("batch") == 3
+    assert points(tmp_path).count("batch") == 4
 
 
 def test_steps_that_the_ledger_does_not_know_are_refused(tmp_path):
@@ -230,10 +227,10 @@ def test_a_fit_goes_on_and_is_charged_once(tmp_path):
     declared = lines.schema(DECLARED)
     book = lines.ledger(tmp_path, declared=declared)
     asked = {"epsilon": 1.0, "delta": DELTA, "ledger": book, "synthesizer": small(row_steps=4)}
-    steps = 4 + small().config.critic.steps
+    steps = 1 + 4 + small().config.critic.steps
 
     def dies(name):
-        if name == "batch" and (tmp_path / "kept" / TAKEN).stat().st_size == 7:
+        if name == "batch" and (tmp_path / "kept" / TAKEN).stat().st_size == 3:
             raise KeyboardInterrupt
 
     faults.hook = dies
@@ -250,7 +247,7 @@ def test_a_fit_goes_on_and_is_charged_once(tmp_path):
     (ended,) = book.releases()
     assert (ended.release_id, ended.state) == (model.release_id, State.COMMITTED)
     assert [type(step.event) for step in ended.steps] == [FixedPlan]
-    assert ended.steps[0].event.events[0].count == 4
+    assert [part.count for part in ended.steps[0].event.events][:2] == [1, 4]
     assert (tmp_path / "kept" / TAKEN).stat().st_size == steps
     assert "training of ar-gan" in str(model.report.to_json())
     with pytest.raises(LedgerError):

@@ -30,7 +30,7 @@ def small(**changes):
     """ar-gan with few steps."""
     made = find_synthesizer("ar-gan")
     critic = CriticConfig(steps=20, hidden=8)
-    few = {"row_steps": 30, "batch": 256, "hidden": 16, "critic": critic} | changes
+    few = {"row_steps": 30, "fewest_rows": 2_000, "batch": 256, "hidden": 16, "critic": critic} | changes
     return replace(made, config=replace(made.config, **few))
 
 
@@ -63,8 +63,8 @@ def test_a_release_charges_its_training_once_within_its_plan(released):
     kept = book.release(result.release_id)
     (step,) = [s for s in kept.steps if isinstance(s.event, FixedPlan)]
     assert step.sides == (Side.TRAINING,)
-    assert [part.count for part in step.event.events] == [30, 20]
-    assert all(part.event.sampling_probability == 256 / 2400 for part in step.event.events)
+    assert [part.count for part in step.event.events] == [1, 30, 20]
+    assert all(part.event.sampling_probability == 256 / 2400 for part in step.event.events[1:])
     for side in BOTH_SIDES:
         assert dict(kept.totals)[side].fits(kept.caps[side])
 

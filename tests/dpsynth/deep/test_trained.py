@@ -10,7 +10,16 @@ from accountant.errors import BudgetExceeded
 from accountant.pld import dominating_gdp
 from dpsynth.deep import SgdPlan, training, weighing
 from dpsynth.deep.ar_gan import fit_ar_gan
-from dpsynth.deep.config import MOST_ROWS, STEPS, ArConfig, ArGanConfig, CriticConfig, GanConfig, VaeConfig
+from dpsynth.deep.config import (
+    FEW,
+    MOST_ROWS,
+    STEPS,
+    ArConfig,
+    ArGanConfig,
+    CriticConfig,
+    GanConfig,
+    VaeConfig,
+)
 from dpsynth.deep.gan import fit_gan
 from dpsynth.deep.plan import plan_event
 from dpsynth.deep.rows import fit_ar
@@ -25,16 +34,17 @@ from dpsynth.synthesizers import check_size, find_synthesizer
 from tests.dpsynth.deep.references import Noted
 
 DOMAIN = Domain.of({"a": 3, "b": 4, "c": 3})
-SMALL = ArGanConfig(row_steps=3, batch=32, hidden=6, critic=CriticConfig(steps=2, hidden=4))
-ALONE = ArConfig(row_steps=3, batch=32, hidden=6)
-GAME = GanConfig(game_steps=4, parts=8, batch=32, critic=CriticConfig(steps=2, hidden=4))
-CODER = VaeConfig(steps=3, batch=32, hidden=6, numbers=2)
+POOL = 2_000
+SMALL = ArGanConfig(fewest_rows=POOL, row_steps=3, batch=32, hidden=6, critic=CriticConfig(steps=2, hidden=4))
+ALONE = ArConfig(fewest_rows=POOL, row_steps=3, batch=32, hidden=6)
+GAME = GanConfig(fewest_rows=POOL, game_steps=4, parts=8, batch=32, critic=CriticConfig(steps=2, hidden=4))
+CODER = VaeConfig(fewest_rows=POOL, steps=3, batch=32, hidden=6, numbers=2)
 FITS = {ArGanConfig: fit_ar_gan, ArConfig: fit_ar, GanConfig: fit_gan, VaeConfig: fit_vae}
 ALL = pytest.mark.parametrize("config", [SMALL, ALONE, GAME, CODER], ids=lambda config: config.name)
 STEPS_OF = {
-    "ar-gan": ["rows"] * 3 + ["critic"] * 2,
-    "ar": ["rows"] * 3,
-    "vae": ["rows"] * 3,
+    "ar-gan": ["shares"] + ["rows"] * 3 + ["critic"] * 2,
+    "ar": ["shares"] + ["rows"] * 3,
+    "vae": ["shares"] + ["rows"] * 3,
     "gan": ["shares"] + ["game"] * 4 + ["critic"] * 2,
 }
 DELTA = 1e-9
@@ -145,7 +155,7 @@ def test_a_target_is_drawn_last_and_columns_come_back_in_their_places():
     made = sample_codes(model, 50, rng=generator(1))
     assert made.shape == (3, 50)
     assert (made.max(axis=1) < np.array(DOMAIN.sizes)).all()
-    assert len(model.weights) == config.pool * 100
+    assert len(model.weights) == POOL
 
 
 def test_an_unknown_target_is_refused():
@@ -153,15 +163,18 @@ def test_an_unknown_target_is_refused():
         replace(SMALL, target="z").order(DOMAIN)
 
 
-def test_rows_of_the_network_alone_weigh_the_same():
-    model = fit(source(), ALONE)
-    assert (model.weights == 1.0).all()
-    assert len(model.weights) == ALONE.pool * 100
+@pytest.mark.parametrize("config", [ALONE, CODER], ids=lambda config: config.name)
+def test_rows_of_a_network_alone_weigh_nearly_the_same(config):
+    """They are brought to the shares of codes, and those are where the networks start."""
+    model = fit(source(), config)
+    assert 0.5 < model.weights.min() <= model.weights.max() < 2.0
+    assert len(model.weights) == POOL
 
 
 def test_scores_that_are_no_numbers_weigh_nothing(monkeypatch):
     monkeypatch.setattr(weighing, "_score", lambda critic, parameters, codes: torch.full((len(codes),), torch.nan))
-    assert (fit(source()).weights == 1.0).all()
+    weights = fit(source()).weights
+    assert 0.5 < weights.min() <= weights.max() < 2.0
 
 
 def test_units_of_several_rows_are_refused_uncharged():
@@ -202,7 +215,7 @@ def test_every_charged_step_is_taken_and_told_without_figures_of_people(config):
 def test_one_column_is_enough(config):
     domain = Domain.of({"a": 3})
     records = MemorySource(domain, np.zeros((1, 50), dtype=np.uint8))
-    model = fit(records, config, made=plan(config, people=50, domain=domain))
+    model = fit(records, config, made=plan(config, people=50, noise=20.0, domain=domain))
     assert model.marginal(("a",)).sum() == pytest.approx(1.0)
 
 
@@ -212,7 +225,10 @@ def test_one_column_is_enough(config):
         (ArGanConfig, {"row_steps": 0}),
         (ArGanConfig, {"batch": 0}),
         (ArGanConfig, {"row_rate": 0.0}),
-        (ArGanConfig, {"centred_after": 1.0}),
+        (ArGanConfig, {"share_of_codes": 1.0}),
+        (ArGanConfig, {"target_weight": 0.0}),
+        (ArGanConfig, {"fewest_rows": 0}),
+        (VaeConfig, {"share_of_codes": 0.0}),
         (GanConfig, {"game_steps": 0}),
         (GanConfig, {"parts": 0}),
         (GanConfig, {"share_of_codes": 1.0}),
@@ -232,13 +248,14 @@ def test_settings_out_of_range_are_refused(kind, changed):
 
 def test_steps_batches_and_bounds_are_public_formulas():
     config = ArGanConfig().for_epsilon(1.0)
-    first, critic = config.phases(DOMAIN, people=40_960)
+    _, first, critic = config.phases(DOMAIN, people=40_960)
     assert (first.steps, critic.steps) == (config.row_steps, config.critic.steps) == STEPS[-1][1:]
-    assert ArConfig().for_epsilon(1.0).phases(DOMAIN, people=40_960) == (first,)
+    assert ArConfig().for_epsilon(1.0).phases(DOMAIN, people=40_960)[1:] == (first,)
     assert first.sampling_probability == critic.sampling_probability == 2048 / 40_960
     assert critic.clip == pytest.approx(0.5 * (16 + 1 + 2.2) ** 0.5)
-    assert config.phases(DOMAIN, people=10)[0].sampling_probability == 1.0
+    assert config.phases(DOMAIN, people=10)[1].sampling_probability == 1.0
     assert first.clip == pytest.approx(config.row_bound * 6**0.5)
+    assert config.phases(DOMAIN, people=FEW - 1)[1].clip == pytest.approx(config.row_bound * 3**0.5)
 
 
 def test_shares_of_codes_take_about_their_share_of_a_plan():
@@ -253,7 +270,10 @@ def test_shares_of_codes_take_about_their_share_of_a_plan():
     few = config.phases(DOMAIN, people=1_000)
     whole = SgdPlan(phases=few, noise_multiplier=60.0, people=1_000)
     mu = [dominating_gdp(events, 1e-9) for events in (whole.events()[:1], whole.events())]
-    assert mu[0] ** 2 / mu[1] ** 2 == pytest.approx(0.8, rel=0.1)
+    assert mu[0] ** 2 / mu[1] ** 2 == pytest.approx(FEW**2 / (FEW**2 + 1_000**2), rel=0.1)
+    assert GanConfig().for_epsilon(1.0).phases(DOMAIN, people=1)[0] == GanConfig().for_epsilon(1.0).phases(
+        DOMAIN, people=FEW // 10
+    )[0]
 
 
 def critic_of(people):
@@ -263,7 +283,8 @@ def critic_of(people):
 
 
 def test_a_pool_and_a_domain_have_a_largest_size():
-    assert ArGanConfig(pool=4).pool_rows(1000) == 4000
+    assert SMALL.pool_rows(100) == POOL
+    assert ArGanConfig().pool_rows(60_000) == 240_000
     assert ArGanConfig(pool=4).pool_rows(10**9) == MOST_ROWS
     with pytest.raises(ParameterError, match="hold all pairs"):
         check_size(Domain.of({f"c{i}": 500 for i in range(5)}), find_synthesizer("ar-gan"))

@@ -1,0 +1,132 @@
+"""The start: shares of codes under the charged noise, distributions near them, and rows that keep them."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from dpsynth.deep import sgd
+from dpsynth.deep.config import FEW, ArConfig, ArGanConfig, GanConfig, VaeConfig
+from dpsynth.deep.layers import Tape, squared_norms
+from dpsynth.deep.plan import Phase, SgdPlan
+from dpsynth.deep.rows import fit_ar
+from dpsynth.deep.start import Codes, distribution_near, measured_shares, quieted, raked
+from dpsynth.deep.training import Terms, begin_training
+from dpsynth.domain import Domain
+from dpsynth.noise.random import SeededRandom
+from dpsynth.sources import MemorySource
+from tests.dpsynth.deep.references import Noted, records
+
+SIZES = (3, 2, 4, 3)
+DOMAIN = Domain.of({f"c{j}": size for j, size in enumerate(SIZES)})
+CONFIGS = pytest.mark.parametrize("kind", [ArConfig, ArGanConfig, GanConfig, VaeConfig])
+
+
+def test_every_record_moves_the_counts_by_one_in_all():
+    counter, codes = Codes.of(SIZES), records(SIZES, 50, seed=3)
+    tape = Tape(counter.initial(SIZES))
+    signals = torch.autograd.grad(counter.objective(tape, codes).sum(), [layer.outputs for layer in tape.layers])
+    square = sum(squared_norms(layer, signal) for layer, signal in zip(tape.layers, signals, strict=True))
+    torch.testing.assert_close(square, torch.ones(50))
+
+
+@CONFIGS
+def test_shares_are_those_of_people_plus_the_noise_that_was_charged(kind, monkeypatch):
+    """Without the noise they are exact: nobody is clipped; with it their deviations are the plan's over the weights."""
+    config = kind().for_epsilon(1.0)
+    codes = records(SIZES, 500, seed=3).numpy().T.astype(np.uint8)
+    phases = config.phases(DOMAIN, people=500)
+    plan = SgdPlan(phases=phases, noise_multiplier=400.0, people=500)
+    drawn = []
+    monkeypatch.setattr(sgd, "draw_normal", lambda size, random: drawn.append(size) or np.zeros(size))
+    terms = Terms(plan=plan, delta=1e-9, spend=Noted(), random=SeededRandom(1))
+    training = begin_training(MemorySource(DOMAIN, codes), config, terms)
+    monkeypatch.setattr("dpsynth.deep.start.distribution_near", lambda values, *, deviation: values)
+    found = measured_shares(training, phases[0]).split(list(SIZES))
+    for shares, column, size in zip(found, codes, SIZES, strict=True):
+        np.testing.assert_allclose(shares.numpy(), np.bincount(column, minlength=size) / 500, atol=1e-4)
+    assert sum(drawn) == sum(SIZES)
+
+
+def test_a_columns_noise_is_the_plans_over_its_weight(monkeypatch):
+    asked = []
+    near = lambda values, *, deviation: asked.append((len(values), deviation)) or values  # noqa: E731
+    monkeypatch.setattr("dpsynth.deep.start.distribution_near", near)
+    counter = Codes.of(SIZES)
+    counter.shares({name: torch.zeros_like(value) for name, value in counter.initial(SIZES).items()}, 0.5)
+    whole = math.sqrt(sum(size ** (2 / 3) for size in SIZES))
+    assert sorted(asked) == [(size, pytest.approx(0.5 * whole / size ** (1 / 3))) for size in sorted(SIZES)]
+
+
+def test_the_nearest_distribution_is_the_nearest():
+    values, rng = np.array([0.9, 0.4, -0.2, 0.02]), np.random.default_rng(1)
+    found = distribution_near(values, deviation=1e-12)
+    assert found.sum() == pytest.approx(1.0)
+    assert (found > 0).all()
+    others = rng.dirichlet(np.ones(4), 20_000)
+    assert np.square(found - values).sum() <= np.square(others - values).sum(axis=1).min() + 1e-9
+    np.testing.assert_allclose(distribution_near(np.zeros(4), deviation=0.0), np.full(4, 0.25))
+
+
+def test_neighbours_are_averaged_where_it_helps_alone():
+    rng, codes = np.random.default_rng(2), np.arange(80)
+    smooth = np.exp(-0.5 * np.square((codes - 30) / 15.0))
+    apart = rng.permutation(np.geomspace(1.0, 1e-4, 80))
+    errors = {}
+    for name, weights in (("smooth", smooth), ("apart", apart)):
+        truth, deviation = weights / weights.sum(), 0.005
+        runs = [truth + deviation * rng.normal(size=80) for _ in range(20)]
+        near = np.mean([np.abs(distribution_near(noisy, deviation=deviation) - truth).sum() for noisy in runs])
+        monotone = np.mean([np.abs(distribution_near(noisy, deviation=0.0) - truth).sum() for noisy in runs])
+        errors[name] = near / monotone
+    assert errors["smooth"] < 0.6
+    assert errors["apart"] < 1.05
+
+
+def test_raking_brings_rows_to_the_shares():
+    rows = records((3, 2), 4000, seed=5).numpy()
+    shares = [torch.tensor([0.5, 0.3, 0.2]), torch.tensor([0.9, 0.1])]
+    weights = raked(np.ones(len(rows)), rows, shares)
+    for j, share in enumerate(shares):
+        found = np.bincount(rows[:, j], weights) / weights.sum()
+        np.testing.assert_allclose(found, share.numpy(), atol=1e-3)
+
+
+def test_rates_fall_as_the_noise_in_the_mean_rises():
+    phase = Phase(label="rows", steps=100, sampling_probability=0.5, clip=2.0)
+    plan = SgdPlan(phases=(phase,), noise_multiplier=5.0, people=1000.0)
+    noise = 5.0 * 2.0 / (500.0 * 10.0)
+    assert quieted(plan, phase, loud=noise / 4) == pytest.approx(0.25)
+    assert quieted(plan, phase, loud=noise * 2) == 1.0
+
+
+def test_of_few_people_the_last_column_alone_is_learned():
+    rng = np.random.default_rng(0)
+    first = rng.integers(0, 2, 2_000)
+    codes = np.array([first, first, first], dtype=np.uint8)
+    domain = Domain.of({"a": 2, "b": 2, "c": 2})
+    config = ArConfig(row_steps=200, fewest_rows=2_000, hidden=4, row_rate=0.3, batch=500)
+    agree = {}
+    for people in (2_000, FEW):
+        plan = SgdPlan(phases=config.phases(domain, people=people), noise_multiplier=5.0, people=people)
+        terms = Terms(plan=plan, delta=1e-9, spend=Noted(), random=SeededRandom(3))
+        a, b, c = fit_ar(MemorySource(domain, codes), config, terms).codes
+        agree[people] = (a == b).mean(), (a == c).mean()
+    assert agree[2_000][0] == pytest.approx(0.5, abs=0.02)
+    assert min(agree[2_000][1], *agree[FEW]) > 0.7
+
+
+def test_columns_that_are_not_learned_stay_where_they_start():
+    """Their noisy gradients are zero, noise and all."""
+    from dpsynth.deep.autoregressive import Autoregressive
+    from tests.dpsynth.deep.references import charged_for, people, phase
+
+    network, step = Autoregressive.of(SIZES, hidden=5, last_alone=True), phase()
+    start = network.initial(random=SeededRandom(1))
+    made = people(records(SIZES, 30, seed=2).numpy(), sizes=SIZES)
+    found = sgd.noisy_gradient(network, start, made, step, charged=charged_for(step), random=SeededRandom(2))
+    kept = sum(SIZES[:-1])
+    for name in ("bias", "skip", "out"):
+        assert bool((found[name][..., :kept] == 0).all()), name
+        assert bool((found[name][..., kept:] != 0).any()), name
