@@ -29,6 +29,10 @@ from dpsynth.noise.measure import measure_count
 
 LARGEST_EPSILON = 60.0
 CONFIDENCE = 0.95
+MU_ASIDE = 0.2
+"""Part of the error that goes to a claim's delta where a claim in mu is bounded; guesses have the rest."""
+_DOWN = 1.0 - 1e-7
+"""An epsilon of mu is rounded up, by far less than this; here it is a bound from below."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -117,9 +121,9 @@ def bound_from_guesses(
     def excluded(bad: float) -> float:
         return _largest(lambda epsilon: chance(epsilon, correct, guessed, inclusion) + bad <= error)
 
-    half = error / 2.0
-    epsilon_half = excluded(half)
-    mu_low = mu_from_budget(epsilon_half, min(0.5, half / reach)) if epsilon_half > 0.0 and reach > 0.0 else 0.0
+    aside = MU_ASIDE * error
+    epsilon_aside = excluded(aside)
+    mu_low = mu_from_budget(epsilon_aside, min(0.5, aside / reach)) if epsilon_aside > 0.0 and reach > 0.0 else 0.0
     return OneRunBound(
         units=units,
         guessed=guessed,
@@ -129,7 +133,7 @@ def bound_from_guesses(
         confidence=confidence,
         epsilon_low=excluded(reach * delta),
         mu_low=mu_low,
-        epsilon_low_gdp=epsilon_from_mu(mu_low, delta) if mu_low > 0.0 and delta > 0.0 else 0.0,
+        epsilon_low_gdp=epsilon_from_mu(mu_low, delta) * _DOWN if mu_low > 0.0 and delta > 0.0 else 0.0,
     )
 
 

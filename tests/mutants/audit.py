@@ -89,7 +89,8 @@ MUTANTS = (
         "noise refutes a true claim",
     ),
     Mutant(
-        "one-run: mu with the whole error twice", ONE_RUN, "half = error / 2.0", "half = error",
+        "one-run: mu with the whole error twice", ONE_RUN,
+        "epsilon_aside = excluded(aside)", "epsilon_aside = excluded(0.0)",
         (_ONE_RUN + "test_mu_is_excluded_where_one_of_its_pairs_is",), "delta and the guesses share the error",
     ),
     Mutant(

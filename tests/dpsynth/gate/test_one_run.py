@@ -121,10 +121,10 @@ def test_impossible_guesses_are_refused(wrong):
 
 
 def test_mu_is_excluded_where_one_of_its_pairs_is():
-    """mu-GDP implies (epsilon, delta_mu(epsilon)); what is excluded at half the error excludes every smaller mu."""
+    """mu-GDP implies (epsilon, delta_mu(epsilon)); a fifth of the error is for the delta, the guesses have the rest."""
     found = bound(200, 200, units=30_000, delta=1e-9)
-    error, reach = 0.025, 15_000
-    epsilon = math.log(0.025 ** (1 / 200) / (1 - 0.025 ** (1 / 200)))
+    error, reach = 0.01, 15_000
+    epsilon = math.log(0.04 ** (1 / 200) / (1 - 0.04 ** (1 / 200)))
     assert delta_from_mu(found.mu_low, epsilon) == pytest.approx(error / reach, rel=1e-4)
     assert delta_from_mu(found.mu_low, found.epsilon_low_gdp) == pytest.approx(1e-9, rel=1e-4)
     assert found.epsilon_low_gdp > found.epsilon_low + 0.5

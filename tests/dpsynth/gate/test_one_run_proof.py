@@ -8,10 +8,12 @@ taken, so that the probability of enough right ones is the largest of any rule.
 import itertools
 import math
 from fractions import Fraction
+from statistics import NormalDist
 
 import numpy as np
 import pytest
 
+from accountant.convert import epsilon_from_mu
 from dpsynth.gate.one_run import bound_from_guesses, chance
 
 UNITS = 3
@@ -28,25 +30,30 @@ def delta_of(table, epsilon):
     return worst
 
 
-def critical(guessed, epsilon, p, error):
-    """The fewest right guesses whose probability under (epsilon, 0) is at most ``error``."""
-    return next((v for v in range(guessed + 1) if chance(epsilon, v, guessed, p) <= error), None)
+def weights(p):
+    """The probability of each vector of coins."""
+    return np.array([math.prod(float(p if c else 1 - p) for c in coins) for coins in COINS])
 
 
-def most(table, epsilon, p, error, *, out=False):
-    """The largest probability, over all rules, of at least the critical number of right guesses."""
-    weights = np.array([math.prod(float(p if c else 1 - p) for c in coins) for coins in COINS])
-    total = 0.0
-    for answers in (weights[:, None] * table).T:
-        best = 0.0
-        for rule in itertools.product((None, 0, 1) if out else (None, 1), repeat=UNITS):
-            least = critical(sum(g is not None for g in rule), epsilon, p, error)
-            if least is None:
-                continue
-            right = np.array([sum(g == c for g, c in zip(rule, coins, strict=True)) for coins in COINS])
-            best = max(best, float(answers[right >= least].sum()))
-        total += best
-    return total
+def most(table, p, enough, *, out=False):
+    """The largest probability, over all rules, of so many right guesses that ``enough(right, guessed)``."""
+    rules = list(itertools.product((None, 0, 1) if out else (None, 1), repeat=UNITS))
+    hits = np.array(
+        [
+            [
+                enough(sum(g == c for g, c in zip(rule, coins, strict=True)), UNITS - rule.count(None))
+                for coins in COINS
+            ]
+            for rule in rules
+        ]
+    )
+    return float((hits @ (weights(p)[:, None] * table)).max(axis=0).sum())
+
+
+def beyond(epsilon, p, error):
+    """Whether the probability of so many right guesses under (epsilon, 0) is at most ``error``."""
+    said = {(v, r): chance(epsilon, v, r, p) <= error for r in range(UNITS + 1) for v in range(r + 1)}
+    return lambda right, guessed: said[right, guessed]
 
 
 def randomised_response(epsilon, delta):
@@ -98,7 +105,7 @@ def test_no_rule_is_right_more_often_than_the_bound_says(p):
         for epsilon in (0.4, 1.2, 2.0):
             delta = delta_of(table, epsilon)
             for error in (0.1, *(chance(epsilon, v, r, p) for r, v in ((1, 1), (2, 2), (3, 2), (3, 3)))):
-                reached = most(table, epsilon, p, error)
+                reached = most(table, p, beyond(epsilon, p, error))
                 assert reached <= error + float(p) * UNITS * delta + 1e-12
                 nearest = max(nearest, (reached - error) / delta if delta > 1e-9 else 0.0)
     assert nearest > 0.1  # delta is used: a bound without it would be wrong
@@ -110,7 +117,7 @@ def test_guesses_in_both_directions_of_fair_coins_cost_all_of_delta():
         for epsilon in (0.2, 1.0):
             delta = delta_of(table, epsilon)
             for error in (0.1, 0.3, 0.6):
-                assert most(table, epsilon, p, error, out=True) <= error + UNITS * delta + 1e-12
+                assert most(table, p, beyond(epsilon, p, error), out=True) <= error + UNITS * delta + 1e-12
 
 
 @pytest.mark.parametrize("p", [Fraction(1, 2), Fraction(4, 5)])
@@ -128,15 +135,27 @@ def test_no_rule_makes_the_reported_epsilon_too_large(p):
             for r in range(UNITS + 1)
             for v in range(r + 1)
         }
-        weights = np.array([math.prod(float(p if c else 1 - p) for c in coins) for coins in COINS])
-        wrong = 0.0
-        for answers in (weights[:, None] * table).T:
-            wrong += max(
-                sum(
-                    mass
-                    for mass, coins in zip(answers, COINS, strict=True)
-                    if said[sum(g * c for g, c in zip(rule, coins, strict=True)), sum(rule)]
-                )
-                for rule in COINS
-            )
+        wrong = most(table, p, lambda right, guessed, said=said: said[right, guessed])
         assert wrong <= 1 - confidence + 1e-12
+
+
+@pytest.mark.parametrize(("p", "mu", "least"), [(Fraction(1, 2), 0.1, -1.0), (Fraction(4, 5), 0.3, -1.0)])
+def test_a_true_mu_is_excluded_no_more_often_than_stated(p, mu, least):
+    """Every unit's coin shifts a normal number of its own by mu; those above a threshold are guessed to be in."""
+    units, cdf = 18, NormalDist().cdf
+    inside, outside = float(p) * cdf(mu - least), float(1 - p) * cdf(-least)
+    wrong = {"mu": 0.0, "epsilon": 0.0}
+    for guessed in range(units + 1):
+        for right in range(guessed + 1):
+            weight = math.comb(units, guessed) * math.comb(guessed, right) * inside**right
+            weight *= outside ** (guessed - right) * (1 - inside - outside) ** (units - guessed)
+            if weight < 1e-5:  # taken for wrong
+                wrong = {name: mass + weight for name, mass in wrong.items()}
+                continue
+            found = bound_from_guesses(
+                correct=right, guessed=guessed, units=units, inclusion=p, delta=1e-3, confidence=0.8
+            )
+            wrong["mu"] += weight * (found.mu_low > mu)
+            wrong["epsilon"] += weight * (found.epsilon_low_gdp > epsilon_from_mu(mu, 1e-3))
+    assert wrong["epsilon"] <= wrong["mu"] <= 0.2
+    assert wrong["mu"] > 1e-3
