@@ -20,7 +20,7 @@ from dpsynth.errors import ParameterError
 from dpsynth.estimation import Model
 from dpsynth.sampling import sample_codes, sample_given
 from dpsynth.schema import Integer, Real, TableSchema
-from dpsynth.schema.columns import finite
+from dpsynth.schema.declared import finite
 from dpsynth.schema.rules import Condition, check_condition, read_condition
 from dpsynth.tables import Structure
 

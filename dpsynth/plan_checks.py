@@ -81,14 +81,15 @@ def require_possible(chosen: Synthesizer | ExternalConfig, encoder: Encoder, *, 
       ParameterError: The synthesizer is an outside one and there are rules, or one that is charged as a whole and the
         policy declares retries.
     """
-    _require_rules_kept(chosen, rules=bool(encoder.schema.rules))
+    _require_rules_kept(chosen, rules=encoder.redraws)
     _require_repeatable(chosen, attempts)
 
 
 def _require_rules_kept(chosen: Synthesizer | ExternalConfig, *, rules: bool) -> None:
     if rules and isinstance(chosen, ExternalConfig):
         raise ParameterError(
-            "Rules, or an open column whose rest has no label, were declared for an outside synthesizer.",
+            "Rules, bounds that a computed column may leave, or an open column whose rest has no label were declared "
+            "for an outside synthesizer.",
             "It gives rows once, so none can be drawn in the place of one that breaks a rule.",
             "Leave out 'rules', give the rest a label with 'otherwise', or use a synthesizer of this engine.",
         )

@@ -42,6 +42,8 @@ from dpsynth.measurement import Measurement
 from dpsynth.noise.tables import PRECISION
 from dpsynth.plan import ReleasePlan
 from dpsynth.schema import Column, Open, TableSchema
+from dpsynth.schema.columns import Constant
+from dpsynth.schema.generated import Computation
 from dpsynth.tables import Format
 
 SAMPLER = (
@@ -213,7 +215,19 @@ def _domain_in_words(column: Column) -> str:
     derivation = column.derived_from
     if isinstance(column, Open):
         return f"{len(column.categories)} declared labels, and at most {column.most} that enough people hold"
+    if isinstance(column, Constant):
+        return "one declared value, never read"
+    if column.computed is not None:
+        how = column.computed
+        return f"computed, never read: the {how.operation} of {', '.join(how.operands)}{_scaled(how)}"
+    if column.drawn_from is not None:
+        said = column.drawn_from.model_dump(mode="json", exclude_defaults=True)
+        return f"drawn from a public distribution, never read: {json.dumps(said, ensure_ascii=False)}"
     return "its declared domain" if derivation is None else f"a public function of {derivation.column}, never read"
+
+
+def _scaled(how: Computation) -> str:
+    return "" if (how.times, how.plus) == (1.0, 0.0) else f", times {how.times:g}, plus {how.plus:g}"
 
 
 def _shares(plan: ReleasePlan) -> tuple[Share, ...]:
@@ -300,7 +314,11 @@ def _declared(facts: Facts) -> tuple[str, ...]:
     if facts.outcome.verdict is Verdict.UNDECIDABLE:
         return ()
     derived = [name for name, column in facts.table.released.items() if column.derived_from is not None]
+    computed = [name for name, column in facts.table.released.items() if column.computed is not None]
+    drawn = [name for name, column in facts.table.released.items() if column.drawn_from is not None]
     said = [f"computed from other columns by public tables: {', '.join(derived)}"] if derived else []
+    for what, names in (("computed from other columns", computed), ("drawn from public distributions", drawn)):
+        said += [f"{what}, as declared: {', '.join(names)}"] if names else []
     if facts.table.rules:
         said.append(f"{len(facts.table.rules)} declared rules hold in every row: rows that break one are drawn again")
     return tuple(said)

@@ -12,7 +12,9 @@ from numpy.typing import NDArray
 from dpsynth.domain import Clique, Domain
 from dpsynth.encode.absent import without_null_codes
 from dpsynth.encode.columns import ENCODERS, ColumnEncoder, NumericEncoder, numeric_encoder
+from dpsynth.encode.computed import may_leave, with_computed
 from dpsynth.encode.derived import derive, derived_groups
+from dpsynth.encode.drawn import drawn
 from dpsynth.encode.fine import resolution_of
 from dpsynth.encode.histograms import MOST_BINS, Histogram, block_starts, merge_cells, merge_labels
 from dpsynth.encode.merge import Merge
@@ -171,6 +173,12 @@ class Encoder:
         """
         check_consistent(self.schema, self.boxes, self._by_name)
 
+    @property
+    def redraws(self) -> bool:
+        """Whether some rows of a model may not be kept: by a rule, or by the bounds of a computed column."""
+        computed = (name for name, column in self.schema.released.items() if column.computed is not None)
+        return bool(self.schema.rules) or any(may_leave(self.schema, name) for name in computed)
+
     def forbidden(self) -> list[tuple[Clique, NDArray[np.bool_]]]:
         """For each set of attributes that a rule speaks of, which cells of its marginal never occur: public facts."""
         found: dict[Clique, NDArray[np.bool_]] = {}
@@ -251,7 +259,7 @@ class Encoder:
 
         Privacy: none; post-processing.
         """
-        return self._values(self._split(codes, generator), codes.shape[1], generator, structure)
+        return self._values(self._split(codes, generator), codes.shape[1], generator, structure)[0]
 
     def decode_allowed(
         self, codes: Codes, generator: np.random.Generator, structure: Structure | None = None
@@ -264,11 +272,11 @@ class Encoder:
         Privacy: none; post-processing.
         """
         rows, plain = codes.shape[1], self._split(codes, generator)
-        if not self.schema.rules:
-            return self._values(plain, rows, generator, structure), np.ones(rows, bool)
+        if not self.redraws:
+            return self._values(plain, rows, generator, structure)[0], np.ones(rows, bool)
         good = allowed(self.boxes, plain, rows)
-        table = self._values({n: c[good] for n, c in plain.items()}, int(good.sum()), generator, structure)
-        kept = ordered(self.schema, table)
+        table, kept = self._values({n: c[good] for n, c in plain.items()}, int(good.sum()), generator, structure)
+        kept &= ordered(self.schema, table)
         good[np.flatnonzero(good)[~kept]] = False
         return table.filter(pa.array(kept)), good
 
@@ -294,7 +302,7 @@ class Encoder:
         rows, plain = codes.shape[1], self._split(codes, generator)
         for name, known in zip(self.domain.names, fine, strict=True):
             plain[name] = np.where(known >= 0, known, plain[name])
-        return self._values(plain, rows, generator, structure), allowed(self.boxes, plain, rows)
+        return self._values(plain, rows, generator, structure)[0], allowed(self.boxes, plain, rows)
 
     def with_surrogates(self, table: pa.Table) -> pa.Table:
         """The table with fresh identifiers, numbered over all its rows."""
@@ -317,7 +325,8 @@ class Encoder:
         rows: int,
         generator: np.random.Generator,
         structure: Structure | None,
-    ) -> pa.Table:
+    ) -> tuple[pa.Table, NDArray[np.bool_]]:
+        """The values, and where what is computed of them lies within its bounds."""
         fields = (structure or Structure.declared(self.declared)).arrow
         arrays = {
             name: column.decode(plain[name], generator, fields.field(name).type)
@@ -325,13 +334,17 @@ class Encoder:
         }
         for name in fields.names:
             kind, column = fields.field(name).type, self.schema.columns[name]
-            if column.derived_from is not None:
+            if column.drawn_from is not None:
+                arrays[name] = drawn(column, rows, generator, kind)
+            elif column.computed is not None:
+                arrays[name] = pa.nulls(rows, kind)
+            elif column.derived_from is not None:
                 arrays[name] = derive(self.schema, name, plain[column.derived_from.column], kind)
             elif isinstance(column, Constant):
                 arrays[name] = constant(column.value, rows, kind)
             elif name not in arrays:
                 arrays[name] = surrogates(rows, kind)
-        return pa.table([arrays[name] for name in fields.names], schema=fields)
+        return with_computed(self.schema, pa.table([arrays[name] for name in fields.names], schema=fields))
 
     def unit_ids(self, block: Block) -> list[bytes | None]:
         """A key of bytes for the privacy unit of each record; records with equal keys are one unit's.

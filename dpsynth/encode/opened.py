@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from dpsynth.encode.raw import dictionary_indices, keys
 from dpsynth.errors import ParameterError
 from dpsynth.schema import Categorical, Open, TableSchema
-from dpsynth.schema.columns import MAX_LABEL_BYTES
+from dpsynth.schema.declared import MAX_LABEL_BYTES
 from dpsynth.schema.opened import REST
 from dpsynth.schema.rules import Rule
 from dpsynth.tables.types import family

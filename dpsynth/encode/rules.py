@@ -4,7 +4,7 @@ Bins of numeric columns begin wherever a rule says something (``rule_cuts``), so
 not at all: for all but the order of two columns, codes decide.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,11 +13,12 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dpsynth.encode.columns import NumericEncoder
+from dpsynth.encode.computed import may_leave, operands_of, possible
 from dpsynth.encode.raw import numbers
 from dpsynth.encode.temporal import stored_microseconds
 from dpsynth.errors import SchemaError
 from dpsynth.schema import TableSchema, Temporal
-from dpsynth.schema.columns import finite
+from dpsynth.schema.declared import finite
 from dpsynth.schema.rules import Condition
 
 Mask = NDArray[np.bool_]
@@ -127,8 +128,21 @@ def _comparable(schema: TableSchema, table: pa.Table, name: str) -> tuple[NDArra
     return plain.values, (plain.state == 0) & ~np.isin(plain.values, getattr(column, "special", ()))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Limit:
+    """What some columns' codes have to leave room for: an order of two, or the bounds of a computed one.
+
+    Attributes:
+      columns: The columns, all codes of which are told apart.
+      fits: Whether codes chosen so far, by column, leave room for it.
+    """
+
+    columns: tuple[str, ...]
+    fits: Callable[[Mapping[str, int]], bool]
+
+
 def check_consistent(schema: TableSchema, boxes: Sequence[Box], columns: Mapping[str, Any]) -> None:
-    """Refuse rules that no row can fulfil together.
+    """Refuse rules that no row can fulfil together, bounds of computed columns among them.
 
     Args:
       schema: The declaration.
@@ -138,41 +152,87 @@ def check_consistent(schema: TableSchema, boxes: Sequence[Box], columns: Mapping
     Raises:
       SchemaError: There is a contradiction; it names the fewest rules found that contradict each other.
     """
-    orders = {i: rule.at_most for i, rule in enumerate(schema.rules, 1) if rule.at_most is not None}
-    named = sorted({box.rule for box in boxes} | set(orders))
-    if _possible(boxes, orders, columns):
+    limits = _orders(schema, columns) | _computed(schema, columns)
+    named: list[int | str] = [*sorted({box.rule for box in boxes} | {n for n in limits if isinstance(n, int)})]
+    named += [name for name in limits if isinstance(name, str)]
+    if _possible(boxes, limits, columns):
         return
-    for number in list(named):
-        fewer = [n for n in named if n != number]
-        left = {n: pair for n, pair in orders.items() if n in fewer}
+    for one in list(named):
+        fewer = [n for n in named if n != one]
+        left = {n: limit for n, limit in limits.items() if n in fewer}
         if not _possible([box for box in boxes if box.rule in fewer], left, columns):
             named = fewer
+    numbers_ = [str(n) for n in named if isinstance(n, int)]
+    said = [f"{'rule' if len(numbers_) == 1 else 'rules'} {', '.join(numbers_)}, counted from 1"] if numbers_ else []
+    said += [f"the bounds of the computed column {name!r}" for name in named if isinstance(name, str)]
     raise SchemaError(
         f"The rules of table {schema.name!r} contradict each other.",
-        f"No row can fulfil {'rule' if len(named) == 1 else 'rules'} {', '.join(map(str, named))}, counted from 1; "
-        "without any one of them the others could be fulfilled.",
+        f"No row can fulfil {' and '.join(said)}; without any one of them the others could be fulfilled.",
         "Mend one of these rules.",
     )
 
 
-def _possible(boxes: Sequence[Box], orders: Mapping[int, Sequence[str]], columns: Mapping[str, Any]) -> bool:
-    """Whether some row lies in no box and keeps every order: a search over classes of codes that no box tells apart."""
-    names = list(dict.fromkeys([*(n for b in boxes for n in b.masks), *(n for pair in orders.values() for n in pair)]))
-    wide = {n for pair in orders.values() for n in pair}
+def _orders(schema: TableSchema, columns: Mapping[str, Any]) -> dict[int | str, Limit]:
+    """By the number of its rule, each declared order of two columns."""
+    found: dict[int | str, Limit] = {}
+    for number, rule in enumerate(schema.rules, 1):
+        if rule.at_most is not None:
+            first, second = rule.at_most
+            least, greatest = _ends(columns[first])[0], _ends(columns[second])[1]
+            found[number] = Limit(columns=rule.at_most, fits=_keeps_order(first, second, least, greatest))
+    return found
+
+
+def _keeps_order(first: str, second: str, least: NDArray[Any], greatest: NDArray[Any]) -> Callable[..., bool]:
+    def fits(chosen: Mapping[str, int]) -> bool:
+        return first not in chosen or second not in chosen or not least[chosen[first]] > greatest[chosen[second]]
+
+    return fits
+
+
+def _computed(schema: TableSchema, columns: Mapping[str, Any]) -> dict[int | str, Limit]:
+    """By its name, the bounds of each computed column that may leave them, where codes tell whether it is null."""
+    found: dict[int | str, Limit] = {}
+    for name, column in schema.released.items():
+        if column.computed is not None and may_leave(schema, name):
+            every = operands_of(schema, name)
+            parts = tuple(part for part in every if part in columns)
+            if any(schema.columns[part].nullable for part in every if part not in columns):
+                continue
+            ends = {part: _intervals(columns[part]) for part in parts}
+            found[name] = Limit(columns=parts, fits=_within_bounds(schema, name, ends))
+    return found
+
+
+def _within_bounds(schema: TableSchema, name: str, ends: Mapping[str, Sequence[Any]]) -> Callable[..., bool]:
+    def fits(chosen: Mapping[str, int]) -> bool:
+        if not ends.keys() <= chosen.keys():
+            return True
+        return possible(schema, name, {part: codes[chosen[part]] for part, codes in ends.items()})
+
+    return fits
+
+
+def _intervals(encoder: Any) -> list[tuple[float, float] | None]:
+    """Where the values of each code of a number lie; None for null and special numbers."""
+    step = 1.0 if encoder.column.kind == "integer" else 0.0
+    lower, upper = (float(bound) for bound in encoder.column.bounds)
+    starts, ends = [lower, *encoder.cuts.tolist()], [*(encoder.cuts - step).tolist(), upper]
+    return [*zip(starts, ends, strict=True), *[None] * (encoder.size - len(starts))]
+
+
+def _possible(boxes: Sequence[Box], limits: Mapping[int | str, Limit], columns: Mapping[str, Any]) -> bool:
+    """Whether some row lies in no box and fits every limit: a search over classes of codes that no box tells apart."""
+    wide = [n for limit in limits.values() for n in limit.columns]
+    names = list(dict.fromkeys([*(n for b in boxes for n in b.masks), *wide]))
     classes = {n: _classes(n, boxes, columns[n], apart=n in wide) for n in names}
-    ends = {n: _ends(columns[n]) for n in wide}
     steps = [0]
 
     def fits(chosen: Mapping[str, int]) -> bool:
         for box in boxes:
             if box.masks.keys() <= chosen.keys() and all(mask[chosen[n]] for n, mask in box.masks.items()):
                 return False
-        return all(
-            first not in chosen
-            or second not in chosen
-            or not ends[first][0][chosen[first]] > ends[second][1][chosen[second]]
-            for first, second in orders.values()
-        )
+        return all(limit.fits(chosen) for limit in limits.values())
 
     def search(depth: int, chosen: dict[str, int]) -> bool:
         steps[0] += 1
@@ -183,7 +243,7 @@ def _possible(boxes: Sequence[Box], orders: Mapping[int, Sequence[str]], columns
             fits(now) and search(depth + 1, now) for code in classes[name] for now in [chosen | {name: int(code)}]
         )
 
-    return search(0, {})
+    return fits({}) and search(0, {})
 
 
 def _classes(name: str, boxes: Sequence[Box], encoder: Any, *, apart: bool) -> list[int]:
@@ -201,7 +261,7 @@ def _ends(encoder: Any) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     lower, upper = (float(b) for b in encoder.column.bounds)
     apart = np.full(encoder.size - encoder.scale, np.inf)
     least = np.concatenate([[lower], encoder.cuts, -apart])
-    greatest = np.concatenate([encoder.cuts, [upper], apart])
+    greatest = np.concatenate([encoder.cuts - (encoder.column.kind == "integer"), [upper], apart])
     return least, greatest
 
 

@@ -92,6 +92,30 @@ def bin_widths(column: Integer | Real, cuts: NDArray[np.float64]) -> NDArray[np.
     return np.asarray(np.maximum(last - first + 1, 1), np.float64)
 
 
+def rounded(column: Integer | Real, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Numbers at a real column's declared resolution; as they are, where none is declared."""
+    step = half_step(column) * 2
+    if not step:
+        return numbers
+    return np.asarray(np.rint(numbers / float(step)) * float(step.numerator) / step.denominator)
+
+
+def half_step(column: Integer | Real) -> Fraction:
+    """How far rounding to the declared resolution moves a computed number at most; 0 where none is declared."""
+    declared = None if isinstance(column, Integer) else column.resolution
+    return Fraction(0) if declared is None else _exact(declared) / 2
+
+
+def on_grid(column: Integer | Real, numbers: NDArray[np.float64], *, whole: bool) -> NDArray[np.float64]:
+    """The nearest multiples of the resolution within the bounds; the lower bound where there is none."""
+    step = _resolution(column, whole)
+    (first,), (last,) = _grid(column, np.empty(0), step)
+    if first > last:
+        return np.full(len(numbers), float(column.bounds[0]))
+    place = np.clip(np.rint(numbers / float(step)), first, last)
+    return np.asarray(place * float(step.numerator) / step.denominator)
+
+
 def _resolution(column: Integer | Real, whole: bool) -> Fraction:
     if isinstance(column, Integer):
         return Fraction(1)

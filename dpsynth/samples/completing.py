@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from dpsynth.drawing import LEAST_SHARE, DrawnTable, Keep
 from dpsynth.encode import Codes, Encoder
+from dpsynth.encode.computed import with_computed
 from dpsynth.encode.rules import ordered
 from dpsynth.errors import ParameterError
 from dpsynth.estimation import Model
@@ -84,8 +85,8 @@ def complete_table(
         if not possible.all():
             raise _impossible()
         table, good = encoder.decode_completed(drawn, part.fine, rng, structure)
-        table = _with_values(table, part.values)
-        good &= ordered(encoder.schema, table)
+        table, computed = with_computed(encoder.schema, _with_values(table, part.values))
+        good &= computed & ordered(encoder.schema, table)
         if keep is not None:
             good &= keep(table)
         chosen = np.flatnonzero(good)

@@ -13,8 +13,10 @@ import pyarrow as pa
 
 from dpsynth.drawing import Keep
 from dpsynth.encode import Encoder
+from dpsynth.encode.computed import with_computed
 from dpsynth.encode.derived import derive
 from dpsynth.encode.observed import Observed
+from dpsynth.encode.values import constant
 from dpsynth.errors import ParameterError
 from dpsynth.estimation import Model
 from dpsynth.samples.completing import PartlyKnown, complete_table
@@ -28,6 +30,7 @@ from dpsynth.samples.other_tables import (
 )
 from dpsynth.samples.targets import Target, allot_rows, allotted
 from dpsynth.sampling.sampler import smallest_dtype
+from dpsynth.schema.columns import Constant
 
 SYNTHETIC_ROWS, PUBLIC_ROWS = "synthetic", "public"
 """What the column of origins says of each row."""
@@ -214,7 +217,8 @@ def join_public(
     Args:
       synthetic: Synthetic rows.
       public: Path to a CSV or Parquet file, a pandas DataFrame or a pyarrow Table with the same columns; never the
-        private one. Identifiers that it hasn't are null, and columns that are derived from others are computed.
+        private one. Identifiers that it hasn't are null, as are columns that are drawn from a
+        distribution; those that are derived or computed from others are made.
       encoder: Knows what was declared of the columns.
       dataset: The id of the data set that the public table is of, declared by the caller.
       private_dataset: The id of the data set that the model was fitted to.
@@ -247,8 +251,14 @@ def join_public(
         derivation = encoder.schema.columns[f.name].derived_from
         if derivation is not None:
             arrays[f.name] = derive(encoder.schema, f.name, seen[derivation.column].codes, f.type)
+        column = encoder.schema.columns[f.name]
+        if isinstance(column, Constant):
+            arrays[f.name] = constant(column.value, other.rows, f.type)
     rows = [arrays[f.name] if f.name in arrays else pa.nulls(other.rows, f.type) for f in fields]
-    whole = pa.concat_tables([synthetic.cast(pa.schema(fields)), pa.table(rows, schema=pa.schema(fields))])
+    theirs, fits = with_computed(encoder.schema, pa.table(rows, schema=pa.schema(fields)))
+    if not fits.all():
+        raise outside(next(name for name, column in encoder.schema.released.items() if column.computed is not None))
+    whole = pa.concat_tables([synthetic.cast(pa.schema(fields)), theirs])
     origins = [SYNTHETIC_ROWS] * synthetic.num_rows + [PUBLIC_ROWS] * other.rows
     return Made(
         table=whole.append_column(origin, pa.array(origins, pa.string())).combine_chunks(),

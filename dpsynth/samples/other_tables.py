@@ -14,6 +14,7 @@ from dpsynth.encode.observed import Observed, observe
 from dpsynth.encode.rules import ordered
 from dpsynth.errors import ParameterError, TableError
 from dpsynth.schema import Identifier, TableSchema
+from dpsynth.schema.columns import Constant
 from dpsynth.tables import Format, Structure
 from dpsynth.tables.opening import file_format, read_all, table_fields
 from dpsynth.tables.types import output_type, plain_type, value_type
@@ -26,7 +27,7 @@ class OtherTable:
     Attributes:
       structure: Its released columns in its order, then those that it lacks; with their types in what is made of it.
       rows: How many it has.
-      arrays: By column what it holds, but for omitted and derived columns.
+      arrays: By column what it holds, but for omitted columns and those that are made on output.
     """
 
     structure: Structure
@@ -58,7 +59,7 @@ def read_other(table: Any, schema: TableSchema, *, whole: bool, delimiter: str =
     Args:
       table: Path to a CSV or Parquet file, a pandas DataFrame or a pyarrow Table.
       schema: What was declared of the private table; of this one, too, holds what it says of the columns it has.
-      whole: Whether it must have all columns but identifiers and derived ones.
+      whole: Whether it must have all columns but identifiers and those that are made on output.
       delimiter: Between the fields of a CSV file.
 
     Raises:
@@ -71,7 +72,7 @@ def read_other(table: Any, schema: TableSchema, *, whole: bool, delimiter: str =
             "Each of its columns has to be declared in the model's schema, and to be there once.",
             "Leave out or rename the others.",
         )
-    read = {n: column for n, column in schema.released.items() if column.derived_from is None}
+    read = {n: c for n, c in schema.released.items() if not (c.generated or isinstance(c, Constant))}
     lacking = [n for n, column in read.items() if n not in names and not isinstance(column, Identifier)]
     if whole and lacking:
         raise TableError(

@@ -1,42 +1,16 @@
 """What a publisher declares of one column: its kind and its public domain."""
 
-import math
 from collections.abc import Mapping
 from itertools import pairwise
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    StrictBool,
-    StrictInt,
-    StrictStr,
-    field_serializer,
-    model_validator,
-)
+from pydantic import BeforeValidator, Field, StrictBool, StrictInt, StrictStr, field_serializer, model_validator
 
-MAX_LEVELS = 65_536
-"""Most levels of one column: a code fits in two bytes."""
-MAX_EXACT = 2**53
-"""Largest magnitude of an integer bound: beyond it, not every integer has a float of its own."""
-MAX_LABEL_BYTES = 4_096
+from dpsynth.schema.declared import MAX_EXACT, MAX_LEVELS, Declared, Label, Number, finite, label_text
+from dpsynth.schema.generated import Computation, Distribution
+
 MOST_SPECIAL = 100
 _LEAST_RANGE, _LEAST_SHARE = 1e-30, 1e-9
-
-
-def finite(value: Any) -> float:
-    """A finite number from a number, or from text that YAML 1.1 doesn't read as one (``1e6``)."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError("a finite number")
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        raise ValueError("a finite number") from None
-    if not math.isfinite(number):
-        raise ValueError("a finite number")
-    return number
 
 
 def _number(text: str) -> float | None:
@@ -44,29 +18,6 @@ def _number(text: str) -> float | None:
         return finite(text)
     except ValueError:
         return None
-
-
-def _label(value: Any) -> str:
-    """A category's label: text that has a UTF-8 form."""
-    if not isinstance(value, str):
-        raise ValueError("a label in quotes; an absent value is declared with 'nullable: true'")
-    try:
-        size = len(value.encode())
-    except UnicodeEncodeError:
-        raise ValueError("a label that has a UTF-8 form") from None
-    if size > MAX_LABEL_BYTES:
-        raise ValueError(f"a label of at most {MAX_LABEL_BYTES} bytes")
-    return value
-
-
-Number = Annotated[float, BeforeValidator(finite)]
-Label = Annotated[str, BeforeValidator(_label)]
-
-
-class Declared(BaseModel):
-    """Base of every declaration: immutable, and a key that isn't known is an error."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _plain(value: Any) -> Any:
@@ -79,7 +30,7 @@ def _plain(value: Any) -> Any:
 def _constant(value: Any) -> Any:
     """The value of a constant column as it was written."""
     if isinstance(value, str):
-        return _label(value)
+        return label_text(value)
     if isinstance(value, Mapping) and set(value) == {"real"}:
         return finite(value["real"])
     if value is None or isinstance(value, bool):
@@ -110,6 +61,8 @@ class ColumnBase(Declared):
       nullable: Whether an absent value is a level of its own.
       nulls: Codes that stand for an absent value where they are read, as text; it is written as null.
       derived_from: The public function of another column that it is, if it is one.
+      computed: What it is computed from on output, if it is.
+      drawn_from: The public distribution that it is drawn from on output, if it is.
     """
 
     title: StrictStr = ""
@@ -117,13 +70,20 @@ class ColumnBase(Declared):
     nullable: StrictBool = False
     nulls: tuple[Label, ...] = ()
     derived_from: Derivation | None = None
+    computed: Computation | None = None
+    drawn_from: Distribution | None = None
+
+    @property
+    def generated(self) -> bool:
+        """Whether it is made on output, by declarations alone, and never read."""
+        return any(how is not None for how in (self.derived_from, self.computed, self.drawn_from))
 
     @model_validator(mode="after")
     def _check_nulls(self) -> Self:
         if self.nulls and getattr(self, "kind", "") in ("identifier", "text"):
             raise ValueError("no 'nulls' of a column that isn't learned")
-        if self.nulls and not (self.nullable and self.derived_from is None):
-            raise ValueError("'nullable: true', and no 'derived_from', where 'nulls' lists codes of absent values")
+        if self.nulls and (self.generated or not self.nullable):
+            raise ValueError("'nullable: true', and a column that is read, where 'nulls' lists codes of absent values")
         if len(set(self.nulls)) != len(self.nulls) or set(self.nulls) & set(getattr(self, "categories", ())):
             raise ValueError("different codes in 'nulls', none of them a category; a level of its own is a category")
         return self
@@ -197,8 +157,8 @@ class _Numeric(ColumnBase):
             raise ValueError("'special' numbers outside of the bounds, between -2^53 and 2^53")
         if len(set(self.special)) != len(self.special) or len(self.special) > MOST_SPECIAL:
             raise ValueError(f"at most {MOST_SPECIAL} different numbers in 'special'")
-        if self.special and self.derived_from is not None:
-            raise ValueError("no 'special' numbers of a derived column")
+        if self.special and self.generated:
+            raise ValueError("no 'special' numbers of a column that isn't read")
         if {float(code) for code in self.special} & {_number(code) for code in self.nulls}:
             raise ValueError("a code in 'nulls' or in 'special', not in both")
         return self
@@ -306,8 +266,8 @@ class Constant(ColumnBase):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if (self.value is None and not self.nullable) or self.nulls or self.derived_from is not None:
-            raise ValueError("'nullable: true' for a value of null, and neither 'nulls' nor 'derived_from'")
+        if (self.value is None and not self.nullable) or self.nulls or self.generated:
+            raise ValueError("'nullable: true' for a value of null, and nothing else that it is made of")
         return self
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from dpsynth.schema.columns import Categorical, Integer, Real, finite
+from dpsynth.schema.columns import Categorical, Integer, Real
+from dpsynth.schema.declared import finite
 from dpsynth.schema.kinds import Column
 
 

@@ -9,8 +9,10 @@ from pydantic import AfterValidator, Field, StrictInt, StrictStr, StringConstrai
 from accountant import canonical
 from accountant.adjacency import Adjacency, PrivacyUnit
 from dpsynth.errors import SchemaError
-from dpsynth.schema.columns import Constant, Declared, Identifier, Label, Number, Opaque
+from dpsynth.schema.columns import Constant, Identifier, Opaque
+from dpsynth.schema.declared import Declared, Label, Number
 from dpsynth.schema.derivations import check_derived
+from dpsynth.schema.generated import check_generated
 from dpsynth.schema.kinds import Column
 from dpsynth.schema.rules import Rule, check_rules
 from dpsynth.schema.temporal import Temporal
@@ -168,6 +170,7 @@ class TableSchema(Declared):
         if self.encoding is not None and not set(self.encoding.keep) <= self._learned:
             raise ValueError("names of released columns, none of them an identifier or derived, in 'keep'")
         check_derived(self.released, omitted=self.omit)
+        check_generated(self.released)
         check_rules(self.rules, self.learned)
         unit = self.privacy_unit.column
         if unit is not None and not isinstance(self.columns.get(unit), Identifier):
@@ -180,11 +183,11 @@ class TableSchema(Declared):
 
     @property
     def learned(self) -> dict[str, Column]:
-        """The columns that a model holds: no identifiers or constants, and none that is derived from another."""
+        """The columns that a model holds: no identifiers or constants, and none that is made on output."""
         return {
             name: column
             for name, column in self.released.items()
-            if not isinstance(column, Identifier | Constant) and column.derived_from is None
+            if not isinstance(column, Identifier | Constant) and not column.generated
         }
 
     @property

@@ -4,7 +4,8 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StrictBool, StrictInt, model_validator
 
-from dpsynth.schema.columns import ColumnBase, Label, Number
+from dpsynth.schema.columns import ColumnBase
+from dpsynth.schema.declared import Label, Number
 
 MOST_VALUES = 4_096
 """Largest declared number of values that may be found out."""

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, StrictStr, model_validator
 
-from dpsynth.schema.columns import Boolean, Categorical, Declared, Integer, Real, finite
+from dpsynth.schema.columns import Boolean, Categorical, Integer, Real
+from dpsynth.schema.declared import Declared, finite
 from dpsynth.schema.kinds import Column
 from dpsynth.schema.opened import Open
 from dpsynth.schema.temporal import Temporal

@@ -7,7 +7,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, StrictInt, StrictStr, model_validator
 
-from dpsynth.schema.columns import MAX_EXACT, MAX_LEVELS, ColumnBase, Integer
+from dpsynth.schema.columns import ColumnBase, Integer
+from dpsynth.schema.declared import MAX_EXACT, MAX_LEVELS
 
 UNITS = {
     "day": 86_400_000_000,

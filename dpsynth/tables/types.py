@@ -150,10 +150,17 @@ def _holds_range(column: Integer | Real, values: pa.DataType) -> bool:
         return False
     if group == "int" and np.ceil(lower) > np.floor(upper):
         return False
-    if not _holds_exactly(column.special, values):
+    if not _holds_exactly(column.special, values) or not _holds_computed(column, values):
         return False
     lower, upper = min((lower, *column.special)), max((upper, *column.special))
     return group in ("text", "int", "float", "decimal") and _fits(lower, upper, values)
+
+
+def _holds_computed(column: Integer | Real, values: pa.DataType) -> bool:
+    """Whether no result would be rounded to whole numbers, or to a decimal's places."""
+    if column.computed is None or isinstance(column, Integer) or family(values) not in ("int", "decimal"):
+        return True
+    return column.resolution is not None and _holds_exactly((column.resolution,), values)
 
 
 def _holds_exactly(numbers: Sequence[float | None], values: pa.DataType) -> bool:

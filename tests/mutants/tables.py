@@ -13,6 +13,7 @@ _ORACLE = "tests/oracles/test_histograms.py::"
 _MERGES = "tests/dpsynth/encode/test_merges.py::"
 _LINE = "tests/dpsynth/test_learning.py::"
 _RULED = "tests/dpsynth/test_rules.py::"
+_MADE = "tests/dpsynth/encode/test_generated.py::"
 _KINDS = "tests/dpsynth/encode/test_kinds.py::"
 _SELECTED, _OPEN = "tests/oracles/test_partitions.py::", "tests/dpsynth/test_open_columns.py::"
 
@@ -92,7 +93,7 @@ MUTANTS = (
     ),
     Mutant(
         "derived: the column is learned all the same", MODELS,
-        " and column.derived_from is None\n        }", "\n        }",
+        " and not column.generated\n        }", "\n        }",
         (_MERGES + "test_derived_columns_are_computed_and_never_read",), "the dependency doesn't hold in the output",
     ),
     Mutant(
@@ -254,5 +255,29 @@ MUTANTS = (
         "isinstance(column, Identifier)",
         (_KINDS + "test_each_code_of_an_absent_value_is_null_and_special_numbers_come_back",),
         "a column that is declared never to be read is read",
+    ),
+    Mutant(
+        "computed: rows out of bounds are clamped", "dpsynth/encode/computed.py", "        good &= inside | ~known\n", "",
+        (_MADE + "test_any_computation_is_exact_and_within_its_bounds",), "a sum doesn't hold in the output",
+    ),
+    Mutant(
+        "computed: a special number is added up", "dpsynth/encode/computed.py",
+        "np.where(special & (found.state == 0), np.int8(-1), found.state)", "found.state",
+        (_MADE + "test_computed_columns_are_right_in_every_row_and_rows_are_the_models_given_their_bounds",),
+        "a code of a refusal is a number in a sum",
+    ),
+    Mutant(
+        "computed: the column is learned all the same", MODELS, " and not column.generated\n        }", "\n        }",
+        (_MADE + "test_nothing_of_these_columns_is_read_and_a_fit_has_them",), "a column that is declared unread is read",
+    ),
+    Mutant(
+        "computed: bounds are no rule", RULES, "    limits = _orders(schema, columns) | _computed(schema, columns)\n",
+        "    limits = _orders(schema, columns)\n",
+        (_MADE + "test_contradictions_with_bounds_of_computed_columns_are_named",), "a release would never end",
+    ),
+    Mutant(
+        "drawn: all rows have the same draw", "dpsynth/encode/drawn.py", "u = generator.random(len(absent))",
+        "u = np.full(len(absent), generator.random())", (_MADE + "test_drawn_columns_have_their_declared_law",),
+        "another law than the declared one",
     ),
 )
