@@ -85,7 +85,8 @@ def complete_table(
         if not possible.all():
             raise _impossible()
         table, good = encoder.decode_completed(drawn, part.fine, rng, structure)
-        table, computed = with_computed(encoder.schema, _with_values(table, part.values))
+        table = _with_values(table, part.values)
+        table, computed = with_computed(encoder.schema, table)
         good &= computed & ordered(encoder.schema, table)
         if keep is not None:
             good &= keep(table)
