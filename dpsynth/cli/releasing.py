@@ -62,7 +62,8 @@ def plan(
     output.table(title, header, rows, numbers=(2, 3))
     if made.why:
         output.say(f"{made.why[0].upper()}{made.why[1:]}.")
-    output.say("Each person pays one side's sum: training or holdout. The release is charged the larger of the two.")
+    *sides, last = map(str, made.caps)
+    output.say(f"Each person pays one side's sum: {', '.join(sides)} or {last}. The release is charged the largest.")
 
 
 def release(

@@ -1,6 +1,7 @@
 """A release with reference people: three prices, planned and verified; the reference is measured on them alone."""
 
 import dataclasses
+import sys
 from fractions import Fraction
 
 import pytest
@@ -9,6 +10,7 @@ from accountant.spend import Side
 from dpsynth import line
 from dpsynth.certificate.verify import verify_release
 from dpsynth.errors import GateRefused
+from dpsynth.external import ExternalConfig
 from dpsynth.gate import load_policy
 from dpsynth.line import release
 from dpsynth.plan import make_plan
@@ -100,6 +102,20 @@ def test_a_learned_encoding_is_the_references_too(tmp_path):
     )  # fmt: skip
     verify_release(result.out, result.public_key.read_bytes())
     assert result.verdict == "PASS"
+
+
+def test_an_outside_table_is_compared_by_its_columns_and_a_copy_fails(tmp_path):
+    copier = tmp_path / "copy.py"
+    copier.write_text("import shutil, sys; shutil.copy(sys.argv[1], sys.argv[2])\n")
+    made = ExternalConfig(
+        command=(sys.executable, str(copier), "{train}", "{out}"), claim_epsilon=0.2, claim_delta=1e-9
+    )
+    book = lines.ledger(tmp_path)
+    result = run(tmp_path, book, synthesizer=made)
+    assert result.verdict == "FAIL"
+    verify_release(result.out, result.public_key.read_bytes())
+    paying = [s.label for s in book.release(result.release_id).steps if Side.REFERENCE in s.sides]
+    assert paying == [f"gate: reference ({name})" for name in ("ward", "age", "smoker", "score")]
 
 
 def test_the_plan_shows_the_third_price_and_refuses_one_that_does_not_fit():

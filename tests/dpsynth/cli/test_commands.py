@@ -101,6 +101,15 @@ def test_plan_shares_the_budget(toy: Toy) -> None:
     assert "synthesizer" in toy.text("plan", "-s", toy.schema, "-e", 1, "-d", 1e-6)
 
 
+def test_plan_shows_a_third_side_where_a_policy_compares(toy: Toy) -> None:
+    told = toy.text("plan", "--schema", toy.schema, "--epsilon", 1, "--delta", "1e-6")
+    assert "training or holdout. The release is charged the largest." in " ".join(told.split())
+    policy = ("--policy", "research-likelihood")
+    told = toy.text("plan", "--schema", toy.schema, "--epsilon", 1, "--delta", "1e-6", *policy)
+    assert "training, holdout or reference. The release is charged the largest." in " ".join(told.split())
+    assert "noisy marginals to compare with" in " ".join(told.split())
+
+
 @pytest.mark.parametrize("epsilon", ["0", "-1", "nan", "inf", "1e300"])
 def test_plan_refuses_numbers_out_of_range(toy: Toy, epsilon: str) -> None:
     answer = toy.run("plan", "-s", toy.schema, f"--epsilon={epsilon}", "-d", 1e-6, code=main.REFUSED)
