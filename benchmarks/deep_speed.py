@@ -6,14 +6,16 @@ one has autograd make the gradient of the mean.
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from benchmarks.harness import SHARED
 from dpsynth.deep import ChargedSteps, Phase, SgdPlan
 from dpsynth.deep.autoregressive import Autoregressive
+from dpsynth.deep.device import to_tensor
 from dpsynth.deep.plan import plan_event
 from dpsynth.deep.sgd import People, noisy_gradient
 from dpsynth.domain import Domain
@@ -28,23 +30,30 @@ def main() -> None:
     sizes = json.loads((SHARED / "data" / "adult_aim-domain.json").read_text())
     torch.set_num_threads(1)
     for batch in BATCHES:
-        ours, ordinary = _steps(sizes, batch)
+        rng = np.random.default_rng(0)
+        codes = np.stack([rng.integers(0, size, batch) for size in sizes.values()])
+        ours, ordinary = steps_of(codes, tuple(sizes.values()), most=REPEATS * (ROUNDS + 1))
         times = [(_milliseconds(ours), _milliseconds(ordinary)) for _ in range(ROUNDS)]
         best = [min(column) for column in zip(*times, strict=True)]
         print(batch, *(f"{t:.4f}" for t in best))
 
 
-def _steps(sizes: dict[str, int], batch: int) -> tuple[Callable[[], None], Callable[[], None]]:
-    rng, random = np.random.default_rng(0), SystemRandom()
-    codes = np.stack([rng.integers(0, size, batch) for size in sizes.values()]).astype(np.uint8)
-    people = People(MemorySource(Domain.of(sizes), codes))
-    network = Autoregressive.of(tuple(sizes.values()), hidden=HIDDEN)
+def steps_of(
+    codes: NDArray[np.int64], sizes: Sequence[int], *, most: int
+) -> tuple[Callable[[], None], Callable[[], None]]:
+    """Our step and an ordinary one over all these rows, shape (columns, rows), where torch computes now; each at most
+    ``most`` times.
+    """
+    random, batch = SystemRandom(), codes.shape[1]
+    domain = Domain.of({f"c{j}": size for j, size in enumerate(sizes)})
+    people = People(MemorySource(domain, codes.astype(np.uint8)))
+    network = Autoregressive.of(sizes, hidden=HIDDEN)
     parameters = network.initial(random=random)
-    phase = Phase(label="speed", steps=REPEATS * (ROUNDS + 1), sampling_probability=1.0, clip=10.0)
+    phase = Phase(label="speed", steps=most, sampling_probability=1.0, clip=10.0)
     plan = SgdPlan(phases=(phase,), noise_multiplier=100.0, people=batch)
     charged = ChargedSteps(plan, plan_event(plan, delta=1e-9))
     free = {name: value.clone().requires_grad_() for name, value in parameters.items()}
-    rows = torch.from_numpy(codes.T.astype(np.int64))
+    rows = to_tensor(codes.T.astype(np.int64))
 
     def ours() -> None:
         gradient = noisy_gradient(network, parameters, people, phase, charged=charged, random=random)

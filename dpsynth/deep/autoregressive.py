@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dpsynth.deep.device import to_array, to_tensor
 from dpsynth.deep.layers import Centre, Reach, Tape, code_starts
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.normal import draw_normal, draw_uniform
@@ -100,7 +101,7 @@ class Autoregressive:
         codes = sum(self.sizes)
         seen = self._into_hidden.blocks.sum(dim=0) @ self._into_hidden.outputs.T
         spread = draw_normal(codes * self.hidden, random=random).reshape(codes, self.hidden)
-        first = torch.from_numpy(spread.astype(np.float32)) * self.masks["in"] / seen.sqrt()
+        first = to_tensor(spread.astype(np.float32)) * self.masks["in"] / seen.sqrt()
         return {
             "in": first,
             "in bias": torch.zeros(self.hidden),
@@ -138,7 +139,7 @@ class Autoregressive:
         self, parameters: Mapping[str, Tensor], parts: Sequence[int], random: RandomSource
     ) -> Iterator[NDArray[np.int64]]:
         for rows in parts:
-            yield self._draw(parameters, rows, random).numpy()
+            yield to_array(self._draw(parameters, rows, random))
 
     def _draw(self, parameters: Mapping[str, Tensor], rows: int, random: RandomSource) -> Tensor:
         """Column after column; what a code adds to hidden units and later logits is added once it is drawn."""
@@ -148,7 +149,7 @@ class Autoregressive:
         units = self._units()
         inner, logits = (start.repeat(rows, 1) for start in self._starts_of_sums(parameters))
         codes = torch.zeros(rows, d, dtype=torch.int64)
-        uniforms = torch.from_numpy(draw_uniform(rows * d, random=random).astype(np.float32).reshape(d, rows, 1))
+        uniforms = to_tensor(draw_uniform(rows * d, random=random).astype(np.float32).reshape(d, rows, 1))
         for m, (start, end) in enumerate(edges):
             powers = torch.softmax(logits[:, start:end], dim=1).cumsum(dim=1)
             drawn = torch.searchsorted(powers, uniforms[m] * powers[:, -1:], right=True)[:, 0]

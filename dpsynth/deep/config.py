@@ -37,6 +37,7 @@ class TrainedConfig(ABC):
       share_of_codes: About the share of the plan's squared mu that the shares of codes take; more of it for few people,
         ``FEW^2 / (FEW^2 + people^2)`` up to ``MOST_SHARE``.
       codes: Largest sum of the columns' sizes: weights of pairs grow with its square.
+      device: Where the run computes, ``cpu`` or ``cuda``; coins, noise and draws are made on the CPU.
       target: A column that is drawn last, given all others; None for the last of the domain.
       people: Declared magnitude of the people that are trained on; a release's plan sets it from the schema.
       noise_multiplier: Of every step; a release's plan sets it from the budget.
@@ -51,6 +52,7 @@ class TrainedConfig(ABC):
     fewest_rows: int = 100_000
     share_of_codes: float = 0.2
     codes: int = 2_000
+    device: str = "cpu"
     target: str | None = None
     people: int | None = None
     noise_multiplier: float | None = None

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from dpsynth.deep.device import to_tensor
 from dpsynth.deep.layers import Tape, code_starts
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.normal import draw_normal
@@ -173,7 +174,7 @@ class Critic:
             "bias": torch.zeros(1),
             "codes": torch.zeros(codes, 1),
             **({PAIRS: torch.zeros(cells, 1)} if cells else {}),
-            "in": torch.from_numpy(spread.astype(np.float32)),
+            "in": to_tensor(spread.astype(np.float32)),
             "out": torch.zeros(self.hidden, 1),
         }
 

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dpsynth.deep.device import to_array, to_tensor
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.normal import draw_normal, draw_uniform
 
@@ -51,7 +52,7 @@ class Mixture:
         """
         codes = sum(self.sizes)
         apart = draw_normal(self.parts * codes, random=random).reshape(self.parts, codes)
-        return self.kept(spread * torch.from_numpy(apart.astype(np.float32)), shares)
+        return self.kept(spread * to_tensor(apart.astype(np.float32)), shares)
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Each part's probability of each code, columns side by side, shape (parts, codes)."""
@@ -82,7 +83,7 @@ class Mixture:
         edges = pairwise([0, *np.cumsum(self.sizes).tolist()])
         codes = np.empty((rows, len(self.sizes)), dtype=np.int64)
         for j, (start, end) in enumerate(edges):
-            powers = probabilities[:, start:end].double().cumsum(dim=1).numpy()
+            powers = to_array(probabilities[:, start:end].double().cumsum(dim=1))
             powers = powers / powers[:, -1:] + np.arange(self.parts)[:, None]  # one ascending line for all parts
             drawn = np.searchsorted(powers.ravel(), draw_uniform(rows, random=random) + part, side="right")
             codes[:, j] = np.clip(drawn - part * (end - start), 0, end - start - 1)

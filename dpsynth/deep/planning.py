@@ -126,6 +126,7 @@ def train_model(
             "Complete them with plan_training().",
         )
     from dpsynth.deep.ar_gan import fit_ar_gan  # these load torch
+    from dpsynth.deep.device import computing_on
     from dpsynth.deep.gan import fit_gan
     from dpsynth.deep.rows import fit_ar
     from dpsynth.deep.training import Terms
@@ -155,4 +156,5 @@ def train_model(
         checkpoints=checkpoints,
         paid=paid,
     )
-    return fitters[type(config)](source, config, terms)
+    with computing_on(config.device):
+        return fitters[type(config)](source, config, terms)

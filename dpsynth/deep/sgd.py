@@ -19,6 +19,7 @@ below the grid.
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Protocol
 
 import numpy as np
@@ -26,6 +27,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dpsynth.deep.device import to_array, to_tensor
 from dpsynth.deep.layers import Memo, Tape, squared_norms, weighted_gradients
 from dpsynth.deep.plan import ChargedSteps, Phase, require_one_row
 from dpsynth.noise.base import RandomSource
@@ -36,7 +38,7 @@ from dpsynth.sources.base import RowSource
 MARGIN = 2.0**-7
 """The bound is lowered by this share, for the rounding of signals and norms in float32 and of sums in float64."""
 
-CHUNK = 4096
+CHUNK = 1024
 """Records whose signals are held at a time, whatever the batch."""
 
 GRID_BITS = 20
@@ -106,7 +108,7 @@ class People:
         chosen = np.flatnonzero(row_coins(self._codes.shape[1], share=share, random=random))
         for start in range(0, len(chosen), CHUNK):
             codes = self._codes[:, chosen[start : start + CHUNK]].T
-            yield torch.from_numpy(codes.astype(np.int64))
+            yield to_tensor(codes.astype(np.int64))
 
 
 def noisy_gradient(
@@ -143,14 +145,15 @@ def noisy_gradient(
       ParameterError: No charged step of the phase is left.
     """
     charged.take(phase)
-    sums = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in parameters.items()}
+    layout = tuple((value.shape, network.masks.get(name)) for name, value in parameters.items())
+    whole = torch.zeros(sum(shape.numel() for shape, _ in layout), dtype=torch.float64)
     for n, codes in enumerate(people.batch(sampling_probability=phase.sampling_probability, random=random)):
-        part = {name: torch.zeros_like(total) for name, total in sums.items()} if n else sums
-        (add or add_clipped)(network, parameters, codes, clip=phase.clip, into=part)
-        for name, total in sums.items() if n else ():
-            total.add_(part[name])
+        part = torch.zeros_like(whole) if n else whole
+        (add or add_clipped)(network, parameters, codes, clip=phase.clip, into=_named(part, parameters))
+        if n:
+            whole.add_(part)
     deviation = charged.plan.noise_of(phase) * phase.clip
-    return _noised(sums, network.masks, deviation, charged.plan.expected_batch(phase), random)
+    return _named(_noised(whole, layout, deviation, charged.plan.expected_batch(phase), random), parameters)
 
 
 def add_clipped(
@@ -192,18 +195,34 @@ def add_clipped(
             into[name].mul_(mask)
 
 
-def _noised(
-    sums: Mapping[str, Tensor], masks: Mapping[str, Tensor], deviation: float, divisor: float, random: RandomSource
-) -> Parameters:
-    """Sum plus noise on every free weight, on the grid, over the divisor."""
+Layout = tuple[tuple[torch.Size, Tensor | None], ...]
+"""Shapes of the parameters in their order, and their masks."""
+
+
+def _named(whole: Tensor, parameters: Mapping[str, Tensor]) -> Parameters:
+    """The parts of a vector of all parameters, by name and in their shapes; they share its memory."""
+    parts = whole.split([value.numel() for value in parameters.values()])
+    return {name: part.view_as(value) for part, (name, value) in zip(parts, parameters.items(), strict=True)}
+
+
+@lru_cache(maxsize=16)
+def _free(layout: Layout) -> Tensor | None:
+    """Places of the weights that may differ from zero in a vector of all parameters; None where all may."""
+    if all(mask is None for _, mask in layout):
+        return None
+    parts = [torch.ones(shape).flatten() if mask is None else mask.flatten() for shape, mask in layout]
+    return torch.cat(parts).nonzero()[:, 0]
+
+
+def _noised(whole: Tensor, layout: Layout, deviation: float, divisor: float, random: RandomSource) -> Tensor:
+    """Sum plus noise on every free weight, on the grid, over the divisor; the noise comes to the sum on the CPU."""
     step = 2.0 ** (math.floor(math.log2(deviation)) - GRID_BITS)
-    out = {}
-    for name, total in sums.items():
-        places = None if name not in masks else masks[name].flatten().nonzero()[:, 0]
-        free = total.flatten() if places is None else total.flatten()[places]
-        noisy = deviation * draw_normal(len(free), random=random)
-        noisy += free.numpy()
-        rounded = torch.from_numpy((round_to_grid(noisy, step=step) / divisor).astype(np.float32))
-        whole = rounded if places is None else torch.zeros(total.numel()).index_copy_(0, places, rounded)
-        out[name] = whole.reshape(total.shape)
-    return out
+    places = _free(layout)
+    free = whole if places is None else whole.index_select(0, places)
+    noisy = draw_normal(len(free), random=random)
+    noisy *= deviation
+    noisy += to_array(free)
+    rounded = round_to_grid(noisy, step=step)
+    rounded /= divisor
+    found = to_tensor(rounded.astype(np.float32))
+    return found if places is None else torch.zeros(len(whole)).index_copy_(0, places, found)

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from dpsynth.deep.device import to_array, to_tensor
 from dpsynth.deep.layers import Tape, code_starts
 from dpsynth.deep.plan import Phase, SgdPlan
 from dpsynth.deep.training import Training
@@ -74,7 +75,7 @@ class Codes:
         """
         found = {}
         for name, columns, _, weight in self.groups:
-            values = (-gradient[name].double().numpy() / weight).reshape(len(columns), -1)
+            values = (to_array(-gradient[name].double()) / weight).reshape(len(columns), -1)
             for column, value in zip(columns.tolist(), values, strict=True):
                 found[column] = distribution_near(value, deviation=deviation / weight)
         return found
@@ -123,7 +124,7 @@ def measured_shares(training: Training, phase: Phase) -> Tensor:
     for _ in training.steps(phase, {"found": found}):
         found.update(training.gradient(counter, found, phase))
     shares = counter.shares(found, plan.noise_of(phase) * phase.clip / plan.expected_batch(phase))
-    return torch.from_numpy(np.concatenate([shares[column] for column in range(len(sizes))]).astype(np.float32))
+    return to_tensor(np.concatenate([shares[column] for column in range(len(sizes))]).astype(np.float32))
 
 
 def quieted(plan: SgdPlan, phase: Phase, *, loud: float) -> float:
@@ -143,5 +144,5 @@ def raked(weights: Floats, rows: NDArray[np.int64], shares: Sequence[Tensor]) ->
     for _ in range(RAKINGS):
         for codes, share in zip(rows.T, shares, strict=True):
             found = np.bincount(codes, weights, minlength=len(share)) / weights.sum()
-            weights = weights * (share.numpy() / np.maximum(found, FEWEST))[codes]
+            weights = weights * (to_array(share) / np.maximum(found, FEWEST))[codes]
     return weights

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -16,6 +15,7 @@ from accountant.canonical import sha256_hex
 from accountant.spend import Side, Spend, Step
 from dpsynth.deep.checkpoints import Checkpoints
 from dpsynth.deep.config import TrainedConfig
+from dpsynth.deep.device import to_array, to_tensor
 from dpsynth.deep.plan import ChargedSteps, Phase, SgdPlan, charge_plan, require_one_row
 from dpsynth.deep.sgd import Network, Parameters, People, PeopleSource, noisy_gradient
 from dpsynth.domain import Domain
@@ -115,7 +115,7 @@ class Training:
         found = {} if self.checkpoints is None else self.checkpoints.kept(phase.label, self.mark)
         for name, part in parts.items() if found else ():
             begin = f"{name}/"
-            arrays = {n.removeprefix(begin): torch.from_numpy(a) for n, a in found.items() if n.startswith(begin)}
+            arrays = {n.removeprefix(begin): to_tensor(a) for n, a in found.items() if n.startswith(begin)}
             if isinstance(part, dict):
                 part.update(arrays)
             else:
@@ -125,7 +125,7 @@ class Training:
         if self.checkpoints is None or (step < phase.steps and step % self.checkpoints.every):
             return
         arrays = {
-            f"{name}/{inner}": value.numpy()
+            f"{name}/{inner}": to_array(value)
             for name, part in parts.items()
             for inner, value in (part if isinstance(part, dict) else part.arrays()).items()
         }

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from dpsynth.deep.autoregressive import LOWEST, SAMPLED_AT_ONCE
 from dpsynth.deep.config import VaeConfig
+from dpsynth.deep.device import to_tensor
 from dpsynth.deep.layers import Tape, code_starts
 from dpsynth.deep.mixture import Mixture
 from dpsynth.deep.optimise import Adam, cosine
@@ -66,7 +67,7 @@ class Autoencoder:
             for name, (one, other, inputs) in shapes.items()
         }
         return {
-            **{name: torch.from_numpy(values.astype(np.float32)) for name, values in drawn.items()},
+            **{name: to_tensor(values.astype(np.float32)) for name, values in drawn.items()},
             "in bias": torch.zeros(self.hidden),
             "mean bias": torch.zeros(self.numbers),
             "spread": torch.zeros(self.hidden, self.numbers),
@@ -107,7 +108,7 @@ class Autoencoder:
         made = []
         for start in range(0, rows, SAMPLED_AT_ONCE):
             some = min(SAMPLED_AT_ONCE, rows - start)
-            numbers = torch.from_numpy(draw_normal(some * self.numbers, random=random).astype(np.float32))
+            numbers = to_tensor(draw_normal(some * self.numbers, random=random).astype(np.float32))
             shares = self.shares(self.logits(Tape(parameters), numbers.reshape(some, self.numbers)).detach())
             made.append(Mixture.of(self.sizes, parts=some).sample(shares, some, random=random))
         return np.concatenate(made)
@@ -142,7 +143,7 @@ def fit_vae(source: PeopleSource, config: VaeConfig, terms: Terms) -> PoolModel:
     highest = config.rate * quieted(terms.plan, phase, loud=LOUD)
     for step in training.steps(phase, {"parameters": parameters, "adam": adam}):
         noise = draw_normal(CHUNK * config.numbers, random=training.random).reshape(CHUNK, config.numbers)
-        noisy = replace(network, noise=torch.from_numpy(noise.astype(np.float32)))
+        noisy = replace(network, noise=to_tensor(noise.astype(np.float32)))
         gradient = training.gradient(noisy, parameters, phase)
         adam.step(parameters, gradient, rate=highest * cosine(step, phase.steps))
     rows = network.sample(parameters, config.pool_rows(terms.plan.people), random=training.random)

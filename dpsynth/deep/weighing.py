@@ -15,6 +15,7 @@ from torch import Tensor
 from dpsynth.deep.autoregressive import SAMPLED_AT_ONCE
 from dpsynth.deep.config import CriticConfig
 from dpsynth.deep.critic import PAIRS, Critic
+from dpsynth.deep.device import to_array, to_tensor
 from dpsynth.deep.layers import Tape
 from dpsynth.deep.optimise import Adam, Mean, Momentum, cosine
 from dpsynth.deep.plan import Phase
@@ -34,11 +35,11 @@ def weighed_rows(
         training.sizes, hidden=config.hidden, pair_scale=config.pair_scale, code_scale=config.code_scale
     )
     parameters = _train(training, critic, pool, config, phase)
-    scores = [_score(critic, parameters, part) for part in torch.from_numpy(pool).split(SAMPLED_AT_ONCE)]
+    scores = [_score(critic, parameters, part) for part in to_tensor(pool).split(SAMPLED_AT_ONCE)]
     # a score that isn't a number, of parameters that noise drove away, weighs as 0 does
     most = config.largest_score
     clamped: Tensor = torch.nan_to_num(torch.cat(scores).double()).clamp(-most, most)
-    found: NDArray[Any] = np.exp(clamped.numpy())
+    found: NDArray[Any] = np.exp(to_array(clamped))
     return found
 
 
@@ -48,7 +49,7 @@ def _train(
     plan = training.charged.plan
     parameters, adam, momentum, mean = critic.initial(random=training.random), Adam(), Momentum(), Mean()
     parts: Parts = {"parameters": parameters, "adam": adam, "momentum": momentum, "mean": mean}
-    made, table = replace(critic, real=0.0), torch.from_numpy(pool)
+    made, table = replace(critic, real=0.0), to_tensor(pool)
     batch = max(1, round(plan.expected_batch(phase)))
     begin = round(phase.steps * (1.0 - config.averaged))
     calm = quieted(plan, phase, loud=LOUD)

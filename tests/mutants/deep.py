@@ -16,6 +16,11 @@ _NORMS = _LAYERS + "norms_of_every_layer_are_those_of_vmap"
 _NEIGHBOUR = _SGD + "a_neighbour_moves_the_sum_by_at_most_the_bound"
 _BATCHES = _SGD + "batches_are_independent_coins_of_every_person"
 _AUDIT = "tests/dpsynth/deep/test_audit.py::test_no_attack_beats_the_priced_curve_and_the_best_one_comes_near"
+_PEOPLE = (
+    "    layout = tuple((value.shape, network.masks.get(name)) for name, value in parameters.items())\n"
+    "    whole = torch.zeros(sum(shape.numel() for shape, _ in layout), dtype=torch.float64)\n"
+    "    for n, codes in enumerate(people.batch(sampling_probability=phase.sampling_probability, random=random)):\n"
+)
 _COINS = "np.flatnonzero(row_coins(self._codes.shape[1], share=share, random=random))"
 
 MUTANTS = (
@@ -42,7 +47,7 @@ MUTANTS = (
         (_LAYERS + "the_clipped_sum_is_that_of_clipped_gradients",), "a record's gradient is rounded past the bound",
     ),
     Mutant(
-        "deep: half noise", SGD, "noisy = deviation * draw_normal", "noisy = 0.5 * deviation * draw_normal",
+        "deep: half noise", SGD, "noisy *= deviation", "noisy *= 0.5 * deviation",
         (_SGD + "the_noise_is_the_plans", _AUDIT), "the noise is half of what was charged",
     ),
     Mutant(
@@ -78,14 +83,7 @@ MUTANTS = (
     ),
     Mutant(
         "deep: the step after the records", SGD,
-        "    charged.take(phase)\n"
-        "    sums = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in parameters.items()}\n"
-        "    for n, codes in enumerate(people.batch(sampling_probability=phase.sampling_probability, "
-        "random=random)):\n",
-        "    sums = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in parameters.items()}\n"
-        "    for n, codes in enumerate(people.batch(sampling_probability=phase.sampling_probability, "
-        "random=random)):\n"
-        "        charged.take(phase)\n",
+        f"    charged.take(phase)\n{_PEOPLE}", f"{_PEOPLE}        charged.take(phase)\n",
         (_SGD + "a_step_is_taken_before_a_record_is_looked_at",), "an uncharged step reads records",
     ),
     Mutant(
@@ -212,8 +210,8 @@ MUTANTS = (
     ),
     Mutant(
         "deep: a step is written down after its batch", "dpsynth/deep/sgd.py",
-        "    charged.take(phase)\n    sums =", "    people.batch(sampling_probability=1.0, random=random)\n"
-        "    charged.take(phase)\n    sums =",
+        "    charged.take(phase)\n    layout =", "    people.batch(sampling_probability=1.0, random=random)\n"
+        "    charged.take(phase)\n    layout =",
         (_KILLS,), "a process that dies in between has read people for a step that runs again",
     ),
     Mutant(

@@ -86,7 +86,7 @@ def test_tuning_moves_what_synthetic_rows_taught_towards_people():
     wrong = tune(MemorySource(DOMAIN, codes(0)), config, synthetic=codes(400, flipped=True), made=made)
     right = tune(MemorySource(DOMAIN, codes(2_000)), config, synthetic=codes(400, flipped=True), made=made)
     taught, tuned = (c.probabilities(asked)[np.arange(60), asked[1]].mean() for c in (wrong, right))
-    assert taught < 0.3
+    assert taught < 0.45
     assert tuned > 0.8
 
 

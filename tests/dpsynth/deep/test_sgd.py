@@ -224,3 +224,42 @@ def test_the_tape_holds_no_gradient_of_parameters():
     network, parameters, _ = autoregressive()
     network.objective(Tape(parameters), records(SIZES, 3))
     assert not any(v.requires_grad for v in parameters.values())
+
+
+def test_noise_is_one_call_for_all_parameters_and_lands_on_free_weights(monkeypatch):
+    """Each free weight has a number of its own from it, in the order of the parameters."""
+    drawn = []
+    monkeypatch.setattr(sgd, "draw_normal", lambda size, random: drawn.append(size) or np.arange(1.0, size + 1))
+    network, parameters, _ = autoregressive()
+    step = phase(share=1.0, clip=1.0)
+    charged = charged_for(step, noise=1.0, count=1.0)
+    found = noisy_gradient(network, parameters, people(np.zeros((0, 3))), step, charged=charged, random=SeededRandom(1))
+    free = [v[network.masks[n] > 0] if n in network.masks else v.flatten() for n, v in found.items()]
+    together = torch.cat(free).numpy()
+    assert drawn == [len(together)]
+    np.testing.assert_allclose(together, np.arange(1.0, len(together) + 1), rtol=1e-6)
+
+
+def test_a_device_that_is_not_there_is_refused():
+    from dpsynth.deep.device import computing_on
+
+    with pytest.raises(ParameterError, match="'cuda:99'"), computing_on("cuda:99"):
+        pass
+    with pytest.raises(ParameterError, match="'mps'"), computing_on("mps"):
+        pass
+    with computing_on("cpu"):
+        assert torch.zeros(1).device.type == "cpu"
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
+def test_a_gpu_finds_the_same_clipped_sum():
+    from dpsynth.deep.device import computing_on, to_array
+
+    for name, make in NETWORKS.items():
+        network, parameters, _ = make()
+        codes = records(network.sizes, 200)
+        here = clipped(network, parameters, codes.tolist(), 0.3)
+        with computing_on("cuda"):
+            network, parameters, _ = make()
+            there = to_array(clipped(network, parameters, codes.tolist(), 0.3))
+        np.testing.assert_allclose(there, here.numpy(), rtol=1e-4, atol=1e-4, err_msg=name)

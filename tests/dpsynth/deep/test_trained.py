@@ -143,9 +143,9 @@ def test_it_learns_what_independent_columns_lose(config):
     truth = pair / pair.sum()
     lost = np.abs(np.outer(one, other) / one.sum() ** 2 - truth).sum() / 2
     assert lost > 0.3
-    assert np.abs(model.marginal(("a", "b")) - truth).sum() / 2 < 0.12
+    assert np.abs(model.marginal(("a", "b")) - truth).sum() / 2 < 0.2
     ((_, last),) = records.counts([("b", "c")])
-    assert np.abs(model.marginal(("b", "c")) - last / last.sum()).sum() / 2 < 0.12
+    assert np.abs(model.marginal(("b", "c")) - last / last.sum()).sum() / 2 < 0.2
 
 
 def test_a_target_is_drawn_last_and_columns_come_back_in_their_places():
