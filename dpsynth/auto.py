@@ -36,7 +36,13 @@ _SIMPLER = ("tree", "mst", "independent")
 
 
 def choose_synthesizer(
-    domain: Domain, *, amount: int, coordinate: Coordinate, unit: PrivacyUnit, rows_magnitude: int | None
+    domain: Domain,
+    *,
+    amount: int,
+    coordinate: Coordinate,
+    unit: PrivacyUnit,
+    rows_magnitude: int | None,
+    smallest: Domain | None = None,
 ) -> Synthesizer:
     """The synthesizer for these public facts; its ``why`` says which of them decided.
 
@@ -46,6 +52,7 @@ def choose_synthesizer(
       coordinate: The ledger's coordinate.
       unit: The privacy unit.
       rows_magnitude: Declared magnitude of the number of rows; None where the schema has none.
+      smallest: The fewest codes that each attribute can have, where that isn't certain.
 
     Raises:
       ParameterError: Not even independent columns can be measured.
@@ -63,16 +70,24 @@ def choose_synthesizer(
         made = REGISTRY[name]
         if isinstance(made.config, AdaptiveConfig) and len(domain.names) <= NARROW:
             made = replace(made, config=replace(made.config, model_cells=LARGER_MODEL))
-        if _runs(made, domain, amount=amount, coordinate=coordinate, unit=unit):
+        if _runs(made, domain, smallest, amount=amount, coordinate=coordinate, unit=unit):
             short = "" if name == first else f"; {first} doesn't fit this domain and budget"
             return replace(made, why=f"auto chose {name}: {because}{short}")
     return REGISTRY["independent"]
 
 
-def _runs(made: Synthesizer, domain: Domain, *, amount: int, coordinate: Coordinate, unit: PrivacyUnit) -> bool:
+def _runs(
+    made: Synthesizer,
+    domain: Domain,
+    smallest: Domain | None,
+    *,
+    amount: int,
+    coordinate: Coordinate,
+    unit: PrivacyUnit,
+) -> bool:
     try:
         check_size(domain, made)
-        require_drawable(made, domain, amount=amount, coordinate=coordinate, unit=unit)
+        require_drawable(made, domain, smallest=smallest, amount=amount, coordinate=coordinate, unit=unit)
     except ParameterError:
         return False
     return True

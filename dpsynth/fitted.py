@@ -70,7 +70,8 @@ class FittedModel:
           None; post-processing.
         """
         cost = f"epsilon {self.epsilon:g} at delta {self.delta:g}, paid by everybody"
-        return "\n".join([self.label, cost, *self.report.lines()])
+        merged = f"Of {', '.join(self.merges)} these are errors of merged codes, before they are split again."
+        return "\n".join([self.label, cost, *self.report.lines(), *([merged] if self.merges else [])])
 
     def sample(
         self,

@@ -2,6 +2,7 @@
 
 from accountant.price import Coordinate
 from accountant.spend import Side, Spend
+from dpsynth.domain import Domain
 from dpsynth.encode import Encoder
 from dpsynth.encode.histograms import bins_for
 from dpsynth.mechanisms.histograms import measure_histograms
@@ -58,6 +59,17 @@ def learn_encoding(
     rows = max(1.0, sum(sums) / len(sums))
     (sigma,) = sigmas([synthesizer_amount], coordinate=coordinate, sensitivity=source.max_rows)
     return encoder.merge(found, bins=bins_for(rows, sigma))
+
+
+def smallest_domain(encoder: Encoder) -> Domain:
+    """The domain with the fewest codes that each attribute can have once everything is found out: for plans."""
+    sizes = dict(zip(encoder.domain.names, encoder.largest_domain.sizes, strict=True))
+    for name, column in zip(encoder.domain.names, encoder.columns, strict=True):
+        if name in encoder.learned:
+            sizes[name] = 1 + encoder.apart[name]
+        if name in encoder.open:
+            sizes[name] = column.size
+    return Domain(names=encoder.domain.names, sizes=tuple(sizes.values()))
 
 
 def recoded(source: MemorySource, encoder: Encoder) -> MemorySource:

@@ -20,6 +20,7 @@ from dpsynth.external import ExternalConfig, find_program, load_external_config,
 from dpsynth.feasible_noise import require_drawable
 from dpsynth.gate import GatePlan, Policy, load_policy, plan_gate
 from dpsynth.gate.reference import require_reference
+from dpsynth.learning import smallest_domain
 from dpsynth.mechanisms.histograms import histogram_sigma
 from dpsynth.noise.gaussian import LARGEST_SIGMA
 from dpsynth.plan_checks import LARGEST_TABLE as LARGEST_TABLE
@@ -29,9 +30,10 @@ from dpsynth.plan_checks import (
     require_room_for_slack,
     require_rows,
     require_small_secrets,
+    selections_within,
 )
 from dpsynth.schema import Schema
-from dpsynth.selecting import Selection, plan_selections, planned_amount, planned_delta
+from dpsynth.selecting import Selection, planned_amount, planned_delta
 from dpsynth.synthesizers import Synthesizer, check_size, find_synthesizer
 from dpsynth.workload import Workload
 
@@ -259,7 +261,7 @@ def make_plan(
         named = find_synthesizer(named)
     encoder = Encoder.of(table)
     encoder.check_rules()
-    domain = encoder.largest_domain
+    domain, least = encoder.largest_domain, smallest_domain(encoder)
     wanted = _declared_workload(schema) if workload is None else workload
     if wanted is not None:
         wanted.check(domain)
@@ -275,11 +277,12 @@ def make_plan(
         require_reference(gate, table.unit)
         require_small_secrets(encoder)
     whole = budget.cap.amount if gate is None else gate.training_amount
-    selections = _selections(encoder, whole, budget, slack, named)
+    selections = selections_within(encoder, whole, budget, slack, named)
     whole -= planned_amount(selections)
     learning = _encoding_amount(encoder, whole, named, coordinate)
     chosen = named or choose_synthesizer(
         domain,
+        smallest=least,
         amount=(whole - learning) // attempts,
         coordinate=coordinate,
         unit=table.unit,
@@ -315,33 +318,16 @@ def make_plan(
     )
     if isinstance(chosen, Synthesizer):
         check_size(domain, chosen)
-        require_drawable(chosen, domain, amount=plan.synthesizer_amount, coordinate=plan.coordinate, unit=plan.unit)
+        require_drawable(
+            chosen,
+            domain,
+            smallest=least,
+            amount=plan.synthesizer_amount,
+            coordinate=plan.coordinate,
+            unit=plan.unit,
+        )
     _require_claim_fits(plan)
     return plan
-
-
-def _selections(
-    encoder: Encoder, whole: int, budget: Budget, slack: int, named: Synthesizer | ExternalConfig | None
-) -> tuple[Selection, ...]:
-    """How the labels of open columns are found out; they may cost what no claim needs of the delta for claims."""
-    if not encoder.open:
-        return ()
-    if isinstance(named, Synthesizer) and named.train is not None:
-        raise ParameterError(
-            "Open columns were declared for a synthesizer that is trained on rows.",
-            "Its training is one fixed plan, in which nothing may depend on an output, and the labels are one.",
-            "Use a synthesizer that measures marginals, or declare the categories.",
-        )
-    claimed = price(named.event(), budget.coordinate).delta if isinstance(named, ExternalConfig) else 0
-    room = max(0, budget.cap.delta - slack - claimed)
-    found = plan_selections(encoder.declared, amount=whole, delta=room, coordinate=budget.coordinate)
-    if 2 * planned_amount(found) > whole:
-        raise ParameterError(
-            f"The shares of {len(found)} open columns are more than half of the budget.",
-            "They are spent before anything is measured.",
-            "Declare smaller shares, or the categories of some columns.",
-        )
-    return found
 
 
 def _encoding_amount(

@@ -2,11 +2,13 @@
 
 from accountant.adjacency import Adjacency, PrivacyUnit
 from accountant.budget import Budget
+from accountant.compose import price
 from accountant.errors import UnsupportedEvent
 from accountant.price import DELTA_UNIT
 from dpsynth.encode import Encoder
 from dpsynth.errors import ParameterError, SchemaError
 from dpsynth.external import ExternalConfig
+from dpsynth.selecting import Selection, plan_selections, planned_amount
 from dpsynth.synthesizers import Synthesizer
 
 LARGEST_TABLE = 2**31
@@ -103,3 +105,31 @@ def _require_repeatable(chosen: Synthesizer | ExternalConfig, attempts: int) -> 
             "What these cost is charged once, as a whole, so that nothing is left for another table.",
             "Use a synthesizer that measures marginals, or a policy without retries.",
         )
+
+
+def selections_within(
+    encoder: Encoder, whole: int, budget: Budget, slack: int, named: Synthesizer | ExternalConfig | None
+) -> tuple[Selection, ...]:
+    """How the labels of open columns are found out; they may cost what no claim needs of the delta for claims.
+
+    Raises:
+      ParameterError: The synthesizer is trained on rows, shares are too small or too large, or delta is.
+    """
+    if not encoder.open:
+        return ()
+    if isinstance(named, Synthesizer) and named.train is not None:
+        raise ParameterError(
+            "Open columns were declared for a synthesizer that is trained on rows.",
+            "Its training is one fixed plan, in which nothing may depend on an output, and the labels are one.",
+            "Use a synthesizer that measures marginals, or declare the categories.",
+        )
+    claimed = price(named.event(), budget.coordinate).delta if isinstance(named, ExternalConfig) else 0
+    room = max(0, budget.cap.delta - slack - claimed)
+    found = plan_selections(encoder.declared, amount=whole, delta=room, coordinate=budget.coordinate)
+    if 2 * planned_amount(found) > whole:
+        raise ParameterError(
+            f"The shares of {len(found)} open columns are more than half of the budget.",
+            "They are spent before anything is measured.",
+            "Declare smaller shares, or the categories of some columns.",
+        )
+    return found

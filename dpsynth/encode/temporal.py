@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from dpsynth.encode.columns import NumericEncoder, numeric_encoder
 from dpsynth.encode.raw import ABSENT, UNKNOWN, Numbers, dictionary_indices, numbers
 from dpsynth.schema import Temporal
-from dpsynth.schema.temporal import microseconds
+from dpsynth.schema.temporal import UNITS, microseconds
 from dpsynth.tables.types import family, value_type
 
 Code = NDArray[np.int64]
@@ -95,7 +95,8 @@ def stored_microseconds(array: Any, kind: str) -> Micros:
         found = [_meaning(text, kind) for text in encoded.dictionary.to_pylist()]
         return _spread(_micros([value for value, _ in found], [state for _, state in found]), encoded)
     if group == "time" and _stored_as(array.type) in _READ[kind]:
-        return _stored(array)
+        stored = _stored(array)
+        return stored if kind != "time" else Micros(stored.values % UNITS["day"], stored.state)
     if group in ("float", "int") and kind == "duration":
         return _seconds(array)
     null = np.asarray(pc.is_null(array, nan_is_null=group == "float").to_numpy(zero_copy_only=False), bool)

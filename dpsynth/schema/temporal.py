@@ -102,14 +102,23 @@ def microseconds(text: str, kind: str) -> int | None:
         if kind == "duration":
             return _duration(text)
         if kind == "time":
-            time = datetime.time.fromisoformat(text)
-            return ((time.hour * 60 + time.minute) * 60 + time.second) * 1_000_000 + time.microsecond
+            return _of_day(text)
         moment = datetime.datetime.fromisoformat(text)
         if moment.tzinfo is not None:
             moment = moment.astimezone(datetime.UTC).replace(tzinfo=None)
         return (moment - _EPOCH) // datetime.timedelta(microseconds=1)
     except (ValueError, OverflowError):
         return None
+
+
+def _of_day(text: str) -> int | None:
+    """Of a time of day; of a moment its own, in UTC where it has a zone, and midnight of a day."""
+    try:
+        time = datetime.time.fromisoformat(text)
+    except ValueError:
+        moment = microseconds(text, "datetime")
+        return None if moment is None else moment % UNITS["day"]
+    return ((time.hour * 60 + time.minute) * 60 + time.second) * 1_000_000 + time.microsecond
 
 
 def _duration(text: str) -> int | None:

@@ -61,3 +61,40 @@ def test_the_refusal_starts_where_the_noise_does(name, coordinate):
     check(int(rows * 0.99))
     with pytest.raises(ParameterError, match="noise of sigma"):
         check(int(rows * 1.01))
+
+
+@given(
+    bounds=st.lists(st.tuples(st.integers(1, 40), st.integers(0, 160)), min_size=1, max_size=4),
+    data=st.data(),
+    rows=st.integers(1, 20_000),
+    name=st.sampled_from(["independent", "mst", "adaptive", "aim", "tree", "mwem", "mixture"]),
+)
+@settings(max_examples=50, deadline=None)
+def test_what_is_drawable_in_the_plan_is_drawable_whatever_is_learned(bounds, data, rows, name):
+    """Between the fewest and the most codes of each attribute no domain has a smaller share than the plan looked at."""
+    sizes = [data.draw(st.integers(low, low + more)) for low, more in bounds]
+    smallest, largest, found = (
+        Domain.of({f"c{i}": size for i, size in enumerate(these)})
+        for these in ([low for low, _ in bounds], [low + more for low, more in bounds], sizes)
+    )
+    how = {"amount": 2**36, "coordinate": Coordinate.GDP, "unit": PrivacyUnit(column="id", max_rows=rows)}
+    try:
+        require_drawable(find_synthesizer(name), largest, smallest=smallest, **how)
+    except ParameterError:
+        return
+    require_drawable(find_synthesizer(name), found, **how)
+
+
+def test_a_share_is_looked_at_where_it_is_smallest():
+    """One column that may shrink to a single code beside two of many: that is what decides."""
+    largest, smallest = Domain.of({"a": 500, "b": 500, "c": 500}), Domain.of({"a": 1, "b": 500, "c": 500})
+    amount = 2**36
+    least = split(amount, [1.0, 2 * 500 ** (2 / 3)])[0]
+    (unit_sigma,) = sigmas([least], coordinate=Coordinate.GDP, sensitivity=1)
+    how = {"amount": amount, "coordinate": Coordinate.GDP}
+    below, above = (PrivacyUnit(column="id", max_rows=int(LARGEST_SIGMA / unit_sigma * f)) for f in (0.99, 1.01))
+    made = find_synthesizer("independent")
+    require_drawable(made, largest, smallest=smallest, unit=below, **how)
+    require_drawable(made, largest, unit=above, **how)
+    with pytest.raises(ParameterError, match="noise of sigma"):
+        require_drawable(made, largest, smallest=smallest, unit=above, **how)

@@ -12,10 +12,11 @@ from accountant.price import Coordinate
 from accountant.spend import BOTH_SIDES, Side
 from dpsynth import fitting, line
 from dpsynth.certificate.verify import verify_release
+from dpsynth.encode import Encoder
 from dpsynth.errors import ParameterError
 from dpsynth.external import ExternalConfig
 from dpsynth.fitting import fit, load_model
-from dpsynth.learning import learn_encoding
+from dpsynth.learning import learn_encoding, recoded, smallest_domain
 from dpsynth.line import release
 from dpsynth.plan import make_plan
 from dpsynth.synthesizers import Synthesizer, fit_model
@@ -83,21 +84,26 @@ def test_where_too_few_people_end_a_run_nothing_is_said_to_be_learned(tmp_path):
 
 
 def test_the_encoding_sees_training_people(tmp_path, monkeypatch):
-    """The records that the encoding is learned from are the ones that the synthesizer learns from."""
+    """The records that the encoding is learned from are the ones that the synthesizer learns from, cell by cell."""
     seen = {}
 
+    def cells(source):
+        return np.concatenate([codes for codes, _ in source.blocks()], axis=1).tolist()
+
     def learn(encoder, source, **how):
-        seen["learned"] = sum(len(units) for _, units in source.blocks())
-        return learn_encoding(encoder, source, **how)
+        made = learn_encoding(encoder, source, **how)
+        seen["learned"] = cells(recoded(source, made))
+        return made
 
     def fitted(source, *made, **how):
-        seen["fitted"] = sum(len(units) for _, units in source.blocks())
+        seen["fitted"] = cells(source)
         return fit_model(source, *made, **how)
 
     monkeypatch.setattr(line, "learn_encoding", learn)
     monkeypatch.setattr(line, "fit_model", fitted)
     release(table(), lines.schema(TEXT), epsilon=2.0, delta=1e-6, ledger=lines.ledger(tmp_path), out=tmp_path / "out")
-    assert seen["learned"] == seen["fitted"] > 2_000
+    assert seen["learned"] == seen["fitted"]
+    assert len(seen["fitted"][0]) > 2_000
 
 
 def test_a_fit_charges_both_sides_and_its_model_loads_again(tmp_path):
@@ -107,6 +113,9 @@ def test_a_fit_charges_both_sides_and_its_model_loads_again(tmp_path):
     learned = [s for s in kept.steps if s.label.startswith("encoding: ")]
     assert len(learned) == 4
     assert all(set(s.sides) == set(BOTH_SIDES) for s in learned)
+    reported = sum(cost.amount for cost in model.report.budget)
+    assert reported == kept.totals[Side.TRAINING].amount == kept.totals[Side.HOLDOUT].amount
+    assert "age, score these are errors of merged codes" in model.summary()
     again = load_model(model.save(tmp_path / "model"))
     assert again.sample(300, seed=1).equals(model.sample(300, seed=1))
     assert set(again.merges) == {"age", "score"}
@@ -144,3 +153,23 @@ def test_an_encoding_is_never_learned_again_where_an_interrupted_training_goes_o
 def test_histograms_too_noisy_to_draw_are_refused_in_the_plan():
     with pytest.raises(ParameterError, match="histograms of 2 columns"):
         make_plan(lines.schema(TEXT.replace("share: 0.1", "share: 1e-12")), epsilon=0.01, delta=1e-9, gated=False)
+
+
+OPENED = TEXT.replace("    columns:\n", "    columns:\n      job: {kind: open, otherwise: o, most: 300}\n")
+
+
+def test_the_plan_foresees_the_fewest_codes_of_what_is_learned_or_found_out():
+    encoder = Encoder.of(lines.schema(OPENED))
+    sizes = dict(zip(encoder.domain.names, smallest_domain(encoder).sizes, strict=True))
+    assert sizes == {"job": 1, "ward": 4, "age": 1, "smoker": 3, "score": 2}
+    largest = dict(zip(encoder.domain.names, encoder.largest_domain.sizes, strict=True))
+    assert (largest["job"], largest["age"]) == (301, 32)
+
+
+def test_a_report_of_a_fit_with_open_columns_has_the_ledgers_total(tmp_path):
+    book = lines.ledger(tmp_path)
+    jobs = pa.array(["a", "b"] * 700)
+    model = fit(table(1_400).add_column(0, "job", jobs), lines.schema(OPENED), epsilon=1.0, delta=1e-6, ledger=book)
+    (kept,) = book.releases()
+    assert sum(cost.amount for cost in model.report.budget) == kept.totals[Side.TRAINING].amount
+    assert any(cost.label == "selection: labels of job" for cost in model.report.budget)

@@ -277,4 +277,16 @@ MUTANTS = (
         "u = np.full(len(absent), generator.random())", (_MADE + "test_drawn_columns_have_their_declared_law",),
         "another law than the declared one",
     ),
+    Mutant(
+        "feasible: shares are looked at in the largest domain alone", "dpsynth/feasible_noise.py",
+        "smallest=smallest or domain", "smallest=domain",
+        ("tests/dpsynth/test_feasible_noise.py::test_a_share_is_looked_at_where_it_is_smallest",),
+        "a run is refused after its charges",
+    ),
+    Mutant(
+        "times: the time of day of a moment is the whole moment", TEMPORAL,
+        'Micros(stored.values % UNITS["day"], stored.state)', "stored",
+        ("tests/dpsynth/encode/test_temporal.py::test_a_time_of_day_has_one_code_in_every_form",),
+        "every stored moment is the last time of day",
+    ),
 )

@@ -110,6 +110,25 @@ def test_one_moment_has_one_code_in_every_form():
     assert len({int(encoder.encode({"x": form})[0, 0]) for form in forms}) == 1
 
 
+def test_a_time_of_day_has_one_code_in_every_form():
+    """Of a stored moment, its own time of day, in UTC; before 1970, too; a day's is midnight."""
+    moment = datetime.datetime(2013, 5, 6, 7, 30, tzinfo=datetime.UTC)
+    early = datetime.datetime(1950, 1, 1, 7, 30)
+    forms = [
+        pa.array([moment], pa.timestamp("us", "America/New_York")),
+        pa.array([early], pa.timestamp("ms")),
+        pa.array([datetime.time(7, 30)], pa.time32("s")),
+        pa.array(["07:30"]),
+        pa.array(["2013-05-06 09:30:00+02:00"]).dictionary_encode(),
+    ]
+    encoder = Encoder.of(schema_of("clock"))
+    wanted = encoder.encode({"x": forms[2]})[0, 0]
+    assert [encoder.encode({"x": form})[0, 0] for form in forms] == [wanted] * len(forms)
+    assert 0 < wanted < encoder.domain.sizes[0] - 2
+    days = [pa.array([datetime.date(2013, 5, 6)]), pa.array(["2013-05-06"]), pa.array(["00:00"])]
+    assert {int(encoder.encode({"x": form})[0, 0]) for form in days} == {0}
+
+
 @pytest.mark.parametrize("kind", KINDS)
 def test_what_lies_outside_is_clamped_and_what_means_nothing_is_null(kind):
     encoder = Encoder.of(schema_of(kind))
