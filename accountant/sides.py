@@ -67,7 +67,7 @@ def scope_total(charges: Iterable[SidedCharge], *, adjacency: Adjacency = Adjace
     Raises:
       UnsupportedEvent: Under replace-one a person may change sides: see :func:`replaced_person`.
     """
-    if adjacency is not Adjacency.ADD_REMOVE:
+    if adjacency.changes_sides:
         raise UnsupportedEvent(
             f"Totals of sides were asked for under {adjacency}.",
             "A replaced person may be on another side afterwards, so that no side's total bounds what is learned.",

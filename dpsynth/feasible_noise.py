@@ -22,6 +22,7 @@ from dpsynth.mechanisms import (
 )
 from dpsynth.mechanisms.adaptive import MANY_ATTRIBUTES
 from dpsynth.mechanisms.aim import ROUNDS_PER_ATTRIBUTE, SELECTION_SHARE
+from dpsynth.mechanisms.partial import PartialConfig
 from dpsynth.mechanisms.shares import by_cells, sigmas, split
 from dpsynth.mechanisms.tree import LEAST_SHARE, MOST_PER_ATTRIBUTE, candidate_weights
 from dpsynth.noise.gaussian import LARGEST_SIGMA
@@ -70,7 +71,7 @@ def require_drawable(
     if rule is None:
         return
     least = min(rule(synthesizer.config, Sizes(largest=domain, smallest=smallest or domain), amount))
-    (widest,) = sigmas([least], coordinate=coordinate, sensitivity=unit.max_rows)
+    (widest,) = sigmas([least], coordinate=coordinate, sensitivity=unit.marginal_sensitivity)
     if widest > LARGEST_SIGMA * (1 - 1e-8):  # the run's own calibration may differ by a rounding
         raise ParameterError(
             f"The synthesizer {synthesizer.name} would need noise of sigma {widest:.3g} for its smallest share.",
@@ -101,6 +102,17 @@ def _of_independent(config: IndependentConfig, sizes: Sizes, amount: int) -> lis
 def _of_mst(config: MstConfig, sizes: Sizes, amount: int) -> list[int]:
     one_way, _, pairs = split(amount, (config.one_way_share, config.selection_share, config.pair_share))
     return [_of_columns(sizes, one_way), *([_smallest_pair(sizes, pairs)] if len(sizes.largest.names) > 1 else [])]
+
+
+def _of_partial(config: PartialConfig, sizes: Sizes, amount: int) -> list[int]:
+    """Nothing of its encoding is learned, so the largest sizes are the ones."""
+    domain = sizes.largest
+    one_way, _, pairs = split(amount, (config.one_way_share, config.selection_share, config.pair_share))
+    private = [name for name in domain.names if name not in config.public]
+    alone = min(split(one_way, by_cells(domain, [(name,) for name in private])))
+    weights = sorted(by_cells(domain, [c for c in combinations(domain.names, 2) if set(c) & set(private)]))
+    choices = min(config.edges * len(private), len(weights))
+    return [alone, min(split(pairs, [weights[0], *weights[len(weights) - choices + 1 :]]))]
 
 
 def _smallest_pair(sizes: Sizes, amount: int) -> int:
@@ -177,5 +189,6 @@ _SMALLEST_SHARES: dict[type, Callable[[Any, Sizes, int], list[int]]] = {
     MstConfig: _of_mst,
     MixtureConfig: _of_mixture,
     MwemConfig: _of_mwem,
+    PartialConfig: _of_partial,
     TreeConfig: _of_tree,
 }

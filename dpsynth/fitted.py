@@ -19,7 +19,7 @@ from dpsynth.errors import ParameterError, Refusal, TableError
 from dpsynth.estimation import MODELS, Model
 from dpsynth.fit_report import FitReport
 from dpsynth.plan import LARGEST_TABLE
-from dpsynth.samples import Made, Target, codes_of, impute, join_public, rebalance
+from dpsynth.samples import Made, Target, codes_of, impute, join_public, rebalance, synthesize
 from dpsynth.sampling import generator, sample_codes
 from dpsynth.schema import Schema, parse_schema
 from dpsynth.tables import write_exclusive
@@ -198,6 +198,34 @@ class FittedModel:
         )
         return self._told(made, before=None if before is None else json.loads(before)["done"])
 
+    def synthesize(self, table: Any, *, seed: int | None = None) -> "pa.Table":
+        """The rows of a table with their public columns as they are, and the private ones drawn given them.
+
+        For a fit whose privacy unit has public columns: their values, and the number of rows, are not protected.
+
+        Args:
+          table: Path to a Parquet file, a pandas DataFrame or a pyarrow Table: the private one, or any other with the
+            public columns. Nothing else of it is read.
+          seed: Repeats the same draws.
+
+        Returns:
+          The rows in their order; the metadata say which columns aren't protected.
+
+        Raises:
+          ParameterError: The fit has no public columns, or a row can't be completed.
+          TableError: A public column is lacking, or a public value isn't in the declared domain.
+
+        Privacy:
+          None; post-processing of the fit and of public columns.
+        """
+        if not self.schema.table.unit.public:
+            raise ParameterError(
+                "This model has no public columns.",
+                "Its privacy unit protects whole rows, so nothing of them may be kept as it is.",
+                "Use sample(), or fit under 'adjacency: replace-private-part'.",
+            )
+        return self._told(synthesize(self.model, table, encoder=self.encoder, rng=generator(seed)))
+
     def _told(self, made: Made, *, before: Sequence[Any] | None = None) -> "pa.Table":
         """A table that says what was done to make it, and what it cost."""
         steps = [*(before or ()), made.facts]
@@ -219,7 +247,9 @@ class FittedModel:
     @property
     def label(self) -> str:
         """What every output of this model says of itself."""
-        return NOT_RELEASED if self.private else f"{NOT_RELEASED}; {': '.join(SEEDED)}"
+        public = self.schema.table.unit.public
+        partly = f"; NOT PROTECTED, as declared public: {', '.join(public)}" if public else ""
+        return NOT_RELEASED + partly + ("" if self.private else f"; {': '.join(SEEDED)}")
 
     def save(self, path: str | Path) -> Path:
         """Save as one file: arrays (npz) and canonical JSON, hashed; no pickle, no code. Closed to others (mode 0600).

@@ -22,6 +22,7 @@ from dpsynth.plan import ReleasePlan, make_plan
 from dpsynth.progress import Progress, SilentProgress
 from dpsynth.records import read_records
 from dpsynth.runs import ending, going_on, staying_open
+from dpsynth.samples.other_tables import refuse_csv
 from dpsynth.schema import Schema, load_schema
 from dpsynth.selecting import closed_records, select_labels
 from dpsynth.synthesizers import Synthesizer, fit_model
@@ -66,8 +67,10 @@ def fit(
       The model; what it samples is labelled NOT RELEASED.
 
     Privacy:
-      (epsilon, delta) for add-remove of one unit of the schema; charged to both sides before each draw.
-      Checked by: tests/dpsynth/test_fitting.py::test_a_fit_charges_both_sides_and_two_fits_charge_twice
+      (epsilon, delta) for add-remove of one unit of the schema, or, where it declares public columns, for replacing
+      the other columns of one row; charged to both sides before each draw.
+      Checked by: tests/dpsynth/test_fitting.py::test_a_fit_charges_both_sides_and_two_fits_charge_twice,
+      tests/dpsynth/test_partial.py::test_a_fit_is_charged_under_its_own_adjacency
 
     Raises:
       Refusal: Something was refused; nothing was charged unless the data had been opened.
@@ -90,6 +93,8 @@ def fit(
     if folder is not None and (made.train is None or plan.encoding_amount or plan.selections):
         raise _without_checkpoints(made.name)
     handle = open_table(table, declared)
+    if plan.unit.public:
+        refuse_csv(handle.structure.format)
     going = None if folder is None else going_on(folder, book, plan)
     reservation = going or _reserved(book, plan, declared.dataset, idempotency_key, folder)
     random = SystemRandom() if test_seed is None else SeededRandom(test_seed)

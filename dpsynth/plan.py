@@ -34,7 +34,7 @@ from dpsynth.plan_checks import (
 )
 from dpsynth.schema import Schema
 from dpsynth.selecting import Selection, planned_amount, planned_delta
-from dpsynth.synthesizers import Synthesizer, check_size, find_synthesizer
+from dpsynth.synthesizers import Synthesizer, check_size, find_synthesizer, partial_synthesizer
 from dpsynth.workload import Workload
 
 SLACK_UNITS, SLACK_UNITS_A_COLUMN = 2**12, 64
@@ -252,7 +252,7 @@ def make_plan(
     """
     table = schema.table
     table.check_releasable()
-    require_add_remove(table.unit)
+    require_add_remove(table.unit, gated=gated)
     budget = Budget(epsilon=epsilon, delta=delta, coordinate=coordinate, claim_share=claim_share)
     if isinstance(synthesizer, str) and synthesizer.startswith("external:"):
         synthesizer = load_external_config(Path(synthesizer.removeprefix("external:")))
@@ -261,8 +261,11 @@ def make_plan(
         named = find_synthesizer(named)
     encoder = Encoder.of(table)
     encoder.check_rules()
+    if table.unit.public:
+        named = partial_synthesizer(named, table.unit.public, declared=not (encoder.learned or encoder.open))
     domain, least = encoder.largest_domain, smallest_domain(encoder)
-    wanted = _declared_workload(schema) if workload is None else workload
+    declared = table.workload
+    wanted = workload if workload is not None or declared is None else declared.value
     if wanted is not None:
         wanted.check(domain)
     require_rows(rows, len(domain.names))
@@ -353,11 +356,6 @@ def _encoding_amount(
             "Raise the release's epsilon or the encoding's share, or declare bins for more columns.",
         )
     return amount
-
-
-def _declared_workload(schema: Schema) -> Workload | None:
-    declared = schema.table.workload
-    return None if declared is None else declared.value
 
 
 def _with_workload(

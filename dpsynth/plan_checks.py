@@ -16,12 +16,20 @@ LARGEST_TABLE = 2**31
 MOST_SECRET_CODES = 256
 
 
-def require_add_remove(unit: PrivacyUnit) -> None:
+def require_add_remove(unit: PrivacyUnit, *, gated: bool = True) -> None:
     """Refuse before the data is opened what the first charge would refuse after it.
 
     Raises:
-      UnsupportedEvent: The unit is replaced, not added or removed.
+      UnsupportedEvent: The unit is replaced, not added or removed; of a fit, its private part may be.
     """
+    if unit.public:
+        if gated:
+            raise UnsupportedEvent(
+                f"A release was planned under {unit.adjacency}.",
+                "Only a fit can be: no gate of this version tells a leak of a row's private part from its public part.",
+                "Use fit() and synthesize() inside the circle that may see the model, or declare add-remove.",
+            )
+        return
     if unit.adjacency is not Adjacency.ADD_REMOVE:
         raise UnsupportedEvent(
             f"A run was planned under {unit.adjacency}.",

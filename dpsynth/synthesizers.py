@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,7 @@ from dpsynth.mechanisms import (
 )
 from dpsynth.mechanisms.mixture import estimate_mixture
 from dpsynth.mechanisms.mwem import estimate_mwem
+from dpsynth.mechanisms.partial import PartialConfig, estimate_partial, measure_partial
 from dpsynth.noise.base import RandomSource
 from dpsynth.progress import SilentStage, Stage
 from dpsynth.sources.base import MarginalSource
@@ -156,6 +157,36 @@ def find_synthesizer(name: str | Synthesizer) -> Synthesizer:
             "Choose one of them.",
         )
     return REGISTRY[name]
+
+
+def partial_synthesizer(named: Any, public: tuple[str, ...], *, declared: bool) -> Synthesizer:
+    """What synthesizes private columns given public ones.
+
+    Args:
+      named: What was asked for: nothing (None), or partial synthesis with settings of its own.
+      public: The public columns, sorted.
+      declared: Whether the whole encoding is declared, so that nothing of it has to be learned.
+
+    Raises:
+      ParameterError: Something else was asked for, or the encoding isn't declared.
+    """
+    if named is None:
+        named = Synthesizer(
+            name="partial",
+            config=PartialConfig(public=public),
+            measure=measure_partial,
+            ways=2,
+            adaptive=True,
+            estimate=estimate_partial,
+        )
+    if not declared or getattr(getattr(named, "config", None), "public", None) != public:
+        raise ParameterError(
+            "This can't be fitted where a part of each row is public.",
+            "Only partial synthesis is priced for that, with the public columns of the privacy unit, and nothing of "
+            "its encoding is learned.",
+            "Leave the synthesizer out, and declare bins and categories instead of 'encoding' and open columns.",
+        )
+    return cast(Synthesizer, named)
 
 
 def check_size(domain: Domain, synthesizer: Synthesizer) -> None:

@@ -47,12 +47,17 @@ def is_day(day: object) -> bool:
 
 def unit_to_json(unit: PrivacyUnit) -> dict[str, Any]:
     """The privacy unit as JSON values."""
-    return {"column": unit.column, "max_rows": unit.max_rows, "adjacency": str(unit.adjacency)}
+    body: dict[str, Any] = {"column": unit.column, "max_rows": unit.max_rows, "adjacency": str(unit.adjacency)}
+    return body | ({"public": list(unit.public)} if unit.public else {})
 
 
 def unit_from_json(body: Mapping[str, Any]) -> PrivacyUnit:
     """Inverse of :func:`unit_to_json`."""
-    return PrivacyUnit(column=body["column"], max_rows=body["max_rows"], adjacency=Adjacency(body["adjacency"]))
+    public = body.get("public", [])
+    if not isinstance(public, list) or not all(isinstance(name, str) for name in public):
+        raise TypeError("public columns aren't a list of names")
+    adjacency = Adjacency(body["adjacency"])
+    return PrivacyUnit(column=body["column"], max_rows=body["max_rows"], adjacency=adjacency, public=tuple(public))
 
 
 def sides_to_json(prices: Mapping[Side, Price]) -> dict[str, dict[str, int]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
-from accountant.adjacency import Adjacency, PrivacyUnit
+from accountant.adjacency import PrivacyUnit
 from accountant.canonical import sha256_hex
 from accountant.compose import larger_side, price, require_adjacency
 from accountant.errors import LedgerTampered, Refusal
@@ -166,13 +166,14 @@ def _expect(holds: bool, where: str, what: str) -> None:
 def owed(sides: Mapping[Side, Price], unit: PrivacyUnit, version: int) -> Price:
     """What a release with these prices by side costs its scopes.
 
-    Under add-remove the larger side, per component; a person who is replaced may change sides and pays both (entries
-    of version 1 didn't know that; no shipped mechanism ran under replace-one then).
+    Under add-remove the larger side, per component, and so it is where a unit's private part alone is replaced, as its
+    coin stays; a person who is replaced may change sides and pays both (entries of version 1 didn't know that; no
+    shipped mechanism ran under replace-one then).
 
     Raises:
       UnsupportedEvent: Both sides have an additive delta under replace-one.
     """
-    moves = version > 1 and unit.adjacency is Adjacency.REPLACE_ONE
+    moves = version > 1 and unit.adjacency.changes_sides
     return replaced_person(sides) if moves else larger_side(sides)
 
 

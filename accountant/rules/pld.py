@@ -26,7 +26,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import erfcx, ndtr
 
-from accountant.adjacency import Adjacency
 from accountant.events import (
     ZCDP,
     ApproxDP,
@@ -194,7 +193,7 @@ def _amplified_backward(inner: Curve, q: float) -> Curve:
 def _poisson(event: PoissonSampledGaussian) -> Single:
     """Add-remove: Zhu, Dong, Wang 2022 (arXiv:2106.08567), Theorem 11. Replace-one: see :func:`_replaced`."""
     q, sigma = event.sampling_probability, event.noise_multiplier
-    if event.adjacency is Adjacency.REPLACE_ONE:
+    if event.adjacency.replaces:
         return Single(pair=_both(_replaced(sigma, q)))
     inner = gaussian_curve(1.0 / sigma)
     return Single(pair=Pair(forward=_amplified(inner, q), backward=_amplified_backward(inner, q)))

@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import gammaln, logsumexp
 
-from accountant.adjacency import Adjacency
 from accountant.events import (
     ZCDP,
     ApproxDP,
@@ -119,7 +118,7 @@ def _log_binomials(order: int) -> Floats:
 
 def _poisson(event: PoissonSampledGaussian) -> Divergences:
     q, rate = event.sampling_probability, 0.5 / event.noise_multiplier**2
-    if event.adjacency is Adjacency.REPLACE_ONE:
+    if event.adjacency.replaces:
         moments = {k: min(_convex(k, q, 4.0 * rate), _by_way_of_none(k, q, rate)) for k in WHOLE_ORDERS}
         return _chords(moments), Fraction(0)
     return _chords({k: _poisson_moment(k, q, rate) for k in WHOLE_ORDERS}), Fraction(0)

@@ -21,7 +21,6 @@ sqrt(2k) and delta is twice as large (each data set's own labels, one after the 
 import math
 from fractions import Fraction
 
-from accountant.adjacency import Adjacency
 from accountant.errors import UnsupportedEvent
 from accountant.events import PartitionSelection
 from accountant.rules.mu import discrete_gaussian_mu, mass_beside_zero
@@ -33,7 +32,7 @@ _SUMMED = 50.0
 
 
 def _units(event: PartitionSelection) -> int:
-    return 2 if event.adjacency is Adjacency.REPLACE_ONE else 1
+    return 2 if event.adjacency.replaces else 1
 
 
 def selection_mu_square(event: PartitionSelection) -> Fraction:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from accountant.adjacency import Adjacency
+from accountant.adjacency import WHOLE_UNITS, Adjacency
 from accountant.convert import epsilon_from_mu
 from accountant.errors import UnsupportedEvent
 from accountant.price import DELTA_UNIT, Price
@@ -102,7 +102,7 @@ def audit_synthesizer(
     mu: float = 1.0,
     runs: int = 1000,
     confidence: float = 0.99,
-    adjacencies: tuple[Adjacency, ...] = tuple(Adjacency),
+    adjacencies: tuple[Adjacency, ...] = WHOLE_UNITS,
     seed: int | None = None,
     keep: Path | None = None,
     progress: Progress | None = None,

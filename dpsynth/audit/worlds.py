@@ -11,7 +11,7 @@ from functools import cache
 
 import numpy as np
 
-from accountant.adjacency import Adjacency
+from accountant.adjacency import WHOLE_UNITS, Adjacency
 from dpsynth.domain import Domain
 from dpsynth.sources import Codes
 
@@ -43,7 +43,7 @@ class World:
     record: tuple[int, ...]
 
 
-def worst_cases(adjacencies: tuple[Adjacency, ...] = tuple(Adjacency)) -> tuple[World, ...]:
+def worst_cases(adjacencies: tuple[Adjacency, ...] = WHOLE_UNITS) -> tuple[World, ...]:
     """The cases that every synthesizer is audited on, one for each adjacency."""
     return tuple(_world(adjacency) for adjacency in adjacencies)
 

@@ -82,10 +82,10 @@ def audit(
 
 
 def _adjacencies(name: str) -> tuple["Adjacency", ...]:
-    from accountant import Adjacency
+    from accountant.adjacency import WHOLE_UNITS
     from dpsynth.errors import ParameterError
 
-    known = {"both": tuple(Adjacency), **{one.value: (one,) for one in Adjacency}}
+    known = {"both": WHOLE_UNITS, **{one.value: (one,) for one in WHOLE_UNITS}}
     if name not in known:
         raise ParameterError(
             f"There is no adjacency named {name!r}.",

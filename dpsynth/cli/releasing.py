@@ -45,7 +45,11 @@ def plan(
     from dpsynth.plan import make_plan
     from dpsynth.schema import load_schema
 
-    made = make_plan(load_schema(schema), epsilon=epsilon, delta=delta, synthesizer=synthesizer, policy=policy)
+    declared = load_schema(schema)
+    public = declared.table.unit.public
+    made = make_plan(
+        declared, epsilon=epsilon, delta=delta, synthesizer=synthesizer, policy=policy, gated=not public
+    )
     header = ("purpose", "side", "share", "mu", "what it means")
     rows = [tuple(str(cell) for cell in row) for row in made.lines()]
     output = Output(as_json=as_json)
@@ -56,12 +60,18 @@ def plan(
             "synthesizer": made.synthesizer_name,
             "why": made.why,
             "steps": [dict(zip(header, row, strict=True)) for row in rows],
+            "unit": made.unit.describe(),
         }
     )
-    title = f"The plan of a release at epsilon {epsilon:g}, delta {delta:g} with {made.synthesizer_name}"
+    kind = "fit" if public else "release"
+    title = f"The plan of a {kind} at epsilon {epsilon:g}, delta {delta:g} with {made.synthesizer_name}"
     output.table(title, header, rows, numbers=(2, 3))
     if made.why:
         output.say(f"{made.why[0].upper()}{made.why[1:]}.")
+    if public:
+        output.say(f"Protected: {made.unit.describe()}.")
+        output.say("It is fitted to everybody; this version has no gated release for it.")
+        return
     *sides, last = map(str, made.caps)
     output.say(f"Each person pays one side's sum: {', '.join(sides)} or {last}. The release is charged the largest.")
 

@@ -83,6 +83,15 @@ def sample(
             rich_help_panel=_TABLES,
         ),
     ] = None,
+    synthesize: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TABLE",
+            help="Of a fit with public columns: keep those of this table as they are, and draw all others. Parquet.",
+            show_default=False,
+            rich_help_panel=_ASKED,
+        ),
+    ] = None,
     dataset: Annotated[
         str | None,
         typer.Option(
@@ -117,10 +126,17 @@ def sample(
     from dpsynth.fitted import MADE, load_model
     from dpsynth.tables import write_exclusive, write_table
 
-    _require_fitting(rows, impute, join, dataset, {"--given": given, "--where": where, "--target": target})
-    asked = {name: _read(name, text) for name, text in (("given", given), ("where", where), ("target", target)) if text}
+    if impute is not None and synthesize is not None:
+        raise _wrong("Two tables can't be completed at once.", "--impute is for a table of other origin, --synthesize "
+                     "for public columns.")
+    conditions = {"given": given, "where": where, "target": target}
+    _require_fitting(rows, impute or synthesize, join, dataset, synthesize is None, conditions)
+    asked = {name: _read(name, text) for name, text in conditions.items() if text}
     fitted = load_model(model)
-    table = _made(fitted, rows, asked, impute, join, dataset or "", list(null_is_value or []), origin, seed)
+    if synthesize is not None:
+        table = fitted.synthesize(synthesize, seed=seed)
+    else:
+        table = _made(fitted, rows, asked, impute, join, dataset or "", list(null_is_value or []), origin, seed)
     prefix = _LABEL if fitted.private else _LABEL + _SEEDED
     labelled = out if out.name.startswith(prefix) else out.with_name(prefix + out.name)
     label = table.schema.metadata[b"dpsynth"].decode()
@@ -168,16 +184,21 @@ def _read(name: str, text: str) -> Any:
 
 
 def _require_fitting(
-    rows: int | None, impute: Path | None, join: Path | None, dataset: str | None, asked: dict[str, str | None]
+    rows: int | None,
+    completed: Path | None,
+    join: Path | None,
+    dataset: str | None,
+    declared: bool,
+    asked: dict[str, str | None],
 ) -> None:
     """Refuse options that don't belong together, before anything is loaded."""
-    if (impute is None) == (rows is None):
+    if (completed is None) == (rows is None):
         raise _wrong("The number of rows and what they are for don't fit.", "Either new rows are drawn, as many as "
-                     "--rows says, or those of --impute are completed.")
-    if impute is not None and (join is not None or any(asked.values())):
+                     "--rows says, or those of a table are completed.")
+    if completed is not None and (join is not None or any(asked.values())):
         raise _wrong("Rows that are completed can't have other conditions.", "What is asked of them is what is known "
                      "of them; --given, --where, --target and --join are for new rows.")
-    if (dataset is None) != (impute is None and join is None):
+    if (dataset is None) != (join is None and (completed is None or not declared)):
         raise _wrong("A table and the data set that it is of belong together.", "--dataset declares of a table of "
                      "--impute or --join that it isn't the private one.")
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accountant import faults
+from accountant.adjacency import Adjacency, moved_by
 from accountant.events import DiscreteGaussian, DiscreteLaplace, Event
 from accountant.spend import Side, Spend, Step
 from dpsynth.domain import Clique
@@ -28,25 +29,28 @@ def measure_marginals(
     random: RandomSource,
     label: str,
     sides: tuple[Side, ...] = _TRAINING,
+    adjacency: Adjacency = Adjacency.ADD_REMOVE,
 ) -> list[Measurement]:
     """Release marginals with the discrete Gaussian mechanism, charged together before any is counted.
 
     Args:
-      source: Exact marginals; its ``max_rows`` is the sensitivity.
+      source: Exact marginals; its ``max_rows`` is the sensitivity (times the root of 2, where a unit is replaced).
       cliques: Attribute names in domain order, one marginal each.
       sigmas: Scale of the noise of each, in records.
       spend: Charged once, with one step per clique.
       random: Where the bits come from.
       label: Public words for the ledger; the clique's names are added to each step.
       sides: Whose records ``source`` holds.
+      adjacency: What the charge is stated under.
 
     Returns:
       One Measurement per clique, in the order asked; ``values`` is int64 of shape ``domain.shape(clique)``.
 
     Privacy:
-      Spends ``DiscreteGaussian(sigma, sensitivity=source.max_rows, draws=cells)`` per clique on each of ``sides``:
-      a unit of at most ``max_rows`` rows moves a marginal by an integer vector of at most that L1, hence L2, norm.
-      Checked by: tests/oracles/test_neighbours.py::test_marginals
+      Spends ``DiscreteGaussian(sigma, sensitivity, draws=cells)`` per clique on each of ``sides``. Under add-remove the
+      sensitivity is ``source.max_rows``: a unit of so many rows moves a marginal by an integer vector of at most that
+      L1, hence L2, norm. Where a unit is replaced, one cell loses what another gains, and it is sqrt(2) times that.
+      Checked by: tests/oracles/test_neighbours.py::test_marginals, tests/oracles/test_partial.py::test_marginals
 
     Raises:
       BudgetExceeded: The spend refused; nothing was recorded, counted or drawn.
@@ -63,9 +67,11 @@ def measure_marginals(
         )
     for sigma in sigmas:
         discrete_gaussian_table(sigma)  # refuses a sigma out of range before the charge
-    sensitivity = float(source.max_rows)
+    sensitivity = moved_by(source.max_rows, adjacency)
     events = [
-        DiscreteGaussian(sigma=float(sigma), sensitivity=sensitivity, draws=source.domain.cells(clique))
+        DiscreteGaussian(
+            sigma=float(sigma), sensitivity=sensitivity, draws=source.domain.cells(clique), adjacency=adjacency
+        )
         for clique, sigma in zip(asked, sigmas, strict=True)
     ]
     spend.charge(

@@ -6,6 +6,7 @@ from fractions import Fraction
 from operator import index
 
 from accountant import faults
+from accountant.adjacency import Adjacency
 from accountant.events import BoundedRange
 from accountant.spend import Side, Spend, Step
 from dpsynth.errors import ParameterError
@@ -50,18 +51,20 @@ def select_exponential(
     random: RandomSource,
     label: str,
     sides: tuple[Side, ...] = (Side.TRAINING,),
+    adjacency: Adjacency = Adjacency.ADD_REMOVE,
 ) -> int:
     """Choose a candidate with probability proportional to exp(eta score / (2 sensitivity)).
 
     Args:
       scores: One integer per candidate, all on one fixed-point grid; never floats.
-      sensitivity: Most that any one score moves when one privacy unit is added or removed, in grid units. Scores may
+      sensitivity: Most that any one score moves between neighbours, in grid units. Scores may
         move in opposite directions (L1 errors of marginals do): that is why the coefficient is 1/2.
       eta: Bounded-range parameter; a larger one prefers the best more strongly and costs more.
       spend: Charged before the draw.
       random: Where the bits come from.
       label: Public words for the ledger.
       sides: Whose records the scores read.
+      adjacency: What the charge is stated under.
 
     Returns:
       The position of the chosen candidate.
@@ -77,7 +80,8 @@ def select_exponential(
     Reference: Dong, Durfee, Rogers 2020 (arXiv:1909.13830); McSherry, Talwar 2007.
     """
     table = selection_table(scores, sensitivity=sensitivity, eta=eta)
-    spend.charge([Step(label=label, event=BoundedRange(eta=eta), sides=sides)])
+    event = BoundedRange(eta=eta, adjacency=adjacency)
+    spend.charge([Step(label=label, event=event, sides=sides)])
     faults.reach("draw.before")
     chosen = int(random.draw(table, 1)[0])
     faults.reach("draw.after")

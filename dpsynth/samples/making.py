@@ -17,7 +17,7 @@ from dpsynth.encode.computed import with_computed
 from dpsynth.encode.derived import derive
 from dpsynth.encode.observed import Observed
 from dpsynth.encode.values import constant
-from dpsynth.errors import ParameterError
+from dpsynth.errors import ParameterError, TableError
 from dpsynth.estimation import Model
 from dpsynth.samples.completing import PartlyKnown, complete_table
 from dpsynth.samples.other_tables import (
@@ -25,6 +25,7 @@ from dpsynth.samples.other_tables import (
     observed_columns,
     outside,
     read_other,
+    refuse_csv,
     require_other,
     require_possible,
 )
@@ -186,6 +187,50 @@ def impute(
             "columns that were there": list(other.arrays),
             "nulls that are values": list(null_is_value),
         },
+    )
+
+
+def synthesize(model: Model, table: Any, *, encoder: Encoder, rng: np.random.Generator) -> Made:
+    """The rows of a table with their public columns as they are, and private ones drawn given them.
+
+    Args:
+      model: A model of a partial synthesis.
+      table: Path to a Parquet file, a pandas DataFrame or a pyarrow Table; nothing but its public columns is read.
+      encoder: The encoding of the model's codes; its declaration says which columns are public.
+      rng: A generator of post-processing randomness.
+
+    Returns:
+      The rows in their order. Identifiers are made, and columns that are derived from others are computed.
+
+    Raises:
+      ParameterError: A row can't be completed.
+      TableError: A public column is lacking, a public value isn't in its declared domain, or a row breaks a rule by
+        its public part; nothing tells which.
+
+    Privacy:
+      None; post-processing. Public columns aren't protected.
+    """
+    public = encoder.schema.unit.public
+    other = read_other(table, encoder.schema, whole=False, only=public)
+    refuse_csv(other.structure.format)
+    if lacking := [name for name in public if name not in other.arrays]:
+        raise TableError(
+            f"The table lacks {len(lacking)} of {len(public)} public columns, the first of them {lacking[0]!r}.",
+            "Private columns are drawn given all of them.",
+            "Give a table that has them.",
+        )
+    seen = observed_columns(other, encoder, other.structure.arrow, null_is_value=public)
+    for name, found in seen.items():
+        if (found.codes < 0).any():
+            raise outside(name)
+    require_possible(seen, other.rows, encoder)
+    asked = _partly_known(seen, other.rows, encoder)
+    drawn = complete_table(model, asked, encoder=encoder, rng=rng, structure=other.structure)
+    names = ", ".join(public)
+    return Made(
+        table=encoder.with_surrogates(drawn.table),
+        note=f"PARTLY SYNTHETIC: {names} are those of the table as they are, and are NOT PROTECTED",
+        facts={"made": "partly synthetic", "not protected": list(public), "rows": other.rows},
     )
 
 

@@ -53,7 +53,9 @@ def require_other(dataset: str, private_dataset: str) -> None:
         )
 
 
-def read_other(table: Any, schema: TableSchema, *, whole: bool, delimiter: str = ",") -> OtherTable:
+def read_other(
+    table: Any, schema: TableSchema, *, whole: bool, delimiter: str = ",", only: Collection[str] | None = None
+) -> OtherTable:
     """Read a table of other origin.
 
     Args:
@@ -61,6 +63,7 @@ def read_other(table: Any, schema: TableSchema, *, whole: bool, delimiter: str =
       schema: What was declared of the private table; of this one, too, holds what it says of the columns it has.
       whole: Whether it must have all columns but identifiers and those that are made on output.
       delimiter: Between the fields of a CSV file.
+      only: The columns that are read; all, if None.
 
     Raises:
       TableError: It can't be read, or its columns or their types aren't those declared.
@@ -85,7 +88,7 @@ def read_other(table: Any, schema: TableSchema, *, whole: bool, delimiter: str =
     if fields is not None:
         stored = {n: output_type(n, schema.columns[n], fields.field(n).type) for n in order if n in names}
         kinds |= {n: value_type(kind) for n, kind in stored.items()}
-    wanted = tuple(n for n in names if n in read)
+    wanted = tuple(n for n in names if n in read and (only is None or n in only))
     blocks = list(read_all(table, wanted, delimiter))
     return OtherTable(
         structure=Structure(
@@ -127,6 +130,21 @@ def observed_columns(
             raise outside(name)
         found[name] = seen
     return found
+
+
+def refuse_csv(form: Format) -> None:
+    """Refuse a CSV file where a part of each row is public.
+
+    Raises:
+      TableError: It is one.
+    """
+    if form is Format.CSV:
+        raise TableError(
+            "A part of each row is public, and the table is a CSV file.",
+            "What is written in a private field can decide there which lines are records, and so which public parts "
+            "are read.",
+            "Write the table as Parquet, where columns lie apart.",
+        )
 
 
 def outside(name: str) -> TableError:

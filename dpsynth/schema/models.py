@@ -42,12 +42,14 @@ class Unit(Declared):
       column: The identifier column of a person.
       max_rows: Most rows of one person that are used.
       adjacency: Which data sets are neighbours.
+      public: Columns that are public and not protected, under ``replace-private-part``: they are kept as they are.
     """
 
     rows: Literal[1] | None = None
     column: StrictStr | None = None
     max_rows: Annotated[StrictInt, Field(ge=1)] = 1
     adjacency: Adjacency = Adjacency.ADD_REMOVE
+    public: tuple[StrictStr, ...] = ()
 
     @model_validator(mode="after")
     def _check(self) -> Self:
@@ -55,6 +57,11 @@ class Unit(Declared):
             raise ValueError("an id 'column' where 'max_rows' is above 1")
         if self.column is not None and self.rows is not None:
             raise ValueError("either 'rows: 1' or an id 'column' with 'max_rows'")
+        partly = self.adjacency is Adjacency.REPLACE_PRIVATE
+        if partly != bool(self.public) or len(set(self.public)) < len(self.public):
+            raise ValueError("'public' columns, each once, where 'adjacency' is 'replace-private-part', and only there")
+        if self.public and self.column is not None:
+            raise ValueError("'rows: 1' where a part of each row is public")
         return self
 
 
@@ -172,6 +179,9 @@ class TableSchema(Declared):
         check_derived(self.released, omitted=self.omit)
         check_generated(self.released)
         check_rules(self.rules, self.learned)
+        public = set(self.privacy_unit.public)
+        if public and not public < self._learned:
+            raise ValueError("some but not all released columns, none of them an identifier or derived, as 'public'")
         unit = self.privacy_unit.column
         if unit is not None and not isinstance(self.columns.get(unit), Identifier):
             raise ValueError("the privacy unit's column to be declared with 'kind: identifier'")
@@ -194,7 +204,10 @@ class TableSchema(Declared):
     def unit(self) -> PrivacyUnit:
         """The privacy unit, for the accountant."""
         declared = self.privacy_unit
-        return PrivacyUnit(column=declared.column, max_rows=declared.max_rows, adjacency=declared.adjacency)
+        public = tuple(sorted(declared.public))
+        return PrivacyUnit(
+            column=declared.column, max_rows=declared.max_rows, adjacency=declared.adjacency, public=public
+        )
 
     @property
     def released(self) -> dict[str, Column]:

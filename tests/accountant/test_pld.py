@@ -319,6 +319,7 @@ def test_sampled_gaussians_lie_between_independent_bounds(count: int, adjacency:
     relation = {
         Adjacency.ADD_REMOVE: NeighboringRelation.ADD_OR_REMOVE_ONE,
         Adjacency.REPLACE_ONE: NeighboringRelation.REPLACE_ONE,
+        Adjacency.REPLACE_PRIVATE: NeighboringRelation.REPLACE_ONE,
     }[adjacency]
     q, sigma = 0.01, 1.1
     low, high = (

@@ -70,7 +70,7 @@ MUTANTS = (
         (_PLD + "test_a_selection_covers_every_pair_of_outcomes",), "price of a monotone score",
     ),
     Mutant(
-        "pld: replace-one as add-remove", PLD_RULE, "if event.adjacency is Adjacency.REPLACE_ONE:", "if False:",
+        "pld: replace-one as add-remove", PLD_RULE, "if event.adjacency.replaces:", "if False:",
         (_PLD + "test_golden_dp_sgd",), "another adjacency's price",
     ),
     Mutant(

@@ -10,6 +10,7 @@ from tests.mutants import (
     ledger,
     mechanisms,
     noise,
+    partial,
     planning,
     publication,
     samples,
@@ -30,4 +31,5 @@ MUTANTS = (
     *audit.MUTANTS,
     *tables.MUTANTS,
     *samples.MUTANTS,
+    *partial.MUTANTS,
 )

@@ -66,32 +66,33 @@ MUTANTS = (
         (_PAIRS + "test_selection",), "sensitivity wrong",
     ),
     Mutant(
-        "selection: half of eta charged", SELECTION, "event=BoundedRange(eta=eta)", "event=BoundedRange(eta=eta / 2)",
+        "selection: half of eta charged", SELECTION, "event = BoundedRange(eta=eta, ",
+        "event = BoundedRange(eta=eta / 2, ",
         (_PAIRS + "test_selection",), "price of another mechanism",
     ),
     Mutant(
         "selection: not charged", SELECTION,
-        "    spend.charge([Step(label=label, event=BoundedRange(eta=eta), sides=sides)])\n", "",
+        "    spend.charge([Step(label=label, event=event, sides=sides)])\n", "",
         _CHARGE_FIRST, "a missing charge",
     ),
     Mutant(
         "selection: charged after the draw", SELECTION,
-        "    spend.charge([Step(label=label, event=BoundedRange(eta=eta), sides=sides)])\n"
+        "    spend.charge([Step(label=label, event=event, sides=sides)])\n"
         '    faults.reach("draw.before")\n    chosen = int(random.draw(table, 1)[0])\n',
         '    faults.reach("draw.before")\n    chosen = int(random.draw(table, 1)[0])\n'
-        "    spend.charge([Step(label=label, event=BoundedRange(eta=eta), sides=sides)])\n",
+        "    spend.charge([Step(label=label, event=event, sides=sides)])\n",
         _REFUSAL, "a refused draw has happened",
     ),
     Mutant(
-        "selection: training people pay for all", SELECTION, "event=BoundedRange(eta=eta), sides=sides",
-        "event=BoundedRange(eta=eta)", _SIDES, "wrong sides",
+        "selection: training people pay for all", SELECTION, "Step(label=label, event=event, sides=sides)",
+        "Step(label=label, event=event)", _SIDES, "wrong sides",
     ),
     Mutant(
         "selection: float scores", SELECTION, "exact = [index(score) for score in scores]", "exact = list(scores)",
         (_LAWS + "test_scores_are_never_floats",), "float arithmetic leaks",
     ),
     Mutant(
-        "marginals: sensitivity 1", MEASURE, "sensitivity = float(source.max_rows)", "sensitivity = 1.0",
+        "marginals: sensitivity 1", MEASURE, "moved_by(source.max_rows, adjacency)", "moved_by(1, adjacency)",
         (_PAIRS + "test_marginals_of_people_with_two_rows",), "max_rows ignored",
     ),
     Mutant(
@@ -118,7 +119,8 @@ MUTANTS = (
         "event=event)\n            for clique", _SIDES, "wrong sides",
     ),
     Mutant(
-        "marginals: slack of one draw", MEASURE, ", draws=source.domain.cells(clique))", ")",
+        "marginals: slack of one draw", MEASURE, "sensitivity=sensitivity, draws=source.domain.cells(clique), adj",
+        "sensitivity=sensitivity, adj",
         _CHARGE_FIRST, "delta of every cell but one is missing",
     ),
     Mutant(

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from accountant import compose, convert
+from accountant.adjacency import Adjacency
 from accountant.events import Composed
 from accountant.price import AMOUNT_UNIT, DELTA_UNIT, Coordinate
 from accountant.spend import Side, Step
@@ -122,7 +123,9 @@ class RecordingSpend:
 
 def price(steps: Sequence[Step], side: Side = Side.TRAINING) -> tuple[float, float]:
     """What ``side`` is charged for ``steps``: mu and delta."""
-    cost = compose.price(Composed(events=tuple(s.event for s in steps if side in s.sides)), Coordinate.GDP)
+    events = tuple(s.event for s in steps if side in s.sides)
+    adjacency = events[0].adjacency if events else Adjacency.ADD_REMOVE
+    cost = compose.price(Composed(events=events, adjacency=adjacency), Coordinate.GDP)
     return math.sqrt(cost.amount / AMOUNT_UNIT), cost.delta / DELTA_UNIT
 
 
