@@ -8,8 +8,9 @@ Sources: McKenna, Sheldon, Miklau 2019 (arXiv:1901.09136), the estimator; Anders
 acceleration (type II, least squares over the last updates), safeguarded by the loss.
 """
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -18,8 +19,12 @@ from dpsynth.estimation.anderson import Mixer
 from dpsynth.estimation.junction_tree import junction_tree
 from dpsynth.estimation.model import TreeModel
 from dpsynth.estimation.oracle import Oracle, Table
+from dpsynth.estimation.shrinkage import shrunk
 from dpsynth.estimation.zeros import StructuralZeros
 from dpsynth.measurement import Measurement
+
+AGAIN = 5.0
+"""Tolerance of the second fit as a multiple of the first's: what it fits has little noise left, and starts near."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,7 +81,8 @@ def estimate_tree(
     tolerance: float = 2e-4,
     zeros: Sequence[StructuralZeros] = (),
 ) -> TreeModel:
-    """Fit a graphical model to noisy marginals.
+    """Fit a graphical model to noisy marginals: once to them, then to what :mod:`dpsynth.estimation.shrinkage` makes
+    of them in the light of that fit.
 
     Args:
       domain: The public domain.
@@ -93,7 +99,28 @@ def estimate_tree(
     Privacy:
       None; post-processing.
     """
-    return fit_tree(domain, measurements, total=total, max_calls=max_calls, tolerance=tolerance, zeros=zeros).model
+    total = estimate_total(measurements) if total is None else total
+    targets = merge(measurements, total)
+    first = _fit(domain, targets, total, {}, max_calls, tolerance, zeros)
+    if all(len(t.clique) == 1 for t in targets):
+        return first.model
+    calm = _drawn_in(domain, targets, first.model)
+    return _fit(domain, calm, total, first.potentials, max_calls, AGAIN * tolerance, zeros).model
+
+
+def _drawn_in(domain: Domain, targets: Sequence[Target], model: TreeModel) -> list[Target]:
+    """What the model has of each target's clique, without the noise that can be told from signal."""
+
+    def drawn_in(clique: Clique) -> Table:
+        def sigma(kept: tuple[int, ...]) -> float:
+            wanted = {clique[i] for i in kept}
+            holding = [t for t in targets if wanted <= set(t.clique)]
+            cells = math.prod(domain.size(n) for n in wanted)
+            return math.sqrt(1.0 / sum(t.precision * cells / domain.cells(t.clique) for t in holding))
+
+        return shrunk(model.total * model.marginal(clique), sigma)
+
+    return [replace(t, values=drawn_in(t.clique)) for t in targets]
 
 
 def fit_tree(
@@ -113,12 +140,24 @@ def fit_tree(
       None; post-processing.
     """
     total = estimate_total(measurements) if total is None else total
-    targets = merge(measurements, total)
+    known = {} if warm is None else warm.potentials
+    return _fit(domain, merge(measurements, total), total, known, max_calls, tolerance, zeros)
+
+
+def _fit(
+    domain: Domain,
+    targets: Sequence[Target],
+    total: float,
+    warm: Mapping[Clique, Table],
+    max_calls: int,
+    tolerance: float,
+    zeros: Sequence[StructuralZeros],
+) -> Fit:
     cliques = [t.clique for t in targets]
     tree = junction_tree(domain, [*cliques, *(z.clique for z in zeros)])
     oracle = Oracle(tree, cliques, targets=[(t.values, t.precision) for t in targets], total=total, zeros=zeros)
     problem = _Problem(oracle=oracle, targets=tuple(targets), total=total)
-    theta, calls = _descend(problem, {} if warm is None else warm.potentials, max_calls, tolerance)
+    theta, calls = _descend(problem, warm, max_calls, tolerance)
     model = TreeModel(tree=tree, beliefs=tuple(oracle.flat_beliefs(theta)), total=total)
     return Fit(model=model, potentials=dict(zip(cliques, problem.split(theta), strict=True)), calls=calls)
 
