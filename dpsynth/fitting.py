@@ -42,6 +42,7 @@ def fit(
     ledger: Ledger | str | Path,
     synthesizer: str | Synthesizer = "auto",
     workload: Workload | None = None,
+    model_mb: int | None = None,
     idempotency_key: str | None = None,
     checkpoints: str | Path | None = None,
     progress: Progress | None = None,
@@ -57,6 +58,7 @@ def fit(
       ledger: The ledger of the data set, or its folder.
       synthesizer: A name or a configured synthesizer, not an outside one; by default the engine chooses.
       workload: Which marginals matter; by default what the schema declares.
+      model_mb: Most megabytes (10^6 bytes) that a fit of the model may take; no such limit by default.
       idempotency_key: Runs at most once under this key; the model isn't stored, so a second call is refused.
       checkpoints: Folder in which a training is written down, so that the same call goes on where it was interrupted,
         charged once; new, or that of the interrupted run. For synthesizers trained by DP-SGD.
@@ -84,6 +86,7 @@ def fit(
         delta=delta,
         synthesizer=synthesizer,
         workload=workload,
+        model_mb=model_mb,
         coordinate=book.budget.coordinate,
         claim_share=book.budget.claim_share,
         gated=False,

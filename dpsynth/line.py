@@ -96,6 +96,7 @@ def release(
     policy: Policy | str | None = None,
     rows: int | None = None,
     workload: Workload | None = None,
+    model_mb: int | None = None,
     idempotency_key: str | None = None,
     annex: str | Path | None = None,
     escape_formulas: bool = False,
@@ -116,6 +117,7 @@ def release(
       policy: The gate's policy: a profile, a file or a value.
       rows: Number of synthetic rows; the noisy total by default.
       workload: Which marginals matter; by default what the schema declares.
+      model_mb: Most megabytes (10^6 bytes) that a fit of the model may take; no such limit by default.
       idempotency_key: The same key and plan returns the stored release, uncharged.
       annex: Folder of the confidential annex; beside ``out`` by default.
       escape_formulas: Prefix text that a spreadsheet would run (CSV only); recorded.
@@ -144,6 +146,7 @@ def release(
         delta=delta,
         synthesizer=synthesizer,
         workload=workload,
+        model_mb=model_mb,
         policy=policy,
         rows=rows,
         coordinate=book.budget.coordinate,

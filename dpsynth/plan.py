@@ -26,6 +26,7 @@ from dpsynth.noise.gaussian import LARGEST_SIGMA
 from dpsynth.plan_checks import LARGEST_TABLE as LARGEST_TABLE
 from dpsynth.plan_checks import (
     require_add_remove,
+    require_limitable,
     require_possible,
     require_room_for_slack,
     require_rows,
@@ -222,6 +223,7 @@ def make_plan(
     claim_share: float = CLAIM_SHARE,
     gated: bool = True,
     workload: Workload | None = None,
+    model_mb: int | None = None,
     output: tuple[tuple[str, str], ...] = (),
 ) -> ReleasePlan:
     """Plan a release (or, with ``gated=False``, an ungated fit) from public facts alone.
@@ -238,6 +240,7 @@ def make_plan(
       gated: Whether a gate stands at the end.
       workload: Which marginals matter; by default what the schema declares. A synthesizer whose settings have no
         workload measures what it always does.
+      model_mb: Most megabytes (10^6 bytes) that a fit of the model may take; no such limit by default.
       output: Settings that change the published bytes.
 
     Returns:
@@ -292,7 +295,9 @@ def make_plan(
         rows_magnitude=table.rows_magnitude,
     )
     require_possible(chosen, encoder, attempts=attempts)
-    chosen = _with_workload(chosen, wanted)
+    require_limitable(chosen, model_mb)
+    if isinstance(chosen, Synthesizer):
+        chosen = chosen.asked(workload=wanted, model_mb=model_mb)
     if isinstance(chosen, Synthesizer) and isinstance(chosen.config, TrainedConfig):
         config = plan_training(
             chosen.config,
@@ -358,13 +363,6 @@ def _encoding_amount(
     return amount
 
 
-def _with_workload(
-    chosen: Synthesizer | ExternalConfig, workload: Workload | None
-) -> Synthesizer | ExternalConfig:
-    """The workload as a setting of the synthesizer, where it has one; the plan's hash covers its settings."""
-    if workload is None or isinstance(chosen, ExternalConfig) or not hasattr(chosen.config, "workload"):
-        return chosen
-    return replace(chosen, config=replace(chosen.config, workload=workload))
 
 
 def _require_claim_fits(plan: ReleasePlan) -> None:

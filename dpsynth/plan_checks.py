@@ -141,3 +141,17 @@ def selections_within(
             "Declare smaller shares, or the categories of some columns.",
         )
     return found
+
+
+def require_limitable(chosen: Synthesizer | ExternalConfig, model_mb: int | None) -> None:
+    """Refuse a limit in megabytes of what has none.
+
+    Raises:
+      ParameterError: The synthesizer fits no graphical model.
+    """
+    if model_mb is not None and (isinstance(chosen, ExternalConfig) or not hasattr(chosen.config, "model_mb")):
+        raise ParameterError(
+            f"A fit was to take at most {model_mb:,} MB.",
+            "Networks, mixtures and outside synthesizers have no such limit: only graphical models have.",
+            "Leave the limit out, or use a synthesizer that fits a graphical model, such as adaptive.",
+        )

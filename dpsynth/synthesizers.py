@@ -1,7 +1,8 @@
 """Synthesizers: a mechanism that measures, then estimation. One frozen config each, and the registry."""
 
+import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, cast
 
 import numpy as np
@@ -18,7 +19,7 @@ from dpsynth.domain import Clique, Domain
 from dpsynth.errors import ParameterError
 from dpsynth.estimation import Model, StructuralZeros, TreeModel, estimate_tree
 from dpsynth.estimation.feasible import TreeSizes
-from dpsynth.estimation.memory import fit_megabytes
+from dpsynth.estimation.memory import fit_megabytes, most_megabytes
 from dpsynth.fit_report import FitReport, report_fit
 from dpsynth.measurement import Measurement
 from dpsynth.mechanisms import (
@@ -92,6 +93,11 @@ class Synthesizer:
         """The config as text, for plans and certificates; floats keep every digit."""
         chosen = {"chosen": self.why} if self.why else {}
         return {f.name: repr(getattr(self.config, f.name)) for f in fields(self.config)} | chosen
+
+    def asked(self, **settings: Any) -> "Synthesizer":
+        """The same with these of its settings, as far as it has them and they aren't None."""
+        known = {name: value for name, value in settings.items() if value is not None and hasattr(self.config, name)}
+        return replace(self, config=replace(self.config, **known))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -207,6 +213,7 @@ def check_size(domain: Domain, synthesizer: Synthesizer) -> None:
             "Declare fewer categories or bins for the widest columns.",
         )
     _check_tree(domain, synthesizer)
+    _check_megabytes(domain, synthesizer)
     _check_candidates(domain, synthesizer.config)
     limit, codes = getattr(synthesizer.config, "codes", None), sum(domain.sizes)
     if limit is not None and codes > limit:
@@ -229,6 +236,26 @@ def _check_tree(domain: Domain, synthesizer: Synthesizer) -> None:
             f"At most {LARGEST_TREE_CELLS:,} cells of pairs fit together; the widest column declares {widest:,} codes, "
             f"all of them {sum(domain.sizes):,}.",
             "Use tree or independent, omit columns, or declare fewer categories or bins for the widest ones.",
+        )
+
+
+def _check_megabytes(domain: Domain, synthesizer: Synthesizer) -> None:
+    """Refuse a limit that what is measured whatever the data says, single columns or a tree of pairs, might pass."""
+    limit_mb = getattr(synthesizer.config, "model_mb", None)
+    if limit_mb is None:
+        return
+    columns, widest, alone = len(domain.names), max(domain.sizes), sum(domain.sizes)
+    pairs = columns - 1 if isinstance(synthesizer.config, MstConfig | AdaptiveConfig) else 0
+    joined = widest * (alone - widest) if pairs else 0
+    least = most_megabytes(
+        float(max(alone, joined)), 1.0, measured=alone + joined, factors=columns + pairs, attributes=columns
+    )
+    if least > limit_mb:
+        raise ParameterError(
+            f"A fit of {synthesizer.name} was to take at most {limit_mb:,} MB.",
+            f"What it measures in any case may take {math.ceil(least):,} MB: "
+            + (f"a tree of pairs of {joined:,} cells." if pairs else f"{alone:,} codes of single columns."),
+            "Raise the limit, or declare fewer categories or bins for the widest columns.",
         )
 
 
@@ -290,7 +317,7 @@ def fit_model(
     if synthesizer.train is None:
         noted.tell("estimating the model")
         if zeros and synthesizer.estimate is _graphical:
-            held = _affordable(source.domain, measurements, zeros)
+            held = _affordable(source.domain, measurements, zeros, getattr(synthesizer.config, "model_mb", None))
             model: Model = estimate_tree(source.domain, measurements, zeros=held)
         else:
             model = synthesizer.estimate(source.domain, measurements, synthesizer.config)
@@ -311,12 +338,15 @@ def fit_model(
 
 
 def _affordable(
-    domain: Domain, measurements: Sequence[Measurement], zeros: Sequence[tuple[Clique, NDArray[np.bool_]]]
+    domain: Domain,
+    measurements: Sequence[Measurement],
+    zeros: Sequence[tuple[Clique, NDArray[np.bool_]]],
+    model_mb: int | None,
 ) -> list[StructuralZeros]:
-    """Structural zeros, those of few cells first, as long as the junction tree stays small enough."""
+    """Structural zeros, those of few cells first, as long as the junction tree and its fit stay small enough."""
     sizes, held = TreeSizes(domain, [m.clique for m in measurements]), []
     for clique, forbidden in sorted(zeros, key=lambda z: (z[1].size, z[0])):
-        if forbidden.any() and sizes.cells_with(clique) <= ZEROS_CELLS:
+        if forbidden.any() and sizes.within([clique], cells=ZEROS_CELLS, megabytes=model_mb)[0]:
             sizes.add(clique)
             held.append(StructuralZeros(clique=clique, forbidden=forbidden))
     return held

@@ -12,6 +12,7 @@ __all__ = [
     "Epsilon",
     "EscapeFormulas",
     "LedgerFolder",
+    "ModelMb",
     "Policy",
     "ReleaseFolder",
     "ReleaseId",
@@ -69,6 +70,18 @@ SynthesizerName = Annotated[
         help="`auto` chooses from public facts and says why; `adaptive`, `tree`, `mst`, `aim`, `mwem`, `mixture` keep "
         "columns together in different ways; `independent` keeps single columns only; "
         "`external` runs your own command (see --external-config).",
+        rich_help_panel=_PRIVACY,
+    ),
+]
+ModelMb = Annotated[
+    int | None,
+    typer.Option(
+        "--model-mb",
+        metavar="MB",
+        min=1,
+        help="Most megabytes that fitting the model may take; what would take more isn't measured. Records and the "
+        "program come on top.",
+        show_default="no limit",
         rich_help_panel=_PRIVACY,
     ),
 ]

@@ -13,6 +13,7 @@ from dpsynth.cli.options import (
     Delta,
     Epsilon,
     EscapeFormulas,
+    ModelMb,
     Policy,
     SchemaFile,
     SynthesizerName,
@@ -34,6 +35,7 @@ def plan(
     delta: Delta,
     synthesizer: SynthesizerName = "auto",
     policy: Policy = None,
+    model_mb: ModelMb = None,
     as_json: AsJson = False,
 ) -> None:
     """Print who gets which share of the budget.
@@ -48,7 +50,13 @@ def plan(
     declared = load_schema(schema)
     public = declared.table.unit.public
     made = make_plan(
-        declared, epsilon=epsilon, delta=delta, synthesizer=synthesizer, policy=policy, gated=not public
+        declared,
+        epsilon=epsilon,
+        delta=delta,
+        synthesizer=synthesizer,
+        policy=policy,
+        gated=not public,
+        model_mb=model_mb,
     )
     header = ("purpose", "side", "share", "mu", "what it means")
     rows = [tuple(str(cell) for cell in row) for row in made.lines()]
@@ -105,6 +113,7 @@ def release(
     ],
     synthesizer: SynthesizerName = "auto",
     policy: Policy = None,
+    model_mb: ModelMb = None,
     rows: Annotated[
         int | None,
         typer.Option(
@@ -167,6 +176,7 @@ def release(
         out=out,
         synthesizer=chosen,
         policy=policy,
+        model_mb=model_mb,
         rows=rows,
         idempotency_key=idempotency_key,
         annex=annex,

@@ -119,7 +119,7 @@ def sweep() -> Sweep:
     return cast(Sweep, compiled(_sweep, signature, fastmath={"reassoc", "nsz", "contract"}))
 
 
-def _eliminate(linked: Any, sizes: Any, cliques: Any, limit: float, cells: Any) -> None:
+def _eliminate(linked: Any, sizes: Any, cliques: Any, limit: float, cells: Any, strided: Any) -> None:
     d = linked.shape[0]
     plain, around, left = np.empty(d), np.empty(d, np.int64), np.empty(d, np.int64)
     for v in range(d):
@@ -128,7 +128,7 @@ def _eliminate(linked: Any, sizes: Any, cliques: Any, limit: float, cells: Any) 
             if linked[v, u]:
                 plain[v] *= sizes[u]
     near, made, weight = np.empty((d, d), np.bool_), np.empty((d, d), np.bool_), np.empty(d)
-    unchanged = -1.0
+    unchanged, unchanged_strided = -1.0, 1.0
     for q in range(cliques.shape[0]):
         for v in range(d):  # copies by loops: slices would bring messages of shapes that don't fit, slow to compile
             weight[v] = plain[v]
@@ -141,11 +141,11 @@ def _eliminate(linked: Any, sizes: Any, cliques: Any, limit: float, cells: Any) 
                     near[a, b] = added = True
                     weight[a] *= sizes[b]
         if not added and unchanged >= 0.0:
-            cells[q] = unchanged
+            cells[q], strided[q] = unchanged, unchanged_strided
             continue
         for u in range(d):
             left[u] = u
-        total = 0.0
+        total, most = 0.0, 1.0
         for step in range(d):
             at = 0
             for k in range(1, d - step):
@@ -173,6 +173,10 @@ def _eliminate(linked: Any, sizes: Any, cliques: Any, limit: float, cells: Any) 
                 total += weight[v]
                 if total > limit:
                     break
+                first, second = sizes[v], 1.0
+                for k in range(degree):
+                    first, second = max(first, sizes[around[k]]), max(second, min(first, sizes[around[k]]))
+                most = max(most, weight[v] / (first * second))
             for k in range(degree):
                 u = around[k]
                 near[u, v] = False
@@ -182,19 +186,20 @@ def _eliminate(linked: Any, sizes: Any, cliques: Any, limit: float, cells: Any) 
                     if w != u and not near[u, w]:
                         near[u, w] = True
                         weight[u] *= sizes[w]
-        cells[q] = total
+        cells[q], strided[q] = total, most
         if not added:
-            unchanged = total
+            unchanged, unchanged_strided = total, most
 
 
 @cache
 def elimination() -> Elimination:
-    """The compiled ``eliminate(linked, sizes, cliques, limit, cells)``: cells of the junction tree with each clique.
+    """The compiled ``eliminate(linked, sizes, cliques, limit, cells, strided)``: what the tree is with each clique.
 
     ``linked`` (attributes, attributes): attributes that share a clique already; ``sizes`` float64; a clique is a row of
-    attributes, padded with -1. Fills ``cells``, float64; where they would pass ``limit``, some number above it.
+    attributes, padded with -1. Fills ``cells``, float64, with those of the junction tree; where they would pass
+    ``limit``, with some number above it. Fills ``strided`` with the most cells of one clique over its two largest
+    attributes: no walk through a table needs more offsets.
     """
-    signature = numba.void(
-        numba.boolean[:, ::1], numba.float64[::1], numba.int64[:, ::1], numba.float64, numba.float64[::1]
-    )
+    cells = numba.float64[::1]
+    signature = numba.void(numba.boolean[:, ::1], cells, numba.int64[:, ::1], numba.float64, cells, cells)
     return cast(Elimination, compiled(_eliminate, signature))

@@ -71,6 +71,7 @@ class AdaptiveConfig:
       saturation: A cell's penalty never exceeds this multiple of its expected count.
       model_cells: Largest model, in cells of its junction tree; ``MORE_CELLS`` times as many where there are
         ``MANY_ATTRIBUTES``.
+      model_mb: Megabytes (10^6 bytes) that the largest fit may take; None for no such limit.
       candidate_cells: Largest candidate, in cells.
       workload: Which marginals matter; None for all of up to three attributes alike.
     """
@@ -85,13 +86,15 @@ class AdaptiveConfig:
     penalty: float = 0.6
     saturation: float = 4.0
     model_cells: int = 1_000_000
+    model_mb: int | None = None
     candidate_cells: int = 200_000
     workload: Workload | None = None
 
     def __post_init__(self) -> None:
         shares = (self.one_way_share, self.tree_share, self.round_share)
         parts = (*shares, self.error_share, self.selection_share)
-        counts = (self.rounds_per_attribute, self.model_cells, self.candidate_cells)
+        model = (self.model_cells, 1 if self.model_mb is None else self.model_mb)
+        counts = (self.rounds_per_attribute, *model, self.candidate_cells)
         good = all(0 < s < 1 for s in parts) and sum(shares) < 1 and min(counts) >= 1
         good = good and self.penalty >= 0 and self.picks_per_attribute > 0
         if not good or self.rounds_per_attribute > MOST_ROUNDS_PER_ATTRIBUTE:
@@ -228,7 +231,7 @@ class _Adaptive:
             share = share if left >= 2 * share else left
             sigma = self._sigma(split(share, self._parts)[1])
             limit = most * min(1.0, (amount - left + picks * share) / amount)
-            open_to = candidates.feasible(sizes, fit.model, limit)
+            open_to = candidates.feasible(sizes, fit.model, limit, config.model_mb)
             errors, penalties = self._scores(candidates, open_to, sample, total, sigma)
             chosen: list[int] = []
             while left > 0 and len(chosen) < picks and len(open_to):
@@ -241,7 +244,7 @@ class _Adaptive:
                 sizes.add(clique)
                 left -= share
                 keep = candidates.shared(open_to, chosen[-1]) < 2
-                keep[keep] = candidates.within(open_to[keep], sizes, fit.model, limit)
+                keep[keep] = candidates.within(open_to[keep], sizes, fit.model, limit, config.model_mb)
                 open_to, errors, penalties = open_to[keep], errors[keep], penalties[keep]
             before = [expected_counts(sample, self.domain, candidates.cliques[q], total) for q in chosen]
             fit = self._fit(found, total, fit)

@@ -38,16 +38,19 @@ class AimConfig:
       ways: Attributes of the workload's marginals, where none is declared.
       workload: A declared workload; None for all marginals of ``ways`` attributes.
       model_cells: Largest model, in cells of its junction tree (8 bytes each).
+      model_mb: Megabytes (10^6 bytes) that its largest fit may take; None for no such limit.
       candidate_cells: Largest candidate, in cells.
     """
 
     ways: int = 3
     workload: Workload | None = None
     model_cells: int = 1_000_000
+    model_mb: int | None = None
     candidate_cells: int = 200_000
 
     def __post_init__(self) -> None:
-        if min(self.ways, self.model_cells, self.candidate_cells) < 1:
+        limits = (self.ways, self.model_cells, 1 if self.model_mb is None else self.model_mb, self.candidate_cells)
+        if min(limits) < 1:
             raise ParameterError(
                 f"AIM was given {self.ways} ways and limits of {self.model_cells} and {self.candidate_cells} cells.",
                 "Each is at least 1.",
@@ -106,7 +109,8 @@ def measure_aim(
         share = share if left >= 2 * share else left
         selection, measurement = split(share, (SELECTION_SHARE, 1.0 - SELECTION_SHARE))
         (sigma,) = sigmas([measurement], coordinate=coordinate, sensitivity=source.max_rows)
-        offered = candidates.feasible(sizes, fit.model, config.model_cells * (amount - left + share) / amount)
+        cells = config.model_cells * (amount - left + share) / amount
+        offered = candidates.feasible(sizes, fit.model, cells, config.model_mb)
         sample = scoring_sample(fit.model, random)
         errors, _ = candidates.scores(offered, sample, total=total, ceiling=0.0, saturation=0.0)
         pick = select_candidate(

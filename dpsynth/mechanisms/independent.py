@@ -13,7 +13,13 @@ from dpsynth.sources.base import MarginalSource
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndependentConfig:
-    """Nothing to set: the whole budget goes to the one-way marginals, in shares of cells^(2/3)."""
+    """The whole budget goes to the one-way marginals, in shares of cells^(2/3).
+
+    Attributes:
+      model_mb: Megabytes (10^6 bytes) that its fit may take, declared rules included; None for no such limit.
+    """
+
+    model_mb: int | None = None
 
 
 def measure_independent(

@@ -28,19 +28,21 @@ from dpsynth.sources.base import MarginalSource
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MstConfig:
-    """Shares of the budget, each in (0, 1), together 1.
+    """Shares of the budget, each in (0, 1), together 1; and a limit.
 
     Attributes:
       one_way_share: For the one-way marginals.
       selection_share: For choosing the tree's edges.
       pair_share: For the chosen pairs.
       penalty: Records of L1 error that a cell must promise above its noise, as a multiple of sigma.
+      model_mb: Megabytes (10^6 bytes) that its fit may take, declared rules included; None for no such limit.
     """
 
     one_way_share: float = 0.10
     selection_share: float = 0.08
     pair_share: float = 0.82
     penalty: float = 0.6
+    model_mb: int | None = None
 
     def __post_init__(self) -> None:
         shares = (self.one_way_share, self.selection_share, self.pair_share)

@@ -42,6 +42,7 @@ class MwemConfig:
       selection_share: Of each round, for its selection.
       joint_cells: Largest domain that is estimated by multiplicative weights on its full joint table.
       model_cells: Largest graphical model, in cells of its junction tree.
+      model_mb: Megabytes (10^6 bytes) that its largest fit may take; None for no such limit.
       candidate_cells: Largest candidate, in cells.
       workload: A declared workload; None for all three-way marginals.
     """
@@ -51,12 +52,14 @@ class MwemConfig:
     selection_share: float = 0.20
     joint_cells: int = 20_000
     model_cells: int = 100_000
+    model_mb: int | None = None
     candidate_cells: int = 50_000
     workload: Workload | None = None
 
     def __post_init__(self) -> None:
         shares = (self.one_way_share, self.selection_share)
-        limits = (self.rounds_per_attribute, self.joint_cells, self.model_cells, self.candidate_cells)
+        model = (self.model_cells, 1 if self.model_mb is None else self.model_mb)
+        limits = (self.rounds_per_attribute, self.joint_cells, *model, self.candidate_cells)
         good = all(0 < s < 1 for s in shares) and min(limits) >= 1
         if not good or self.rounds_per_attribute > MOST_ROUNDS_PER_ATTRIBUTE:
             raise ParameterError(
@@ -114,12 +117,14 @@ def measure_mwem(
         return found
     total = estimate_total(found)
     candidates = Candidates(source, weights)
+    limit_mb = None if is_small(domain, config) else config.model_mb
     state: _State | None = None
     for share in split(rest, [1.0] * (config.rounds_per_attribute * len(domain.names))):
         selection, measurement = split(share, (config.selection_share, 1.0 - config.selection_share))
         (sigma,) = sigmas([measurement], coordinate=coordinate, sensitivity=source.max_rows)
         state = _fitted(domain, found, total, config, state)
-        offered = candidates.feasible(TreeSizes(domain, [m.clique for m in found]), state.model, config.model_cells)
+        sizes = TreeSizes(domain, [m.clique for m in found])
+        offered = candidates.feasible(sizes, state.model, config.model_cells, limit_mb)
         sample = scoring_sample(state.model, random)
         errors, _ = candidates.scores(offered, sample, total=total, ceiling=0.0, saturation=0.0)
         pick = select_candidate(
@@ -148,7 +153,7 @@ def candidate_weights(domain: Domain, config: MwemConfig) -> dict[Clique, int]:
     )
     if not is_small(domain, config) and found:
         sizes = TreeSizes(domain, [(n,) for n in domain.names])
-        fits = sizes.all_cells_with(sizes.columns(found), config.model_cells) <= config.model_cells
+        fits = sizes.within(found, cells=config.model_cells, megabytes=config.model_mb)
         found = [q for q, fit in zip(found, fits.tolist(), strict=True) if fit]
     return {q: max(1, workload.weight(q)) for q in found}
 

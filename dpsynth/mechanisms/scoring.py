@@ -63,22 +63,28 @@ class Candidates:
     def __repr__(self) -> str:
         return f"Candidates({len(self.cliques)})"
 
-    def feasible(self, sizes: TreeSizes, model: TreeModel, limit: float) -> NDArray[np.int64]:
-        """Positions of the candidates that lie inside the model's cliques, or whose model stays within ``limit``."""
+    def feasible(
+        self, sizes: TreeSizes, model: TreeModel, cells: float, megabytes: float | None
+    ) -> NDArray[np.int64]:
+        """Positions of the candidates for which :meth:`within` holds."""
         everywhere = np.arange(len(self.cliques))
-        return everywhere[self.within(everywhere, sizes, model, limit)]
+        return everywhere[self.within(everywhere, sizes, model, cells, megabytes)]
 
     def within(
-        self, positions: NDArray[np.int64], sizes: TreeSizes, model: TreeModel, limit: float
+        self, positions: NDArray[np.int64], sizes: TreeSizes, model: TreeModel, cells: float, megabytes: float | None
     ) -> NDArray[np.bool_]:
-        """Which of these candidates lie inside the model's cliques, or leave the tree of ``sizes`` within ``limit``."""
+        """Which of these candidates lie inside the model's cliques, or leave the tree of ``sizes`` within ``cells``;
+        and, where there is such a limit, leave its fit within ``megabytes``."""
         columns = self.columns[positions]
         member = np.zeros((len(model.tree.cliques), len(self.domain.names) + 1), dtype=bool)
         member[:, -1] = True  # where the padding points
         for i, clique in enumerate(model.tree.cliques):
             member[i, [self.domain.names.index(n) for n in clique]] = True
         inside = np.asarray(member[:, columns].all(axis=2).any(axis=0))
-        inside[~inside] = sizes.all_cells_with(columns[~inside], limit) <= limit
+        inside[~inside] = sizes.all_cells_with(columns[~inside], cells) <= cells
+        if megabytes is not None:
+            cliques = [self.cliques[q] for q in positions[inside].tolist()]
+            inside[inside] = sizes.within(cliques, cells=np.inf, megabytes=megabytes)
         return inside
 
     def shared(self, positions: NDArray[np.int64], one: int) -> NDArray[np.int64]:

@@ -55,6 +55,7 @@ class TreeConfig:
         noisy errors is too large.
       saturation: A cell's penalty never exceeds this multiple of its expected count.
       model_cells: Largest model, in cells of its junction tree.
+      model_mb: Megabytes (10^6 bytes) that its fit may take; None for no such limit.
       candidate_cells: Largest candidate, in cells.
       workload: A declared workload; None for all three-way marginals.
     """
@@ -67,12 +68,14 @@ class TreeConfig:
     doubt: float = 1.0
     saturation: float = 4.0
     model_cells: int = 200_000
+    model_mb: int | None = None
     candidate_cells: int = 50_000
     workload: Workload | None = None
 
     def __post_init__(self) -> None:
         shares = (self.one_way_share, self.error_share)
-        limits = (self.measured_per_attribute, self.model_cells, self.candidate_cells)
+        model = (self.model_cells, 1 if self.model_mb is None else self.model_mb)
+        limits = (self.measured_per_attribute, *model, self.candidate_cells)
         scales = (self.penalty, self.doubt, self.saturation, self.triple_weight)
         if not (all(0 < s < 1 for s in shares) and sum(shares) < 1 and min(limits) >= 1 and min(scales) >= 0):
             raise ParameterError(
@@ -151,7 +154,15 @@ def measure_tree(
     }
     own = {m.clique[0]: ONE_WAY_DOUBT * m.sigma * m.values.size for m in measured}
     believed = {q: e - config.doubt * doubt - sum(own[n] for n in q) for q, e in errors.items()}
-    chosen = grow(domain, believed, weights, effective, noise=config.penalty * least, model_cells=config.model_cells)
+    chosen = grow(
+        domain,
+        believed,
+        weights,
+        effective,
+        noise=config.penalty * least,
+        model_cells=config.model_cells,
+        model_mb=config.model_mb,
+    )
     last = chosen + [q for q in singles if not any(set(q) < set(r) for r in chosen)]
     shares = [(weights.get(q, 1.0) * domain.cells(q)) ** (2 / 3) for q in last]
     floor = LEAST_SHARE / (1 - LEAST_SHARE) * sum(shares) / len(shares)
@@ -177,6 +188,7 @@ def grow(
     *,
     noise: float,
     model_cells: int,
+    model_mb: int | None = None,
 ) -> list[Clique]:
     """Candidates chosen greedily by weight times (error beyond what chosen ones explain, minus the noise it brings).
 
@@ -191,6 +203,7 @@ def grow(
       effective: Cells of each that noise would reach.
       noise: L1 error of a single cell that had the whole budget.
       model_cells: Most cells of the junction tree.
+      model_mb: Most megabytes of its fit, the one-way marginals included.
 
     Returns:
       The maximal chosen candidates.
@@ -198,7 +211,7 @@ def grow(
     Privacy:
       None; post-processing.
     """
-    sizes, chosen, covered = TreeSizes(domain, []), list[Clique](), set[Clique]()
+    sizes, chosen, covered = TreeSizes(domain, [(n,) for n in domain.names]), list[Clique](), set[Clique]()
     beyond, part, spread = dict(errors), {q: c ** (2 / 3) for q, c in effective.items()}, 0.0
 
     def gain(clique: Clique) -> float:
@@ -210,7 +223,7 @@ def grow(
         if gain(best) <= 0:
             break
         del beyond[best]
-        if sizes.cells_with(best) > model_cells:
+        if not sizes.within([best], cells=model_cells, megabytes=model_mb)[0]:
             continue
         chosen.append(best)
         sizes.add(best)
