@@ -82,7 +82,9 @@ def test_a_fixed_tree_of_pairs_stays_within_what_is_refused():
 
 def test_a_plan_holds_the_limit_and_refuses_it_where_there_is_none(tmp_path):
     path = tmp_path / "people.yaml"
-    path.write_text("name: d\ncolumns:\n  a: {kind: categorical, categories: [u, v]}\n  b: {kind: categorical, categories: [x, y, z]}\n")
+    kinds = {"a": "[u, v]", "b": "[x, y, z]"}
+    columns = "".join(f"  {name}: {{kind: categorical, categories: {c}}}\n" for name, c in kinds.items())
+    path.write_text(f"name: d\ncolumns:\n{columns}")
     plans = [
         make_plan(load_schema(path), epsilon=1.0, delta=1e-6, synthesizer="aim", model_mb=mb) for mb in (None, 64)
     ]
