@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from benchmarks.harness import RESULTS, Figure, Section, at_least, at_most, holds
-from benchmarks.scale import ROWS, SYNTHESIZERS, cell_name, cells_of, line
+from benchmarks.scale import FAINT, ROWS, SIGNAL, SYNTHESIZERS, cell_name, cells_of, line
 
 GROWTH = 1.25
 """Most that the cost after counting may differ between the fewest rows compared and the most: noise of the clock."""
@@ -36,6 +36,7 @@ def scale_figures(cells: Mapping[str, Mapping[str, Any]]) -> Iterator[Figure]:
             commits={name: cells[name]["commit"] for name in told},
         )
         yield _growth(synthesizer, cells)
+        yield _growth_at_one_signal(synthesizer, cells)
     yield from _counting(cells)
 
 
@@ -50,6 +51,16 @@ def _growth(synthesizer: str, cells: Mapping[str, Mapping[str, Any]]) -> Figure:
         return holds(what, False, "not measured", f"<= {GROWTH:g}")
     most = max(rest)
     return at_most(f"{what} ({most:,} rows)", rest[most] / rest[FEWEST], GROWTH, "", rest_cpu_seconds=rest)
+
+
+def _growth_at_one_signal(synthesizer: str, cells: Mapping[str, Mapping[str, Any]]) -> Figure:
+    most, shape = FAINT[-1][0], FAINT[-1][1:]
+    what = f"{synthesizer} at the relative noise of {SIGNAL:,} rows: CPU after counting, {most:,} rows over those"
+    first, last = cell_name(synthesizer, SIGNAL, *shape), cell_name(synthesizer, most, *shape, signal=SIGNAL)
+    rest = {q: cells[q]["rest_cpu_seconds"] for q in (first, last) if "rest_cpu_seconds" in cells.get(q, {})}
+    if len(rest) < 2:
+        return holds(what, False, "not measured", f"<= {GROWTH:g}")
+    return at_most(what, rest[last] / rest[first], GROWTH, "", rest_cpu_seconds=rest)
 
 
 def _counting(cells: Mapping[str, Mapping[str, Any]]) -> Iterator[Figure]:

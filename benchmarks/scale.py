@@ -19,6 +19,9 @@ TIMED_OUT = 124
 ROWS = [(10**k, 15, 16) for k in (4, 5, 6, 7, 8)]
 COLUMNS = [(100_000, d, 16) for d in (10, 25, 50, 100)]
 SIZES = [(100_000, 15, s) for s in (2, 10, 100, 1_000)]
+SIGNAL, FAINT = 100_000, [(10**k, 15, 16) for k in (6, 7)]
+"""Cells whose budget is cut so that their noise is to their rows as that of ``SIGNAL`` rows is: rows alone differ. Of
+more rows such noise can't be drawn."""
 SYNTHESIZERS = ("mst", "tree", "adaptive")
 
 
@@ -29,11 +32,11 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="measure anew what was measured before")
     given = parser.parse_args()
     for synthesizer in SYNTHESIZERS:
-        for rows, columns, size in cells_of():
-            name = cell_name(synthesizer, rows, columns, size)
+        for cell, signal in [*((c, 0) for c in cells_of()), *((c, SIGNAL) for c in FAINT)]:
+            name = cell_name(synthesizer, *cell, signal=signal)
             if given.only not in name or (name in _stored()["cells"] and not given.again):
                 continue
-            found = measure(rows, columns, size, synthesizer)
+            found = measure(*cell, synthesizer, signal=signal)
             _store(name, found)
             print(f"{name} | {line(found)}", flush=True)
 
@@ -43,16 +46,17 @@ def cells_of() -> list[tuple[int, int, int]]:
     return list(dict.fromkeys([*ROWS, *COLUMNS, *SIZES]))
 
 
-def cell_name(synthesizer: str, rows: int, columns: int, size: int) -> str:
-    """A cell's name in the results."""
-    return f"{synthesizer}: {rows:,} rows, {columns} columns of {size:,} codes"
+def cell_name(synthesizer: str, rows: int, columns: int, size: int, *, signal: int = 0) -> str:
+    """A cell's name in the results; where ``signal`` is given, its noise is relatively that of so many rows."""
+    cut = f", the noise of {signal:,} rows" if signal else ""
+    return f"{synthesizer}: {rows:,} rows, {columns} columns of {size:,} codes{cut}"
 
 
-def measure(rows: int, columns: int, size: int, synthesizer: str) -> dict[str, Any]:
+def measure(rows: int, columns: int, size: int, synthesizer: str, *, signal: int = 0) -> dict[str, Any]:
     """One cell in a process of its own."""
     limited = ["timeout", str(SECONDS)]
     command = [*limited, sys.executable, "-m", "benchmarks.scale_fit", "--synthesizer", synthesizer]
-    numbers = [f"--rows={rows}", f"--columns={columns}", f"--size={size}"]
+    numbers = [f"--rows={rows}", f"--columns={columns}", f"--size={size}", f"--signal={signal or rows}"]
     where = {"rows": rows, "columns": columns, "size": size, "synthesizer": synthesizer, "commit": commit()}
     done = run([*command, *numbers], environment=ONE_THREAD, timeout_seconds=2 * SECONDS)
     if done.code == TIMED_OUT:

@@ -65,6 +65,7 @@ def main() -> None:
     parser.add_argument("--columns", type=int, required=True)
     parser.add_argument("--size", type=int, required=True)
     parser.add_argument("--synthesizer", required=True)
+    parser.add_argument("--signal", type=int, help="cut the budget to the relative noise of so many rows")
     given = parser.parse_args()
     domain = Domain.of({f"x{i:03}": given.size for i in range(given.columns)})
     source = TimedSource(generated(domain, given.rows))
@@ -73,7 +74,7 @@ def main() -> None:
     fitted = fit_model(
         source,
         find_synthesizer(given.synthesizer),
-        amount=budget.cap.amount,
+        amount=int(budget.cap.amount * min(1.0, (given.signal or given.rows) / given.rows) ** 2),
         coordinate=budget.coordinate,
         spend=FilterSpend(coordinate=budget.coordinate, caps={Side.TRAINING: budget.cap}),
         random=SeededRandom(0),
