@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from benchmarks.harness import RESULTS, Figure, Section, at_least, at_most, holds
-from benchmarks.scale import FAINT, ROWS, SIGNAL, SYNTHESIZERS, cell_name, cells_of, line
+from benchmarks.scale import CLEAR, ROWS, SIGNAL, SYNTHESIZERS, cell_name, cells_of, line
 
 GROWTH = 1.25
 """Most that the cost after counting may differ between the fewest rows compared and the most: noise of the clock."""
@@ -54,9 +54,9 @@ def _growth(synthesizer: str, cells: Mapping[str, Mapping[str, Any]]) -> Figure:
 
 
 def _growth_at_one_signal(synthesizer: str, cells: Mapping[str, Mapping[str, Any]]) -> Figure:
-    most, shape = FAINT[-1][0], FAINT[-1][1:]
-    what = f"{synthesizer} at the relative noise of {SIGNAL:,} rows: CPU after counting, {most:,} rows over those"
-    first, last = cell_name(synthesizer, SIGNAL, *shape), cell_name(synthesizer, most, *shape, signal=SIGNAL)
+    fewest, shape = CLEAR[0][0], CLEAR[0][1:]
+    what = f"{synthesizer} at the relative noise of {SIGNAL:,} rows: CPU after counting, those over {fewest:,} rows"
+    first, last = cell_name(synthesizer, fewest, *shape, signal=SIGNAL), cell_name(synthesizer, SIGNAL, *shape)
     rest = {q: cells[q]["rest_cpu_seconds"] for q in (first, last) if "rest_cpu_seconds" in cells.get(q, {})}
     if len(rest) < 2:
         return holds(what, False, "not measured", f"<= {GROWTH:g}")

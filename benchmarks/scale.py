@@ -19,9 +19,9 @@ TIMED_OUT = 124
 ROWS = [(10**k, 15, 16) for k in (4, 5, 6, 7, 8)]
 COLUMNS = [(100_000, d, 16) for d in (10, 25, 50, 100)]
 SIZES = [(100_000, 15, s) for s in (2, 10, 100, 1_000)]
-SIGNAL, FAINT = 100_000, [(10**k, 15, 16) for k in (6, 7)]
-"""Cells whose budget is cut so that their noise is to their rows as that of ``SIGNAL`` rows is: rows alone differ. Of
-more rows such noise can't be drawn."""
+SIGNAL, CLEAR = 10_000_000, [(10**k, 15, 16) for k in (5, 6)]
+"""Cells whose budget is raised so that their noise is to their rows as that of ``SIGNAL`` rows is: rows alone differ.
+(The other way round, wider noise would cost more to draw.)"""
 SYNTHESIZERS = ("mst", "tree", "adaptive")
 
 
@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("--again", action="store_true", help="measure anew what was measured before")
     given = parser.parse_args()
     for synthesizer in SYNTHESIZERS:
-        for cell, signal in [*((c, 0) for c in cells_of()), *((c, SIGNAL) for c in FAINT)]:
+        for cell, signal in [*((c, 0) for c in cells_of()), *((c, SIGNAL) for c in CLEAR)]:
             name = cell_name(synthesizer, *cell, signal=signal)
             if given.only not in name or (name in _stored()["cells"] and not given.again):
                 continue

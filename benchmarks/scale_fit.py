@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from accountant.budget import Budget
 from accountant.filters import FilterSpend
+from accountant.price import Price
 from accountant.spend import Side
 from dpsynth.domain import Clique, Domain
 from dpsynth.noise.random import SeededRandom
@@ -65,18 +66,19 @@ def main() -> None:
     parser.add_argument("--columns", type=int, required=True)
     parser.add_argument("--size", type=int, required=True)
     parser.add_argument("--synthesizer", required=True)
-    parser.add_argument("--signal", type=int, help="cut the budget to the relative noise of so many rows")
+    parser.add_argument("--signal", type=int, help="scale the budget to the relative noise of so many rows")
     given = parser.parse_args()
     domain = Domain.of({f"x{i:03}": given.size for i in range(given.columns)})
     source = TimedSource(generated(domain, given.rows))
     budget = Budget(epsilon=1.0, delta=1e-9)
+    cap = Price(int(budget.cap.amount * ((given.signal or given.rows) / given.rows) ** 2), budget.cap.delta)
     began = time.process_time()
     fitted = fit_model(
         source,
         find_synthesizer(given.synthesizer),
-        amount=int(budget.cap.amount * min(1.0, (given.signal or given.rows) / given.rows) ** 2),
+        amount=cap.amount,
         coordinate=budget.coordinate,
-        spend=FilterSpend(coordinate=budget.coordinate, caps={Side.TRAINING: budget.cap}),
+        spend=FilterSpend(coordinate=budget.coordinate, caps={Side.TRAINING: cap}),
         random=SeededRandom(0),
     )
     used = time.process_time() - began

@@ -5,7 +5,7 @@ import json
 from benchmarks import engine_checks, engine_scale
 from benchmarks.engine_runs import Fits
 from benchmarks.peers.compare import PEERS
-from benchmarks.scale import FAINT, ROWS, SIGNAL, cell_name, cells_of
+from benchmarks.scale import CLEAR, ROWS, SIGNAL, cell_name, cells_of
 
 
 def cell(rest):
@@ -38,11 +38,11 @@ def test_growth_after_counting_is_computed_from_the_cells():
 
 
 def test_growth_at_one_signal_is_computed_from_its_own_cells():
-    last = cell_name("mst", *FAINT[-1], signal=SIGNAL)
-    cells = {cell_name("mst", *c): cell(1.0) for c in ROWS} | {last: cell(1.2)}
+    first = cell_name("mst", *CLEAR[0], signal=SIGNAL)
+    cells = {cell_name("mst", *c): cell(1.0) for c in ROWS} | {first: cell(0.9)}
     told = {f.what: f for f in engine_scale.scale_figures(cells) if "relative noise" in f.what}
     assert [f.met for f in told.values()] == [True, False, False]
-    cells[last] = cell(1.3)
+    cells[first] = cell(0.7)
     told = {f.what: f for f in engine_scale.scale_figures(cells) if "relative noise" in f.what}
     assert not any(f.met for f in told.values())
 
