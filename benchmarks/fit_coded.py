@@ -35,6 +35,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True)
     parser.add_argument("--measurements", type=Path, help="where to write the noisy marginals, as npz")
     parser.add_argument("--rows-magnitude", type=int, help="a public magnitude of the table, for auto")
+    parser.add_argument("--model-mb", type=int, help="most megabytes that a fit may take")
     given = parser.parse_args()
     domain = Domain.of(json.loads(given.domain.read_text()))
     table = pq.ParquetFile(given.table).read(columns=list(domain.names))
@@ -44,7 +45,7 @@ def main() -> None:
     random = SeededRandom(given.seed)
     fitted = fit_model(
         MemorySource(domain, codes),
-        _chosen(given.synthesizer, domain, budget, given.rows_magnitude),
+        _chosen(given.synthesizer, domain, budget, given.rows_magnitude).asked(model_mb=given.model_mb),
         amount=budget.cap.amount,
         coordinate=budget.coordinate,
         spend=FilterSpend(coordinate=budget.coordinate, caps={Side.TRAINING: budget.cap}),
@@ -54,6 +55,8 @@ def main() -> None:
         _write_measurements(given.measurements, fitted.measurements)
     made = sample_codes(fitted.model, codes.shape[1], rng=generator(draw_seed(random)))
     pq.write_table(pa.table([_column(values) for values in made], names=list(domain.names)), given.out)
+    if given.model_mb:
+        print(json.dumps({"fit_mb": fitted.report.fit_mb}))
     print(fitted.report.synthesizer)
 
 
