@@ -211,29 +211,35 @@ def grow(
     Privacy:
       None; post-processing.
     """
+    offered = sorted(errors)
     sizes, chosen, covered = TreeSizes(domain, [(n,) for n in domain.names]), list[Clique](), set[Clique]()
-    beyond, part, spread = dict(errors), {q: c ** (2 / 3) for q, c in effective.items()}, 0.0
-
-    def gain(clique: Clique) -> float:
-        brought = noise * ((spread + part[clique]) ** 1.5 - spread**1.5)
-        return float(weights[clique] * (beyond[clique] - brought))
-
-    while beyond and len(chosen) < MOST_PER_ATTRIBUTE * len(domain.names):
-        best = max(beyond, key=lambda q: (gain(q), q))
-        if gain(best) <= 0:
+    columns = sizes.columns(offered)
+    weight, beyond = (np.array([given[q] for q in offered], dtype=np.float64) for given in (weights, errors))
+    part = np.array([effective[q] for q in offered]) ** (2 / 3)
+    share = dict(zip(offered, part.tolist(), strict=True))
+    left, spread = np.ones(len(offered), dtype=np.bool_), 0.0
+    while len(chosen) < MOST_PER_ATTRIBUTE * len(domain.names):
+        brought = noise * ((spread + part) ** 1.5 - spread**1.5)
+        gains = np.where(left, weight * (beyond - brought), 0.0)
+        positive = np.flatnonzero(gains > 0)
+        best_first = positive[np.lexsort((-positive, -gains[positive]))]
+        fits = (sizes.within([offered[i]], cells=model_cells, megabytes=model_mb)[0] for i in best_first)
+        tried = next((at + 1 for at, fit in enumerate(fits) if fit), 0)
+        left[best_first[:tried] if tried else best_first] = False  # models only grow: what doesn't fit never will
+        if not tried:
             break
-        del beyond[best]
-        if not sizes.within([best], cells=model_cells, megabytes=model_mb)[0]:
-            continue
+        position = int(best_first[tried - 1])
+        best = offered[position]
         chosen.append(best)
         sizes.add(best)
         inside = set(itertools.combinations(best, 2))
-        spread += part[best] - sum(part[q] for q in inside & set(chosen) - {best})
+        spread += share[best] - sum(share[q] for q in inside & set(chosen) - {best})
         covered |= inside
-        for clique in [q for q in beyond if len(set(q) & set(best)) >= 2]:
-            found = sorted(errors.get(p, 0.0) for p in itertools.combinations(clique, 2) if p in covered)
-            if len(clique) == 2:
-                del beyond[clique]
+        shared = np.isin(columns, columns[position][columns[position] >= 0]).sum(axis=1)
+        for i in np.flatnonzero(left & (shared >= 2)).tolist():
+            found = sorted(errors.get(p, 0.0) for p in itertools.combinations(offered[i], 2) if p in covered)
+            if len(offered[i]) == 2:
+                left[i] = False
             else:
-                beyond[clique] = errors[clique] - sum(found[1:] if len(found) == 3 else found[-1:])
+                beyond[i] = errors[offered[i]] - sum(found[1:] if len(found) == 3 else found[-1:])
     return [q for q in chosen if not any(set(q) < set(r) for r in chosen)]
