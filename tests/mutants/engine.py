@@ -49,7 +49,7 @@ MUTANTS = (
     ),
     Mutant(
         "plan: a workload isn't part of it", "dpsynth/plan.py",
-        "return replace(chosen, config=replace(chosen.config, workload=workload))", "return chosen",
+        "chosen.asked(workload=wanted, model_mb=model_mb)", "chosen.asked(model_mb=model_mb)",
         ("tests/dpsynth/test_workload.py::test_the_plan_that_the_ledger_hashes_holds_the_workload",),
         "two runs that measure other things have one hash",
     ),
@@ -97,12 +97,34 @@ MUTANTS = (
         "an error is promised that nothing bounds",
     ),
     Mutant(
-        "memory: the solver's own buffers are left out", "dpsynth/estimation/memory.py", "8, 30, 12", "8, 13, 12",
+        "memory: the solver's own buffers are left out", "dpsynth/estimation/memory.py", "9, 31, 13", "9, 13, 13",
         (_MEMORY,), "a fit takes more memory than it says",
     ),
     Mutant(
-        "memory: offsets are left out", "dpsynth/estimation/memory.py", "measured) + 2 * oracle.offsets_bytes",
+        "memory: offsets are left out", "dpsynth/estimation/memory.py", "measured) + 2 * offsets_bytes",
         "measured)", (_MEMORY,), "a fit of many two-code columns takes more memory than it says",
+    ),
+    Mutant(
+        "memory: the limit isn't held against candidates", "dpsynth/mechanisms/scoring.py",
+        "if megabytes is not None:", "if False:",
+        ("tests/dpsynth/mechanisms/test_model_mb.py::test_the_largest_fit_stays_within_the_limit",),
+        "a fit takes more memory than was allowed",
+    ),
+    Mutant(
+        "shrinkage: a marginal's noise is that of one measurement", "dpsynth/estimation/solver.py",
+        "holding = [t for t in targets if wanted <= set(t.clique)]",
+        "holding = [t for t in targets if set(clique) == set(t.clique)]",
+        (
+            "tests/dpsynth/estimation/test_shrinkage.py"
+            "::test_a_pair_that_is_known_well_is_kept_in_what_a_noisy_triple_becomes",
+        ),
+        "pairs that are known well are drawn in",
+    ),
+    Mutant(
+        "shrinkage: the total moves", "dpsynth/estimation/shrinkage.py",
+        "drawn + lacking * expected / expected.sum()", "drawn",
+        ("tests/dpsynth/estimation/test_shrinkage.py::test_totals_stay_and_less_noise_moves_less",),
+        "rows are lost where noise is large",
     ),
     Mutant(
         "report: a refused charge is noted", "dpsynth/synthesizers.py",

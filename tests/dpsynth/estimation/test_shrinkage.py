@@ -11,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from dpsynth.domain import Domain
 from dpsynth.estimation import StructuralZeros, estimate_tree, fit_tree
 from dpsynth.estimation.shrinkage import shrunk
+from dpsynth.estimation.solver import _drawn_in, merge
 from dpsynth.measurement import Measurement
 
 
@@ -85,3 +86,18 @@ def test_declared_zeros_stay_zero():
     forbidden[:4, 5:] = True
     zeros = [StructuralZeros(clique=("a", "b"), forbidden=forbidden)]
     assert estimate_tree(domain, measured, zeros=zeros).marginal(("a", "b"))[forbidden].sum() == 0.0
+
+
+def test_a_pair_that_is_known_well_is_kept_in_what_a_noisy_triple_becomes():
+    domain, joint, _ = truth_and_measured(4, 1.0)
+    rng = np.random.default_rng(4)
+    triple, pair = 20_000 * joint.sum(axis=3), 20_000 * joint.sum(axis=(2, 3))
+    measured = [
+        Measurement(clique=("a", "b"), values=np.rint(pair).astype(np.int64), sigma=1.0),
+        Measurement(clique=("a", "b", "c"), values=np.rint(triple + rng.normal(0, 400, triple.shape)), sigma=400.0),
+    ]
+    model = fit_tree(domain, measured).model
+    drawn = _drawn_in(domain, merge(measured, 20_000.0), model)
+    became = next(t for t in drawn if len(t.clique) == 3).values.sum(axis=2)
+    fitted = 20_000 * model.marginal(("a", "b"))
+    assert np.abs(became - fitted).sum() < 0.02 * 20_000
