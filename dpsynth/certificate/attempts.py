@@ -14,11 +14,17 @@ def is_test(step: Step) -> bool:
     return step.label in _TESTS
 
 
-def last_attempt(steps: Sequence[Step]) -> tuple[Step, ...]:
-    """The steps of the last attempt, of a release of one attempt all of them: those after the draw before the last.
+def each_attempt(steps: Sequence[Step]) -> tuple[tuple[Step, ...], ...]:
+    """The steps of each attempt, in order; what was done once, before the first, is in the first.
 
-    A release that ended without a draw has no attempts: these are all its steps.
+    A release that ended without a draw has no attempts: all its steps are together.
     """
     tests = [*map(is_test, steps), False]
     ends = [i + 1 for i in range(len(steps)) if tests[i] and not tests[i + 1]]
-    return tuple(steps[ends[-2] :] if len(ends) > 1 else steps)
+    starts = [0, *ends[:-1]]
+    return tuple(tuple(steps[a:b]) for a, b in zip(starts, [*starts[1:], len(steps)], strict=True))
+
+
+def last_attempt(steps: Sequence[Step]) -> tuple[Step, ...]:
+    """The steps of the last attempt, of a release of one attempt all of them: those after the draw before the last."""
+    return each_attempt(steps)[-1]

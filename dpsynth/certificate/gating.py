@@ -11,7 +11,7 @@ from accountant.events import DiscreteGaussian
 from accountant.spend import BOTH_SIDES, Side, Step
 from dpsynth.certificate.arithmetic import TOLERANCE, require
 from dpsynth.certificate.attempts import GATE_TEST as GATE_TEST
-from dpsynth.certificate.attempts import is_test, last_attempt
+from dpsynth.certificate.attempts import each_attempt, is_test
 from dpsynth.certificate.dossier import FAIL, PASS, UNDECIDABLE, Dossier
 from dpsynth.certificate.planned import LIKELIHOOD, REFERENCE, REFERENCE_SPLIT, attempts_in_words
 
@@ -71,6 +71,9 @@ def _tested(dossier: Dossier, policy: Mapping[str, Any]) -> None:
     require(gate.verdict != UNDECIDABLE, "The gate tested and says that it couldn't.")
     require(bool(gate.attacks), "The gate tested without an attack.")
     training, holdout = (_tests(dossier, side, 1 + policy["retries"]) for side in BOTH_SIDES)
+    drawn = [[step.label for step in steps if is_test(step)] for steps in each_attempt(dossier.steps)]
+    once = all(len(labels) == len(set(labels)) == len(BOTH_SIDES) for labels in drawn)
+    require(once, "An attempt has another number of tests than one of each side.")
     for event, stated in ((training, gate.training_amount), (holdout, gate.holdout_amount)):
         due = price(event, dossier.plan.coordinate).amount
         require(abs(due - stated) <= 1 + (due >> 36), "The stated amount of the gate isn't that of its step.")
@@ -112,12 +115,17 @@ def _check_reference(dossier: Dossier, policy: Mapping[str, Any]) -> None:
     stated = REFERENCE_SPLIT in dossier.synthesis.preprocessing
     require(needed == planned == stated, "Reference people are needed, planned or stated, and not all of these.")
     paying = [step for step in dossier.steps if Side.REFERENCE in step.sides]
-    named = [step for step in dossier.steps if step.label.startswith(GATE_REFERENCE)]
+    named = [step for step in dossier.steps if _is_of_a_reference(step)]
     alone = paying == named and all(step.sides == (Side.REFERENCE,) for step in named)
     require(alone, "Reference people pay for something else, or others pay for their marginals.")
-    compared = any(step.label.startswith(GATE_REFERENCE) for step in last_attempt(dossier.steps))
     due = needed and dossier.gate.noisy_steps is not None
-    require(compared == due, "A reference was compared with and not charged, or was charged and not compared with.")
+    compared = [any(map(_is_of_a_reference, steps)) for steps in each_attempt(dossier.steps)]
+    same = all(one == due for one in compared)
+    require(same, "A reference was compared with and not charged, or was charged and not compared with.")
+
+
+def _is_of_a_reference(step: Step) -> bool:
+    return step.label.startswith(GATE_REFERENCE)
 
 
 def _draw(step: Step) -> DiscreteGaussian:

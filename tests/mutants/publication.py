@@ -7,6 +7,7 @@ VERIFY, ENVELOPE = "dpsynth/certificate/verify.py", "dpsynth/certificate/envelop
 ARITHMETIC, CLAIM = "dpsynth/certificate/arithmetic.py", "dpsynth/certificate/claim.py"
 BRIDGE, CONFIG = "dpsynth/external/bridge.py", "dpsynth/external/config.py"
 PUBLISHING, WRITER = "dpsynth/publishing.py", "dpsynth/certificate/writer.py"
+GATING = "dpsynth/certificate/gating.py"
 
 _RELEASE = "tests/dpsynth/test_release.py::"
 _LINE = "tests/dpsynth/test_line_accounting.py::"
@@ -135,6 +136,17 @@ MUTANTS = (
         "claim: an adaptive run at what it spent", CLAIM, "return cap if adaptive else larger_side(",
         "return larger_side(", (_ALONE + "test_an_adaptive_run_costs_its_cap_whatever_it_spent",),
         "only caps committed in advance convert to epsilon",
+    ),
+    Mutant(
+        "verify: a reference of the last attempt stands for all", GATING,
+        "same = all(one == due for one in compared)", "same = compared[-1] == due",
+        (_VERIFY + "test_every_attempt_is_compared_with_a_reference_of_its_own",),
+        "a certificate hides that an attempt was compared with nobody",
+    ),
+    Mutant(
+        "verify: an attempt with two tests", GATING, '    require(once, "An attempt', '    require(True, "An attempt',
+        (_VERIFY + "test_attempts_are_those_that_were_declared_and_charged",),
+        "attempts that measured nothing are taken for the one before",
     ),
     Mutant(
         "envelope: any signature", ENVELOPE, "        key.verify(sig, _pre_authentication(payload))\n", "        sig\n",

@@ -410,6 +410,7 @@ ATTEMPTS: dict[str, tuple[str, int, bool, str, tuple[Step, ...]]] = {
     "not declared": ("has 2 steps of the gate, not 1", 0, False, "pass", _again({}, {})),
     "not stated": ("Retries are declared and not stated", 1, False, "pass", _again({}, {})),
     "stated alone": ("Retries are declared and not stated", 0, True, "pass", _again({})),
+    "two draws at once": ("another number of tests", 1, True, "pass", (*_again({}), *some_steps()[-2:])),
     "other noise": ("different noise", 1, True, "pass", _again({"sigma": 170.0}, {})),
 }
 
@@ -471,6 +472,40 @@ def test_a_reference_is_needed_planned_stated_and_charged_to_its_people_or_none_
         verify_release(folder, PUBLIC)
     else:
         assert "eference" in fails(folder).what
+
+
+@pytest.mark.parametrize("lacking", [None, 0, 1])
+def test_every_attempt_is_compared_with_a_reference_of_its_own(tmp_path: Path, lacking: int | None) -> None:
+    """A reference step of one attempt doesn't stand for that of the other."""
+    policy, plan = json.loads(POLICY) | {"retries": 1}, some_plan()
+    policy["attacks"][1]["kind"] = LIKELIHOOD
+    counts, rest = some_steps()[:2], some_steps()[2:]
+    compared = (*rest[:-2], REFERENCE_STEP, *rest[-2:])
+    steps = counts + tuple(step for i in range(2) for step in (rest if i == lacking else compared))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tests.dpsynth.certificate.dossiers.POLICY", canonical.dumps(policy))
+        plan["policy"] = Artefact.of("policy.json", canonical.dumps(policy)).sha256
+        plan["shares"] = [*plan["shares"], {"purpose": REFERENCE, "side": "reference", "amount": 2**30}]
+        dossier = some_dossier(steps, plan=plan)
+        share = Share(purpose=REFERENCE, training=Price(), holdout=Price(), reference=Price(2**30))
+        tests = totals([s for s in some_steps() if "test" in s.label], dossier.plan.coordinate)
+        amounts = {f"{side}_amount": tests[side].amount for side in BOTH_SIDES}
+        said = replace(
+            dossier.synthesis,
+            preprocessing=(REFERENCE_SPLIT,),
+            post_processing=(*dossier.synthesis.post_processing, attempts_in_words(2)),
+        )
+        dossier = replace(
+            dossier,
+            gate=replace(dossier.gate, **amounts),
+            plan=replace(dossier.plan, shares=(*dossier.plan.shares, share)),
+            synthesis=said,
+        )
+        folder = write_release(tmp_path / "out", dossier, entries=some_entries(steps, plan=plan))
+    if lacking is None:
+        verify_release(folder, PUBLIC)
+    else:
+        assert "reference was compared with and not charged" in fails(folder).what
 
 
 @pytest.mark.parametrize("planned", [False, True])
