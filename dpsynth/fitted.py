@@ -169,7 +169,8 @@ class FittedModel:
         """Synthetic rows of this model and the rows of a separate public table, with a column of origins.
 
         Args:
-          synthetic: What :meth:`sample` gave.
+          synthetic: What :meth:`sample` gave, with its metadata. This catches a mistake, and no lie: metadata can be
+            written by anybody.
           public: Path to a CSV or Parquet file, a pandas DataFrame or a pyarrow Table with the same columns.
           dataset: The id of the data set that it is of. That of the private one is refused; a false one can't be seen.
           origin: Name of the added column; refused where a declared column has it.
@@ -180,13 +181,14 @@ class FittedModel:
           what was done.
 
         Raises:
-          ParameterError: It is declared to be the private table, or the name of the column is taken.
+          ParameterError: It is declared to be the private table, the name of the column is taken, or ``synthetic``
+            doesn't say that it is a sample of this model.
           TableError: Columns or types differ, a value isn't in the declared domain, or a row breaks a rule.
 
         Privacy:
           None; post-processing.
         """
-        before = (synthetic.schema.metadata or {}).get(MADE)
+        before = self._sampled(synthetic)
         made = join_public(
             synthetic,
             public,
@@ -196,7 +198,7 @@ class FittedModel:
             origin=origin,
             delimiter=delimiter,
         )
-        return self._told(made, before=None if before is None else json.loads(before)["done"])
+        return self._told(made, before=before)
 
     def synthesize(self, table: Any, *, seed: int | None = None) -> "pa.Table":
         """The rows of a table with their public columns as they are, and the private ones drawn given them.
@@ -225,6 +227,29 @@ class FittedModel:
                 "Use sample(), or fit under 'adjacency: replace-private-part'.",
             )
         return self._told(synthesize(self.model, table, encoder=self.encoder, rng=generator(seed)))
+
+    def _sampled(self, table: "pa.Table") -> list[Any]:
+        """What was done to make a sample, as its metadata say; refuses what doesn't say that it is one of this model.
+
+        Raises:
+          ParameterError: It is another table: another model's, one whose rows aren't all synthetic, or no sample.
+        """
+        said = getattr(getattr(table, "schema", None), "metadata", None) or {}
+        if MADE not in said and said.get(b"dpsynth") == self.label.encode():
+            return []
+        try:
+            facts = json.loads(said[MADE])
+            done = list(facts["done"])
+            own = (facts["label"], facts["release"]) == (self.label, self.release_id)
+            if own and all(step["made"] == "rebalanced" for step in done):
+                return done
+        except (KeyError, TypeError, ValueError):
+            pass
+        raise ParameterError(
+            "The synthetic rows don't say that they are a sample of this model.",
+            "Their column of origins would call them synthetic, and their metadata would name this fit's epsilon.",
+            "Give what sample() returned, as it is.",
+        )
 
     def _told(self, made: Made, *, before: Sequence[Any] | None = None) -> "pa.Table":
         """A table that says what was done to make it, and what it cost."""

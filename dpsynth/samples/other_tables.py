@@ -63,7 +63,8 @@ def read_other(
       schema: What was declared of the private table; of this one, too, holds what it says of the columns it has.
       whole: Whether it must have all columns but identifiers and those that are made on output.
       delimiter: Between the fields of a CSV file.
-      only: The columns that are read; all, if None.
+      only: The columns that are read; all, if None. Others have the types that their declaration alone gives: a stored
+        one can be what a reader inferred from their values.
 
     Raises:
       TableError: It can't be read, or its columns or their types aren't those declared.
@@ -86,7 +87,8 @@ def read_other(
     order = [*(n for n in names if n in schema.released), *(n for n in schema.released if n not in names)]
     kinds = {n: plain_type(schema.columns[n]) for n in order}
     if fields is not None:
-        stored = {n: output_type(n, schema.columns[n], fields.field(n).type) for n in order if n in names}
+        known = [n for n in order if n in names and (only is None or n in only)]
+        stored = {n: output_type(n, schema.columns[n], fields.field(n).type) for n in known}
         kinds |= {n: value_type(kind) for n, kind in stored.items()}
     wanted = tuple(n for n in names if n in read and (only is None or n in only))
     blocks = list(read_all(table, wanted, delimiter))

@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import product
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -120,6 +121,24 @@ def test_nothing_but_public_columns_is_read(run):
     made = model.synthesize(real, seed=2)
     assert model.synthesize(mixed, seed=2).select(["ward", "age", "ill"]).equals(made.select(["ward", "age", "ill"]))
     assert model.synthesize(real.select(["age", "ward"]), seed=2)["age"].equals(made["age"])
+
+
+@pytest.mark.parametrize("value", [None, "x", 1j, 2.5, True, ["y"]])
+@pytest.mark.parametrize("name", ["ill", "cost", "id"])
+def test_no_private_value_decides_a_type_of_what_is_made(run, name, value):
+    """One of them makes pandas infer another dtype for its column; and so do all, in an Arrow table."""
+    _, model = run
+    frame = table(40).to_pandas()
+    made = model.synthesize(frame, seed=3)
+    assert made.schema.field("ward").type == pa.large_string()
+    changed = frame.assign(**{name: pd.Series([value, *frame[name].tolist()[1:]])})
+    same = model.synthesize(changed, seed=3)
+    assert same.schema == made.schema
+    assert same.equals(made)
+    whole = model.synthesize(table(40), seed=3)
+    stored = pa.nulls(40) if isinstance(value, complex) else pa.array([value] * 40)
+    other = table(40).set_column(table().schema.get_field_index(name), name, stored)
+    assert model.synthesize(other, seed=3).equals(whole)
 
 
 def test_what_cannot_be_kept_is_refused(run, tmp_path):

@@ -88,4 +88,10 @@ MUTANTS = (
         "return NOT_RELEASED + partly + (", "return NOT_RELEASED + (",
         (_LINE + "test_a_fit_is_charged_under_its_own_adjacency",), "readers take public columns for protected ones",
     ),
+    Mutant(
+        "partial: types of private columns as they are stored", "dpsynth/samples/other_tables.py",
+        "known = [n for n in order if n in names and (only is None or n in only)]",
+        "known = [n for n in order if n in names]",
+        (_LINE + "test_no_private_value_decides_a_type_of_what_is_made",), "one private value decides a type",
+    ),
 )

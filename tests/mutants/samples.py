@@ -74,4 +74,14 @@ MUTANTS = (
         "origins = [PUBLIC_ROWS] * synthetic.num_rows + [SYNTHETIC_ROWS] * other.rows",
         (_SAMPLES + "test_joined_rows_are_the_public_ones_in_the_synthetic_types",), "synthetic rows pass for people's",
     ),
+    Mutant(
+        "joined: any table passes for a sample", "dpsynth/fitted.py",
+        'if own and all(step["made"] == "rebalanced" for step in done):', "if own:",
+        (_SAMPLES + "test_only_samples_of_the_model_are_joined",), "rows of people are called synthetic",
+    ),
+    Mutant(
+        "joined: a sample of another model", "dpsynth/fitted.py",
+        'own = (facts["label"], facts["release"]) == (self.label, self.release_id)', "own = True",
+        (_SAMPLES + "test_only_samples_of_the_model_are_joined",), "another fit's rows with this one's epsilon",
+    ),
 )

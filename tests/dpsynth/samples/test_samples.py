@@ -3,6 +3,7 @@
 import datetime
 import itertools
 import json
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -411,6 +412,28 @@ def test_a_join_that_would_not_fit_is_refused(everything):
     with pytest.raises(TableError, match="is stored as"):
         everything.join_public(synthetic, synthetic.set_column(
             synthetic.schema.get_field_index("size"), "size", pa.array([[1.0], [2.0]])), dataset="census")
+
+
+def test_only_samples_of_the_model_are_joined():
+    """Private rows, other models' samples and rows of people never get the origin of synthetic ones."""
+    model, others = fitted(), fitted().sample(2, seed=1)
+    whole = model.sample(3, seed=2)
+    filled = model.impute(whole, dataset="others")
+    joined = model.join_public(whole, others, dataset="others").drop_columns(["origin"])
+    balanced = model.sample(4, target={"sex": {"f": 0.5}})
+    second = replace(model, release_id="cd34")
+    seeded = replace(model, private=False)
+    for wrong in (
+        whole.replace_schema_metadata(None), whole.replace_schema_metadata({"dpsynth": "synthetic"}), filled, joined,
+        seeded.sample(2), seeded.sample(2, target={"sex": {"f": 0.5}}), second.sample(2, target={"sex": {"f": 0.5}}),
+        whole.replace_schema_metadata({b"dpsynth": model.label, MADE: b"{"}), whole.to_pandas(),
+    ):
+        with pytest.raises(ParameterError, match="don't say that they are a sample"):
+            model.join_public(wrong, others, dataset="others")
+    assert model.join_public(whole.slice(1), others, dataset="others")["origin"].to_pylist().count("synthetic") == 2
+    assert [done["made"] for done in facts(model.join_public(balanced, others, dataset="others"))["done"]] == [
+        "rebalanced", "joined",
+    ]
 
 
 def test_plain_samples_say_nothing_more():
