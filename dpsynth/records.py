@@ -13,7 +13,7 @@ from dpsynth.encode.opened import Interned, digests
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.coins import keep_at_most, keyed_coins, row_coins
 from dpsynth.sources import Codes, MemorySource
-from dpsynth.tables import TableHandle
+from dpsynth.tables import Format, TableHandle
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, repr=False)
@@ -57,7 +57,8 @@ def read_records(handle: TableHandle, encoder: Encoder, *, unit: PrivacyUnit, ke
     """
     parts: list[Codes] = []
     ids: list[bytes] = []
-    interned = {name: Interned() for name in encoder.open}
+    inferred = handle.structure.format is Format.PANDAS
+    interned = {name: Interned(inferred=inferred) for name in encoder.open}
     for block in handle.blocks():
         codes = encoder.encode(block, interned)
         if unit.column is not None:

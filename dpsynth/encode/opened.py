@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from dpsynth.encode.raw import dictionary_indices, keys
+from dpsynth.encode.raw import ABSENT, UNKNOWN, dictionary_indices, keys, levels, texts
 from dpsynth.errors import ParameterError
 from dpsynth.schema import Categorical, Open, TableSchema
 from dpsynth.schema.declared import MAX_LABEL_BYTES
@@ -28,8 +28,16 @@ OPEN_CODES = 2**32 - 1
 
 @dataclass(slots=True, kw_only=True, repr=False)
 class Interned:
-    """CONFIDENTIAL: the values of an open column that were met so far, and the number of each, from 1."""
+    """CONFIDENTIAL: the values of an open column that were met so far, and the number of each, from 1.
 
+    Text is compared exactly, and stored numbers as numbers: a whole one has one value whatever it is stored as.
+
+    Attributes:
+      inferred: Whether a reader may have inferred the column's type from its values (DataFrames). Then a text that
+        spells a whole number is that number, too, since one record decides whether it is stored as one.
+    """
+
+    inferred: bool = False
     _numbers: dict[bytes, int] = field(default_factory=dict)
 
     def codes(self, array: pa.Array) -> NDArray[np.int64]:
@@ -37,9 +45,13 @@ class Interned:
         if family(array.type) in ("text", "binary"):
             array = array.dictionary_encode()
         if family(array.type) == "dictionary":
-            found = np.append(self._of(keys(array.dictionary)), 0)
+            found = np.append(self._of(self._values(array.dictionary)), 0)
             return np.asarray(found[dictionary_indices(array)])
-        return self._of(keys(array))
+        return self._of(self._values(array))
+
+    def _values(self, array: pa.Array) -> Sequence[bytes | None]:
+        exactly = family(array.type) in ("text", "binary") and not self.inferred
+        return texts(array) if exactly else keys(array)
 
     def _of(self, found: Sequence[bytes | None]) -> NDArray[np.int64]:
         known = self._numbers
@@ -80,8 +92,10 @@ def open_columns(table: TableSchema) -> dict[str, Open]:
 
 def candidates(column: Open, values: Sequence[bytes]) -> NDArray[np.bool_]:
     """Which numbers, 0 for null among them, belong to values that a selection may release. Private."""
-    known = {label.encode() for label in (*column.categories, column.otherwise, REST) if label is not None}
-    return np.array([False, *(value not in known and _label(value) is not None for value in values)])
+    declared = (*column.categories, column.otherwise, REST, *column.nulls)
+    found = levels(_texts(values), [label for label in declared if label is not None])
+    fits = np.array([_label(value) is not None for value in values], np.bool_)
+    return np.append(False, (found == UNKNOWN) & fits)
 
 
 def chosen_labels(column: Open, values: Sequence[bytes], noisy: Mapping[int, int]) -> tuple[str, ...]:
@@ -95,12 +109,16 @@ def chosen_labels(column: Open, values: Sequence[bytes], noisy: Mapping[int, int
 
 
 def closed_codes(column: Open, labels: Sequence[str], values: Sequence[bytes]) -> NDArray[np.int64]:
-    """The code in the closed column of each number of a value, null first; shape (values + 1,). Private."""
+    """The code in the closed column of each number of a value, null first; shape (values + 1,). Private.
+
+    A value has the code that its text has in any categorical column of these labels.
+    """
     made = _closed(column, labels)
     null = len(made.categories)
-    known = {label.encode(): code for code, label in enumerate(made.categories)}
-    rest = null if made.otherwise is None else known[made.otherwise.encode()]
-    return np.array([null if column.nullable else rest, *(known.get(value, rest) for value in values)], np.int64)
+    rest = null if made.otherwise is None else made.categories.index(made.otherwise)
+    found = np.append(ABSENT, levels(_texts(values), [*made.categories, *column.nulls]))
+    absent = (found == ABSENT) | (found >= null)
+    return np.where(absent, null if column.nullable else rest, np.where(found == UNKNOWN, rest, found))
 
 
 def closed_table(table: TableSchema, selected: Mapping[str, Sequence[str]]) -> TableSchema:
@@ -149,6 +167,10 @@ def public_values(column: Open, blocks: Iterable[pa.Array]) -> tuple[str, ...]:
     values = interned.values
     wanted = candidates(column, values)[1:]
     return tuple(sorted(value.decode() for value, asked in zip(values, wanted, strict=True) if asked))
+
+
+def _texts(values: Sequence[bytes]) -> pa.Array:
+    return pa.array(values, pa.large_binary())
 
 
 def _label(value: bytes) -> str | None:

@@ -233,6 +233,11 @@ def keys(array: pa.Array) -> list[bytes | None]:
     return [_key(text) for text in write(array)]
 
 
+def texts(array: pa.Array) -> list[bytes | None]:
+    """The same of an array of texts or bytes as they are, whatever number they spell; None where they are empty."""
+    return [b"\1" + text if text else None for text in _text_keys(array)]
+
+
 def _no_keys(array: Any) -> list[bytes | None]:
     return [None] * len(array)
 

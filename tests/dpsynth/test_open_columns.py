@@ -1,10 +1,12 @@
 """Open columns in the whole line: labels that enough training people hold, charged as planned, and no others."""
 
+import io
 import json
 import tempfile
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,7 +19,7 @@ from accountant.spend import BOTH_SIDES, Side
 from dpsynth import line
 from dpsynth.certificate.verify import verify_release
 from dpsynth.encode import Encoder
-from dpsynth.encode.opened import Interned
+from dpsynth.encode.opened import Interned, candidates, chosen_labels
 from dpsynth.errors import ParameterError, SchemaError
 from dpsynth.external import ExternalConfig
 from dpsynth.fitting import fit, load_model
@@ -219,6 +221,82 @@ def test_stored_types_are_numbered_alike(stored):
     interned = Interned()
     assert interned.codes(values).tolist() == [1, 2, 0, 1]
     assert interned.values == (b"7", b"12")
+
+
+SPELLED = ["1", "1.0", "2.50", "2.5", "007", "1e+17", "1E+2", "-0.0", "99.00", "true"]
+
+
+@pytest.mark.parametrize("stored", ["text", "dictionary", "csv"])
+def test_labels_of_text_keep_their_bytes(tmp_path, stored):
+    """Stored as text, neither a declared label nor one that is found out is written in another way."""
+    declared = parse_schema('{name: t, columns: {x: {kind: open, otherwise: o, categories: ["1.0"]}}}')
+    records = pa.table({"x": SPELLED})
+    if stored == "dictionary":
+        records = pa.table({"x": records["x"].combine_chunks().dictionary_encode()})
+    if stored == "csv":
+        (tmp_path / "t.csv").write_text("\n".join(["x", *SPELLED, ""]))
+        records = tmp_path / "t.csv"
+    found = coded(records, declared)
+    assert [value.decode() for value in found.opened["x"]] == SPELLED
+    encoder = Encoder.of(declared, {"x": tuple(sorted(set(SPELLED) - {"1.0"}))})
+    (block, _), = closed_records(found.source, encoder, found.opened).blocks()
+    assert encoder.decode(block, np.random.default_rng(0))["x"].to_pylist() == SPELLED
+
+
+@pytest.mark.parametrize(
+    ("values", "intruder"),
+    [
+        (["1.0", "1", "1.0"], 3), ([1, 1, 1], None), ([1, 1, 1], "x"), ([1.0, 1.0, 1.0], "x"), ([1.0, 1, 1.0], None),
+    ],
+)
+def test_a_declared_number_is_found_in_a_dataframe_whatever_its_type(values, intruder):
+    """A reader infers types there: a whole number is one label, the declared one where there is one."""
+    declared = parse_schema('{name: t, columns: {x: {kind: open, nullable: true, categories: ["1.0"]}}}')
+    for more in ([], [intruder]):
+        found = coded(pd.DataFrame({"x": pd.Series(values + more)}), declared)
+        encoder = Encoder.of(declared, {"x": ()})
+        (block, _), = closed_records(found.source, encoder, found.opened).blocks()
+        made = encoder.decode(block, np.random.default_rng(0))["x"].to_pylist()
+        assert made == ["1.0"] * 3 + [None] * len(more)
+        asked = candidates(declared.table.columns["x"], found.opened["x"])
+        assert [v for v, a in zip((b"", *found.opened["x"]), asked, strict=True) if a] in ([], [b"x"], [b"3"])
+
+
+@pytest.mark.parametrize("value", [1, 1.0, "1.0", "1", True, 2.5, 10**17])
+def test_no_record_decides_the_value_of_another_in_a_dataframe(value):
+    """Nor do all others decide by which type, text or number, pandas infers of a file that spells them."""
+    declared = parse_schema("{name: t, columns: {x: {kind: open, otherwise: o}}}")
+    alone = coded(pd.DataFrame({"x": [value] * 3}), declared).opened["x"]
+    for intruder in (None, "x", 7, 7.5, float("nan"), 1j):
+        found = coded(pd.DataFrame({"x": pd.Series([value] * 3 + [intruder])}), declared)
+        assert found.opened["x"][:1] == alone, repr(intruder)
+    as_read = [pd.read_csv(io.StringIO("\n".join(["x", str(value), *more]))) for more in ([], ["y"])]
+    assert [coded(frame, declared).opened["x"][:1] for frame in as_read] in ([alone] * 2, [(b"true",), (b"True",)])
+
+
+CODED = ["99", "99.0", "99.00", "99.5", "-1", "-1.0", 99, 99.0, -1, None, "NA", "a", "(never drawn)", "other"]
+
+
+@given(st.lists(st.sampled_from(CODED), min_size=1, max_size=8), st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_no_label_that_passes_is_a_code_of_null_however_it_is_spelled(values, frame):
+    """Whatever passes can be declared; an error after the data was opened would tell of it."""
+    text = '{name: t, columns: {x: {kind: open, nullable: true, nulls: ["99", "-1.0", "NA"], categories: [a], REST}}}'
+    declared = parse_schema(text.replace("REST", "otherwise: other"))
+    column = declared.table.columns["x"]
+    records = pd.DataFrame({"x": pd.Series(values)}) if frame else pa.table({"x": [v and str(v) for v in values]})
+    found = coded(records, declared)
+    asked = candidates(column, found.opened["x"])
+    passed = dict.fromkeys(np.flatnonzero(asked).tolist(), 9)
+    encoder = Encoder.of(declared, {"x": chosen_labels(column, found.opened["x"], passed)})
+    (block, _), = closed_records(found.source, encoder, found.opened).blocks()
+    made = encoder.decode(block, np.random.default_rng(0))["x"].to_pylist()
+    never = ["99.00"] if frame else []
+    for value, written in zip(values, made, strict=True):
+        if str(value) in ("99", "99.0", "-1", "-1.0", "NA", "None", *never):
+            assert written is None
+        elif value != "(never drawn)":
+            assert written == value
 
 
 def test_people_are_counted_not_rows_and_hold_as_many_labels_as_rows():

@@ -220,6 +220,24 @@ MUTANTS = (
          _OPEN + "test_any_values_are_coded_within_what_was_declared_or_found"), "an undeclared label appears",
     ),
     Mutant(
+        "open: a code of null may be a label", "dpsynth/encode/opened.py",
+        "declared = (*column.categories, column.otherwise, REST, *column.nulls)",
+        "declared = (*column.categories, column.otherwise, REST)",
+        (_OPEN + "test_no_label_that_passes_is_a_code_of_null_however_it_is_spelled",),
+        "an error after the data was opened tells what passed",
+    ),
+    Mutant(
+        "open: texts are numbers in every table", "dpsynth/encode/opened.py",
+        'exactly = family(array.type) in ("text", "binary") and not self.inferred', "exactly = False",
+        (_OPEN + "test_labels_of_text_keep_their_bytes",), "labels are written in another way than in the table",
+    ),
+    Mutant(
+        "open: texts are never numbers", "dpsynth/records.py",
+        "inferred = handle.structure.format is Format.PANDAS", "inferred = False",
+        (_OPEN + "test_no_record_decides_the_value_of_another_in_a_dataframe",),
+        "one record decides whether the others' labels are 1 or 1.0",
+    ),
+    Mutant(
         "statement: labels are found out wherever it was planned", STATEMENT,
         "    found = any(isinstance(step.event, PartitionSelection) for step in facts.kept.steps)\n",
         "    found = bool(facts.plan.selections)\n",
