@@ -123,7 +123,8 @@ def test_columns_get_everything_where_no_pair_fits_the_model():
     assert candidate_weights(domain, MwemConfig()) == {}
     codes = np.zeros((27, 50), dtype=np.uint16)
     assert [m.clique for m in measured(domain, codes, MwemConfig())] == [(n,) for n in domain.names]
-    assert feasible_noise._of_mwem(MwemConfig(), domain, AMOUNT_UNIT) == [
+    sizes = feasible_noise.Sizes(largest=domain, smallest=domain)
+    assert feasible_noise._of_mwem(MwemConfig(), sizes, AMOUNT_UNIT) == [
         min(split(AMOUNT_UNIT, by_cells(domain, [(n,) for n in domain.names])))
     ]
 
