@@ -46,15 +46,20 @@ def shrunk(fitted: Table, sigma: Callable[[tuple[int, ...]], float]) -> Table:
     if fitted.ndim == 1:
         return fitted
     expected = _without_interaction(fitted, sigma)
-    drawn = expected + _trust(fitted, expected, sigma(tuple(range(fitted.ndim)))) * (fitted - expected)
+    drawn = _drawn_in(fitted, expected, sigma(tuple(range(fitted.ndim))))
     lacking = fitted.sum() - drawn.sum()
     return np.asarray(drawn + lacking * expected / expected.sum())
 
 
-def _trust(fitted: Table, expected: Table, sigma: float) -> Table:
-    """The share of each cell's deviation that is signal."""
-    size = SPREAD * np.maximum(expected, fitted - CAUTION * sigma)
-    return np.asarray(size**2 / (size**2 + sigma**2))
+def _drawn_in(table: Table, expected: Table, sigma: float) -> Table:
+    """Each cell's expected count, and of its deviation the share that is signal."""
+    size = SPREAD * np.maximum(expected, table - CAUTION * sigma)
+    return np.asarray(expected + size**2 / (size**2 + sigma**2) * (table - expected))
+
+
+def _independent(pair: Table, total: float) -> Table:
+    """The table of two independent attributes with this one's margins."""
+    return np.asarray(np.multiply.outer(pair.sum(axis=1), pair.sum(axis=0)) / total)
 
 
 def _without_interaction(table: Table, sigma: Callable[[tuple[int, ...]], float]) -> Table:
@@ -62,12 +67,11 @@ def _without_interaction(table: Table, sigma: Callable[[tuple[int, ...]], float]
     its pairs, drawn in themselves, imply."""
     total = table.sum()
     if table.ndim == 2:
-        return np.asarray(np.multiply.outer(table.sum(axis=1), table.sum(axis=0)) / total)
+        return _independent(table, total)
     pairs: dict[tuple[int, ...], Table] = {}
     for kept in itertools.combinations(range(table.ndim), 2):
         pair = table.sum(axis=tuple(i for i in range(table.ndim) if i not in kept))
-        expected = np.multiply.outer(pair.sum(axis=1), pair.sum(axis=0)) / total
-        drawn = np.maximum(expected + _trust(pair, expected, sigma(kept)) * (pair - expected), 0.0)
+        drawn = np.maximum(_drawn_in(pair, _independent(pair, total), sigma(kept)), 0.0)
         ones: dict[tuple[int, ...], Table] = {(0,): pair.sum(axis=1), (1,): pair.sum(axis=0)}
         pairs[kept] = _proportional(drawn, ones)
     return _proportional(np.full(table.shape, total / table.size), pairs)
