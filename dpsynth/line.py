@@ -18,6 +18,7 @@ import numpy as np
 
 from accountant.ledger import Ledger, StoredRelease
 from dpsynth.attacks.guessing import SideGuesses, guess_members
+from dpsynth.attacks.improbable import by_chance
 from dpsynth.attacks.nearest import prepare
 from dpsynth.certificate.annex import write_annex
 from dpsynth.certificate.commitment import KEY_BYTES, commit
@@ -312,7 +313,9 @@ def _audited(
     """
     share, budget = run.gated[0].holdout_share, run.plan.budget
     table = prepare(synthetic, training.domain.sizes)
-    inside, *held = (guess_members(side.blocks(), table) for side in (training, holdout, compared) if side is not None)
+    chance = by_chance(table)
+    sides = (side for side in (training, holdout, compared) if side is not None)
+    inside, *held = (guess_members(side.blocks(), table, chance) for side in sides)
     outside = SideGuesses(people=sum(s.people for s in held), guessed=sum(s.guessed for s in held))
     bound = audit_split(inside, outside, holdout_share=share, delta=budget.delta)
     told = confidential_json(

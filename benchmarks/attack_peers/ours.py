@@ -18,6 +18,7 @@ from accountant.price import Price
 from accountant.spend import BOTH_SIDES
 from dpsynth.attacks import Layout
 from dpsynth.attacks.guessing import guess_members
+from dpsynth.attacks.improbable import by_chance
 from dpsynth.attacks.nearest import prepare
 from dpsynth.domain import Domain
 from dpsynth.gate import load_policy, plan_gate
@@ -51,7 +52,7 @@ def main() -> None:
         spend=spend, random=random, reference=strangers,
     )  # fmt: skip
     table = prepare(synthetic, domain.sizes)
-    sides = [guess_members(side.blocks(), table) for side in (training, holdout)]
+    sides = [guess_members(side.blocks(), table, by_chance(table)) for side in (training, holdout)]
     bound = audit_split(*sides, holdout_share=Fraction(policy.holdout_share), delta=DELTA)
     told = {"gate fails with probability": 1.0 - float(annex.pass_probability), "gate_mu": plan.gate_mu}
     print(json.dumps({**told, "one-run audit: epsilon at least": bound.epsilon_low}))

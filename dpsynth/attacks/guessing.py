@@ -1,8 +1,8 @@
 """Guesses of who was trained on, for one-run audits: a rule fixed before the table is drawn, one guess a person.
 
-A person is guessed to be a member where a row of theirs occurs in the synthetic table and stands alone there: the
-closest different synthetic row is at least ``ISOLATION`` columns away, so that chance hardly explains it. Everybody
-else is passed over. Steinke, Nasr, Jagielski 2023 (arXiv:2305.08846) audit by such guesses.
+A person is guessed to be a member where a row of theirs occurs in the synthetic table although a tree of pairs fitted
+to that table expects at most one row in ``IMPROBABLE`` such tables: chance hardly explains it. Everybody else is passed
+over. Steinke, Nasr, Jagielski 2023 (arXiv:2305.08846) audit by such guesses.
 """
 
 from dataclasses import dataclass
@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from dpsynth.attacks.closeness import Blocks
-from dpsynth.attacks.nearest import Codes, Table, nearness
+from dpsynth.attacks.improbable import Chance
+from dpsynth.attacks.nearest import Codes, Table, nearness, occurs
 
-ISOLATION = 3
-"""Columns in which the closest different synthetic row must differ."""
-RULE = f"isolated-copies-{ISOLATION}"
+IMPROBABLE = 2_000
+"""A row is guessed by if so many tables, or more, hold it once by chance. docs/audit.md says how it was chosen."""
+RULE = f"improbable-copies-{IMPROBABLE}"
 """Name of the rule, for whoever has to know that it was fixed beforehand."""
 
 
@@ -25,7 +26,7 @@ class SideGuesses:
 
     Attributes:
       people: Privacy units of the side.
-      guessed: Those of whom some row is an isolated copy; one person more or less moves it by at most 1.
+      guessed: Those of whom some row is an improbable copy; one person more or less moves it by at most 1.
     """
 
     people: int
@@ -35,19 +36,19 @@ class SideGuesses:
         return "SideGuesses(<private>)"
 
 
-def guess_members(blocks: Blocks, table: Table, *, isolation: int = ISOLATION) -> SideGuesses:
+def guess_members(blocks: Blocks, table: Table, chance: Chance, *, improbable: int = IMPROBABLE) -> SideGuesses:
     """Count the people of one side who are guessed to be members.
 
     Args:
       blocks: Coded rows of one side and the privacy unit of each; rows of one unit may lie in different blocks.
       table: The synthetic table, from :func:`dpsynth.attacks.nearest.prepare`.
-      isolation: Columns in which the closest different synthetic row must differ.
+      chance: What is expected of a row, from :func:`dpsynth.attacks.improbable.by_chance` of the same table.
+      improbable: Tables that hold a row once by chance, at least, for it to be guessed by.
     """
     everybody, guessed = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
     for codes, units in blocks:
-        near = nearness(codes, table)
         everybody.append(np.unique(units))
-        guessed.append(np.unique(units[(near.distance == 0) & (near.isolation >= isolation)]))
+        guessed.append(np.unique(units[occurs(codes, table) & (chance.expected(codes) * improbable <= 1.0)]))
     return SideGuesses(
         people=int(np.unique(np.concatenate(everybody)).size), guessed=int(np.unique(np.concatenate(guessed)).size)
     )

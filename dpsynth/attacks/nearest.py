@@ -102,16 +102,36 @@ def nearness(records: Codes, table: Table) -> Nearness:
         return Nearness(
             distance=np.full(rows, table.columns + 1, dtype=np.int64), isolation=np.zeros(rows, dtype=np.int64)
         )
-    keys = _keys(np.concatenate([codes, table.distinct], axis=1), table.sizes)
-    wanted, first, inverse = np.unique(keys[:rows], return_index=True, return_inverse=True)
-    order = np.argsort(keys[rows:])
-    place = order[np.minimum(np.searchsorted(keys[rows:], wanted, sorter=order), known - 1)]
-    equal = keys[rows:][place] == wanted
+    first, inverse, place, equal = _equals(codes, table)
     distance, isolation = np.zeros(first.size, dtype=np.int64), np.zeros(first.size, dtype=np.int64)
     others = first[~equal]
     distance[~equal] = _nearest_other(codes[:, others], table, np.full(others.size, -1, dtype=np.int64))
     isolation[equal] = _nearest_other(table.distinct[:, place[equal]], table, place[equal])
     return Nearness(distance=distance[inverse], isolation=isolation[inverse])
+
+
+def occurs(records: Codes, table: Table) -> NDArray[np.bool_]:
+    """Whether each record occurs in the table, shape (rows,). PRIVATE where the rows are records.
+
+    Args:
+      records: Codes, shape (columns, rows); no rows is allowed.
+      table: From :func:`prepare`.
+    """
+    codes = _compact(records, table.sizes)
+    if codes.shape[1] == 0 or table.distinct.shape[1] == 0:
+        return np.zeros(codes.shape[1], dtype=bool)
+    _, inverse, _, equal = _equals(codes, table)
+    return np.asarray(equal[inverse], bool)
+
+
+def _equals(codes: Codes, table: Table) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], Codes]:
+    """First record of each different one, each record's different one, its place in the table and if it's there."""
+    rows, known = codes.shape[1], table.distinct.shape[1]
+    keys = _keys(np.concatenate([codes, table.distinct], axis=1), table.sizes)
+    wanted, first, inverse = np.unique(keys[:rows], return_index=True, return_inverse=True)
+    order = np.argsort(keys[rows:])
+    place = order[np.minimum(np.searchsorted(keys[rows:], wanted, sorter=order), known - 1)]
+    return first, inverse, place, keys[rows:][place] == wanted
 
 
 def sample_of(rows: int, limit: int = LEAVE_ONE_OUT_ROWS) -> NDArray[np.int64]:

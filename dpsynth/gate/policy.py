@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from accountant.canonical import sha256_hex
 from dpsynth.errors import GateRefused
 
-STATISTICS = "closeness-2"
+STATISTICS = "closeness-3"
 """Version of the statistics and threshold formulas, hashed with every policy."""
 
 _Value = TypeVar("_Value")

@@ -403,7 +403,7 @@ def test_no_public_file_holds_a_value_of_the_annex(tmp_path, monkeypatch):
 def test_the_audit_by_the_splits_coins_is_in_the_annex_alone(tmp_path, monkeypatch, released):
     _, _, earlier = released
     told = json.loads((earlier.annex / "annex.json").read_text())["figures"]["one_run_audit"]
-    assert told["rule"] == "isolated-copies-3"
+    assert told["rule"] == "improbable-copies-2000"
     assert told["inclusion"] == "4/5"
     assert told["speaks_of"] == "this release"
     assert not told["contradicts_the_claim"]

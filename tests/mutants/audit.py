@@ -100,14 +100,15 @@ MUTANTS = (
     ),
     Mutant(
         "one-run: a guess for every row", GUESSING,
-        "guessed.append(np.unique(units[(near.distance == 0) & (near.isolation >= isolation)]))",
-        "guessed.append(np.arange(np.count_nonzero(near.isolation >= isolation)))",
+        "guessed.append(np.unique(units[occurs(codes, table) & (chance.expected(codes) * improbable <= 1.0)]))",
+        "guessed.append(np.arange(np.count_nonzero(occurs(codes, table))))",
         (_GUESSING + "test_a_person_is_guessed_once_whatever_their_rows_and_blocks",),
         "a person with many rows is many guesses",
     ),
     Mutant(
-        "one-run: copies that don't stand alone", GUESSING, "(near.isolation >= isolation)", "(near.isolation >= 0)",
-        (_GUESSING + "test_a_copy_that_stands_alone_is_guessed_and_nothing_else_is",), "chance explains a common row",
+        "one-run: copies that chance explains", GUESSING, "chance.expected(codes) * improbable <= 1.0", "codes[0] >= 0",
+        (_GUESSING + "test_a_copy_that_chance_hardly_explains_is_guessed_and_nothing_else_is",),
+        "chance explains a common row",
     ),
     Mutant(
         "one-run: the table that verdicts chose", LINE, "guesses = guesses or _audited(", "guesses = _audited(",

@@ -11,6 +11,7 @@ from accountant.convert import delta_from_mu
 from accountant.events import DiscreteGaussian
 from accountant.spend import Side
 from dpsynth.attacks.guessing import CanaryGuesses, SideGuesses, guess_members
+from dpsynth.attacks.improbable import by_chance
 from dpsynth.attacks.nearest import prepare
 from dpsynth.errors import ParameterError
 from dpsynth.gate.noise import noise_reach
@@ -162,7 +163,7 @@ def test_a_person_moves_the_guesses_of_their_side_by_at_most_one():
     def guessed(side, table):
         codes = np.array([r for person in side for r in person], dtype=np.uint8).reshape(-1, 3).T.copy()
         units = np.array([i for i, person in enumerate(side) for _ in person], dtype=np.int64)
-        return guess_members([(codes, units)], table).guessed
+        return guess_members([(codes, units)], table, by_chance(table), improbable=2).guessed
 
     moved = set()
     for made in [(0,), (0, 7), (1, 2, 6)]:
