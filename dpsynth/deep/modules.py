@@ -6,6 +6,7 @@ a time. The module sees one record: nothing it does can cross records, and what 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -85,20 +86,73 @@ def train_module(
       ParameterError: The module has buffers, the plan several phases, or a unit may have several rows; nothing was
         charged.
     """
-    if next(module.buffers(), None) is not None or len(terms.plan.phases) != 1:
-        raise ParameterError(
-            "This module can't be trained by this plan.",
-            "It has buffers, which would carry something of one record to the next, or the plan has several phases.",
-            "Use layers without buffers (no batch norm), and a plan of one phase.",
-        )
+    if next(module.buffers(), None) is not None:
+        raise _unfit("it has buffers, which would carry something of one record to the next")
+    parameters = {name: value.detach().float().clone() for name, value in module.named_parameters()}
+    return train_network(
+        OwnNetwork(module=module), parameters, source, terms, rate=rate, label=label, schedule=schedule
+    )
+
+
+class ClippingNetwork(Protocol):
+    """A network that adds its records' clipped gradients itself."""
+
+    @property
+    def masks(self) -> Mapping[str, Tensor]:
+        """As in :class:`sgd.Network`."""
+        ...
+
+    def add_clipped(
+        self, parameters: Mapping[str, Tensor], codes: Tensor, *, clip: float, into: Mapping[str, Tensor]
+    ) -> None:
+        """As in :func:`sgd.add_clipped`."""
+        ...
+
+
+def train_network(
+    network: ClippingNetwork,
+    parameters: Parameters,
+    source: PeopleSource,
+    terms: Terms,
+    *,
+    rate: float,
+    label: str,
+    schedule: Callable[[int, int], float],
+) -> Parameters:
+    """Charge a plan of one phase, and train parameters on people by its steps, in place.
+
+    Args:
+      network: What clips and sums.
+      parameters: Its parameters, no functions of the records.
+      source: Coded records, one per person.
+      terms: The plan, what it is charged to, and where random bits come from.
+      rate: Highest rate.
+      label: Public words for the ledger.
+      schedule: The rate of a step over the highest.
+
+    Privacy:
+      Spends the ``FixedPlan`` of the terms' plan; add-remove of one person.
+      Checked by: tests/dpsynth/deep/test_modules.py::test_the_plan_is_charged_before_a_record_is_read
+
+    Raises:
+      BudgetExceeded: The charge was refused; nothing was read.
+      ParameterError: The plan has several phases, or a unit may have several rows; nothing was charged.
+    """
+    if len(terms.plan.phases) != 1:
+        raise _unfit("the plan has several phases")
     require_one_row(source.max_rows)
     charged = charge_plan(terms.plan, delta=terms.delta, spend=terms.spend, label=label, sides=terms.sides)
     people, (phase,), adam = People(source), terms.plan.phases, Adam()
-    network = OwnNetwork(module=module)
-    parameters = {name: value.detach().float().clone() for name, value in module.named_parameters()}
+    add = type(network).add_clipped
     for step in range(phase.steps):
-        gradient = noisy_gradient(
-            network, parameters, people, phase, charged=charged, random=terms.random, add=OwnNetwork.add_clipped
-        )
+        gradient = noisy_gradient(network, parameters, people, phase, charged=charged, random=terms.random, add=add)
         adam.step(parameters, gradient, rate=rate * schedule(step, phase.steps))
     return parameters
+
+
+def _unfit(why: str) -> ParameterError:
+    return ParameterError(
+        "This module can't be trained by this plan.",
+        f"A plan of one phase is run on a module without memory, but {why}.",
+        "Use layers without buffers (no batch norm), and a plan of one phase.",
+    )

@@ -173,8 +173,7 @@ def add_clipped(
     Raises:
       ValueError: A sum isn't float64: one person could move the rounding of all others' by more than the bound.
     """
-    if any(total.dtype != torch.float64 for total in into.values()):
-        raise ValueError("gradients are summed in float64")
+    require_float64(into)
     tape = Tape(parameters)
     objective = network.objective(tape, codes)
     signals = torch.autograd.grad(objective.sum(), [layer.outputs for layer in tape.layers])
@@ -193,6 +192,12 @@ def add_clipped(
             weighted_gradients(layer, signal, weights, into, memo)
         for name, mask in network.masks.items():
             into[name].mul_(mask)
+
+
+def require_float64(sums: Mapping[str, Tensor]) -> None:
+    """Refuse sums of gradients in another type; raises ValueError."""
+    if any(total.dtype != torch.float64 for total in sums.values()):
+        raise ValueError("gradients are summed in float64")
 
 
 Layout = tuple[tuple[torch.Size, Tensor | None], ...]

@@ -11,6 +11,8 @@ NORMAL = "dpsynth/noise/normal.py"
 _SGD, _PLAN, _LAYERS, _GAN = (
     f"tests/dpsynth/deep/test_{name}.py::test_" for name in ("sgd", "plan", "layers", "trained")
 )
+GHOST, _GHOST = "dpsynth/deep/ghost.py", "tests/dpsynth/deep/test_ghost.py::test_"
+_REFUSED = _GHOST + "what_joins_records_draws_decides_or_remembers_is_refused_uncharged"
 _KILLS = "tests/dpsynth/deep/test_checkpoints.py::test_killed_anywhere_no_step_is_taken_twice_or_uncharged"
 _NORMS = _LAYERS + "norms_of_every_layer_are_those_of_vmap"
 _NEIGHBOUR = _SGD + "a_neighbour_moves_the_sum_by_at_most_the_bound"
@@ -39,7 +41,8 @@ MUTANTS = (
     Mutant(
         "deep: sums of people in float32", SGD,
         '        raise ValueError("gradients are summed in float64")', "        pass",
-        (_SGD + "a_sum_in_float32_is_refused",), "one person changes how thousands of others round",
+        (_SGD + "a_sum_in_float32_is_refused", _GHOST + "one_person_does_not_change_how_thousands_of_others_round"),
+        "one person changes how thousands of others round",
     ),
     Mutant(
         "deep: gradients of people in float32", LAYERS, "lambda: signal * weights[:, None])",
@@ -224,5 +227,47 @@ MUTANTS = (
         "torch.clamp(clip * (1.0 - MARGIN) / torch.sqrt(square[finite]), max=1.0)", "torch.ones_like(square[finite])",
         ("tests/dpsynth/deep/test_modules.py::test_a_neighbour_moves_the_sum_by_at_most_the_bound",),
         "one person moves a module's sum by any amount",
+    ),
+    Mutant(
+        "deep: through opacus without a bound", GHOST,
+        "torch.clamp(clip * (1.0 - MARGIN) / torch.sqrt(square), max=1.0)", "torch.ones_like(square)",
+        (_GHOST + "a_neighbour_moves_the_sum_by_at_most_the_bound",), "one person moves the sum by any amount",
+    ),
+    Mutant(
+        "deep: through opacus in float32", GHOST, "copy.deepcopy(module).double().train()",
+        "copy.deepcopy(module).float().train()",
+        (_GHOST + "one_person_does_not_change_how_thousands_of_others_round",),
+        "one person changes how thousands of others round",
+    ),
+    Mutant(
+        "deep: norms of opacus are believed", GHOST, "        if not _same(norms, squares[order]):",
+        "        if len(norms) != len(squares):",
+        (_REFUSED,), "a parameter that opacus doesn't see in use passes the bound",
+    ),
+    Mutant(
+        "deep: company isn't looked at", GHOST, "or not _same(found, losses[order]):", "or not len(found):",
+        (_REFUSED,), "one person moves the gradients of all others in the batch",
+    ),
+    Mutant(
+        "deep: modules are looked at where they start", GHOST, "_look_at(moved(own), loss,",
+        "_look_at(copy.deepcopy(own), loss,",
+        (_REFUSED,), "weights that are zero at first hide what comes after",
+    ),
+    Mutant(
+        "deep: a module with memory goes through opacus", GHOST,
+        "next(own.buffers(), None) is not None or ModuleValidator.validate(own, strict=False)", "False",
+        (_REFUSED,), "a batch norm joins the records of a batch",
+    ),
+    Mutant(
+        "deep: what isn't finite is summed through opacus", GHOST, "finite = torch.isfinite(square)",
+        "finite = torch.ones_like(square, dtype=torch.bool)",
+        (_GHOST + "a_gradient_that_is_not_finite_adds_nothing",), "one record makes the whole sum infinite",
+    ),
+    Mutant(
+        "deep: a module's plan is charged after its people are read", "dpsynth/deep/modules.py",
+        "    charged = charge_plan(terms.plan,", "    People(source)\n    charged = charge_plan(terms.plan,",
+        (_GHOST + "the_plan_is_charged_before_a_record_is_read",
+         "tests/dpsynth/deep/test_modules.py::test_the_plan_is_charged_before_a_record_is_read"),
+        "a refused training has read its people",
     ),
 )
