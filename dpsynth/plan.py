@@ -13,7 +13,7 @@ from accountant.price import AMOUNT_UNIT, Coordinate, Price
 from accountant.spend import BOTH_SIDES, Side
 from dpsynth.auto import AUTO, choose_synthesizer
 from dpsynth.deep.config import TrainedConfig
-from dpsynth.deep.planning import additive_delta, plan_training
+from dpsynth.deep.planning import additive_delta, plan_training, start_amount
 from dpsynth.encode import Encoder
 from dpsynth.errors import ParameterError
 from dpsynth.external import ExternalConfig, find_program, load_external_config, require_matching_claim
@@ -88,6 +88,7 @@ class ReleasePlan:
       slack: Delta reserved for the samplers' slack, in units of 2^-62.
       encoding_amount: Units of the coordinate for learning the encoding, 0 where all of it is declared.
       selections: How the labels of open columns are found out.
+      start_amount: Of what the synthesizer may spend, units that a training's first step takes; 0 without one.
     """
 
     schema_sha256: str
@@ -102,6 +103,7 @@ class ReleasePlan:
     slack: int = SLACK_UNITS
     encoding_amount: int = 0
     selections: tuple[Selection, ...] = ()
+    start_amount: int = 0
 
     @property
     def coordinate(self) -> Coordinate:
@@ -175,8 +177,17 @@ class ReleasePlan:
                 mu=f"{math.sqrt(amount / scale):.4f}",
                 meaning=meaning,
             )
-            for purpose, side, amount, meaning in self._shares()
+            for share in self._shares()
+            for purpose, side, amount, meaning in self._in_parts(*share)
         ]
+
+    def _in_parts(self, purpose: str, side: Side, amount: int, meaning: str) -> list[tuple[str, Side, int, str]]:
+        """The share of a training in two: its first step, and the others; any other share as it is."""
+        first, name = self.start_amount, self.synthesizer_name
+        if purpose != "synthesizer" or not 0 < first < amount:
+            return [(purpose, side, amount, meaning)]
+        start = f"{name}: how often each code is, by one noisy step over everybody"
+        return [(purpose, side, first, start), (purpose, side, amount - first, f"{name}: the other steps of training")]
 
     def share(self, purpose: str) -> dict[Side, int]:
         """Units that each side pays for a purpose."""
@@ -298,6 +309,7 @@ def make_plan(
     require_limitable(chosen, model_mb)
     if isinstance(chosen, Synthesizer):
         chosen = chosen.asked(workload=wanted, model_mb=model_mb)
+    first = 0
     if isinstance(chosen, Synthesizer) and isinstance(chosen.config, TrainedConfig):
         config = plan_training(
             chosen.config,
@@ -310,6 +322,7 @@ def make_plan(
             slack=slack,
         )
         chosen = replace(chosen, config=config)
+        first = start_amount(config, domain, coordinate=coordinate)
     plan = ReleasePlan(
         schema_sha256=schema.sha256,
         dataset=schema.dataset,
@@ -323,6 +336,7 @@ def make_plan(
         slack=slack,
         encoding_amount=learning,
         selections=selections,
+        start_amount=first,
     )
     if isinstance(chosen, Synthesizer):
         check_size(domain, chosen)

@@ -9,6 +9,7 @@ from typing import Any
 from accountant.adjacency import PrivacyUnit
 from accountant.budget import Budget
 from accountant.compose import price
+from accountant.events import Gaussian
 from accountant.price import AMOUNT_UNIT, DELTA_UNIT, Coordinate
 from accountant.spend import Side, Spend, Step
 from dpsynth.deep.checkpoints import Checkpoints
@@ -79,6 +80,19 @@ def plan_training(
 def additive_delta(config: Any) -> int:
     """Units of 2^-62 of additive delta that a planned training run claims; 0 for other settings."""
     return math.ceil(Fraction(config.delta) * DELTA_UNIT) if isinstance(config, TrainedConfig) and config.delta else 0
+
+
+def start_amount(config: TrainedConfig, domain: Domain, *, coordinate: Coordinate) -> int:
+    """Units of the coordinate that a planned training's first step takes by itself: the shares of codes.
+
+    Args:
+      config: Settings that :func:`plan_training` completed.
+      domain: The public domain.
+      coordinate: The ledger's.
+    """
+    first = config.phases(domain, people=config.people or 1)[0]
+    noise = (config.noise_multiplier or math.inf) * first.noise_factor
+    return price(Gaussian(noise_multiplier=noise), coordinate).amount
 
 
 def train_model(

@@ -14,6 +14,7 @@ from dpsynth.certificate.verify import verify_release
 from dpsynth.deep.config import CriticConfig
 from dpsynth.deep.planning import train_model
 from dpsynth.domain import Domain
+from dpsynth.encode import Encoder
 from dpsynth.estimation import PoolModel
 from dpsynth.fitting import fit, load_model
 from dpsynth.line import release
@@ -108,6 +109,20 @@ def test_settings_are_completed_from_public_facts_and_hashed(plan):
     assert config.people == 2400
     assert plan.to_json()["synthesizer"]["settings"]["noise_multiplier"] == repr(config.noise_multiplier)
     assert plan.caps[Side.TRAINING].delta > plan.caps[Side.HOLDOUT].delta
+
+
+def test_a_plan_says_what_the_first_step_takes(plan):
+    """Two rows whose sum is the training's: the step over everybody at its own price, and the rest."""
+    first, others = [row for row in plan.lines() if row.purpose == "synthesizer"]
+    config = plan.synthesizer.config
+    domain = Encoder.of(lines.schema(DECLARED).table).domain
+    start = config.phases(domain, people=2400)[0]
+    assert float(first.mu) == pytest.approx(1 / (config.noise_multiplier * start.noise_factor), abs=1e-4)
+    whole = plan.share("synthesizer")[Side.TRAINING] / 2**40
+    assert float(first.mu) ** 2 + float(others.mu) ** 2 == pytest.approx(whole, abs=1e-3)
+    assert 0.5 < plan.start_amount / plan.synthesizer_amount < 0.98
+    assert "over everybody" in first.meaning
+    assert len([row for row in planned(made="mst").lines() if row.purpose == "synthesizer"]) == 1
 
 
 def test_without_a_declared_magnitude_it_is_refused():
