@@ -4,23 +4,20 @@ A row is drawn from the model, decoded, and kept if it keeps everything; else an
 are the model's, conditioned on what was declared and asked for: nothing is clamped, moved or swapped.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dpsynth.encode import Codes, Encoder
-from dpsynth.encode.raw import numbers
-from dpsynth.encode.rules import COMPARED
+from dpsynth.encode.conditions import fulfilled
 from dpsynth.errors import ParameterError
 from dpsynth.estimation import Model
 from dpsynth.sampling import sample_codes, sample_given
-from dpsynth.schema import Integer, Real, TableSchema
-from dpsynth.schema.declared import finite
+from dpsynth.schema import TableSchema
 from dpsynth.schema.rules import Condition, check_condition, read_condition
 from dpsynth.tables import Structure
 
@@ -136,28 +133,7 @@ def keeps(schema: TableSchema, where: Mapping[str, Any]) -> Keep:
     def keep(table: pa.Table) -> NDArray[np.bool_]:
         good = np.ones(table.num_rows, bool)
         for name, condition in asked.items():
-            column = schema.columns[name]
-            special = column.special if isinstance(column, Integer | Real) else None
-            good &= _fulfilled(table.column(name), condition, special=special)
+            good &= fulfilled(schema.columns[name], table.column(name).combine_chunks(), condition)
         return good
 
     return keep
-
-
-def _fulfilled(
-    column: pa.ChunkedArray, condition: Condition, *, special: Sequence[float] | None
-) -> NDArray[np.bool_]:
-    """Which values a condition holds; no limit holds a numeric column's ``special`` numbers (None for others)."""
-    null = np.asarray(column.is_null().to_numpy(), bool)
-    if special is not None:
-        found = numbers(column.combine_chunks())
-        inside = np.isin(found.values, [finite(v) for v in condition.values if v is not None])
-        if condition.limits:
-            within = np.logical_and.reduce([COMPARED[word](found.values, number) for word, number in condition.limits])
-            inside |= within & ~np.isin(found.values, special)
-        inside &= found.state == 0
-    else:
-        wanted = {str(v).lower() if isinstance(v, bool) else str(v) for v in condition.values if v is not None}
-        inside = np.array([text in wanted for text in pc.cast(column, pa.string()).to_pylist()], bool)
-    inside = (inside & ~null) | (null & (None in condition.values))
-    return np.asarray(~inside if condition.negated else inside, bool)

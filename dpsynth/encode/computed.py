@@ -36,7 +36,7 @@ def with_computed(schema: TableSchema, table: pa.Table) -> tuple[pa.Table, NDArr
         field, column = table.schema.field(name), _numeric(schema, name)
         parts = [_numbers(schema, table, operand) for operand in column.computed.operands]
         found, known, far = _result(column, parts)
-        (lower, upper), near = column.bounds, _rounding(column)
+        (lower, upper), near = column.bounds, rounding_of(column)
         inside = ~far & (found >= lower - near) & (found <= upper + near)
         good &= inside | ~known
         plain = np.clip(np.where(inside, found, lower), lower, upper).astype(np.float64)
@@ -119,21 +119,46 @@ def _bounded(schema: TableSchema, name: str, known: Mapping[str, Interval | None
     return max(found[0], column.bounds[0]), min(found[1], column.bounds[1])
 
 
+def spanned(
+    schema: TableSchema, name: str, known: Mapping[str, Interval | None]
+) -> tuple[Interval | None, bool]:
+    """Where a number lies in a row that is kept, None where it can only be null; and whether it may be a null quotient.
+
+    Args:
+      schema: The declaration.
+      name: The column.
+      known: Intervals of the columns that it is computed from in the end, as far as they are known; None for null.
+    """
+    found = _bounded(schema, name, known)
+    if found is not None and found[0] > found[1]:
+        found = interval(schema, name, known)  # such a row isn't kept anyway
+    return found, found is not None and _may_divide_by_zero(schema, name, known)
+
+
+def _may_divide_by_zero(schema: TableSchema, name: str, known: Mapping[str, Interval | None]) -> bool:
+    how = _numeric(schema, name).computed
+    if how is None:
+        return False
+    below = _bounded(schema, how.operands[-1], known) if how.operation == "quotient" else None
+    zero = below is not None and below[0] <= 0 <= below[1]
+    return zero or any(_may_divide_by_zero(schema, operand, known) for operand in how.operands)
+
+
 def possible(schema: TableSchema, name: str, known: Mapping[str, Interval | None]) -> bool:
     """Whether a computed column can lie within its bounds, or be null, as far as intervals tell."""
     found, column = interval(schema, name, known), _numeric(schema, name)
-    near = _rounding(column)
+    near = rounding_of(column)
     return found is None or (found[0] <= column.bounds[1] + near and found[1] >= column.bounds[0] - near)
 
 
 def may_leave(schema: TableSchema, name: str) -> bool:
     """Whether a computed column may lie outside of its bounds, as far as intervals tell."""
     found, column = interval(schema, name, {}), _numeric(schema, name)
-    near = _rounding(column)
+    near = rounding_of(column)
     return found is not None and not (column.bounds[0] - near <= found[0] and found[1] <= column.bounds[1] + near)
 
 
-def _rounding(column: Any) -> float:
+def rounding_of(column: Any) -> float:
     """By how much floating point may move a result out of its bounds; it is brought back then."""
     return 0.0 if isinstance(column, Integer) else 1e-12 * max(map(abs, column.bounds))
 

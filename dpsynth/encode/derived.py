@@ -1,6 +1,5 @@
 """Columns that are public functions of others: computed on output from codes, never read."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,16 +8,16 @@ from numpy.typing import NDArray
 
 from dpsynth.encode import values
 from dpsynth.schema import Categorical, TableSchema
-from dpsynth.schema.derivations import derived_values
+from dpsynth.schema.derivations import values_by_category
 from dpsynth.tables.types import family, value_type
 
 
 def derived_groups(schema: TableSchema, cause: str) -> NDArray[np.int64] | None:
     """A number of a group for each category of ``cause``, by the first categorical column derived from it, if any."""
-    for column in schema.released.values():
+    for name, column in schema.released.items():
         if isinstance(column, Categorical) and column.derived_from is not None and column.derived_from.column == cause:
             known: dict[Any, int] = {}
-            by_label = _by_label(schema, column)
+            by_label = values_by_category(schema.columns, name)
             return np.array([known.setdefault(value, len(known)) for value in by_label], np.int64)
     return None
 
@@ -35,7 +34,7 @@ def derive(schema: TableSchema, name: str, codes: NDArray[np.int64], kind: pa.Da
     Privacy: none; post-processing.
     """
     column = schema.columns[name]
-    wanted = [*_by_label(schema, column), None]
+    wanted = [*values_by_category(schema.columns, name), None]
     if isinstance(column, Categorical):
         null = len(column.categories)
         lookup = [null if value is None else column.categories.index(value) for value in wanted]
@@ -44,10 +43,3 @@ def derive(schema: TableSchema, name: str, codes: NDArray[np.int64], kind: pa.Da
     numbers = np.array([0.0 if value is None else value for value in wanted], np.float64)
     whole = family(value_type(kind)) == "int" or column.kind == "integer"
     return values.typed(numbers[codes], absent[codes], column, whole, kind)
-
-
-def _by_label(schema: TableSchema, column: Any) -> Sequence[Any]:
-    """The value of a derived column for each category of its cause, in the order of its codes."""
-    by_key = dict(zip(column.derived_from.values, derived_values(column), strict=True))
-    cause: Any = schema.columns[column.derived_from.column]
-    return [by_key[label] for label in cause.categories]

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import reduce
 from typing import Any
 
@@ -13,6 +14,8 @@ from dpsynth.domain import Clique, Domain
 from dpsynth.encode.absent import without_null_codes
 from dpsynth.encode.columns import ENCODERS, ColumnEncoder, NumericEncoder, numeric_encoder
 from dpsynth.encode.computed import may_leave, with_computed
+from dpsynth.encode.conditions import rules_kept
+from dpsynth.encode.contradictions import check_consistent
 from dpsynth.encode.derived import derive, derived_groups
 from dpsynth.encode.drawn import drawn
 from dpsynth.encode.fine import resolution_of
@@ -20,7 +23,7 @@ from dpsynth.encode.histograms import MOST_BINS, Histogram, block_starts, merge_
 from dpsynth.encode.merge import Merge
 from dpsynth.encode.opened import OPEN_CODES, Interned, closed_table, numbering, open_columns
 from dpsynth.encode.raw import keys
-from dpsynth.encode.rules import Box, allowed, boxes_of, check_consistent, ordered, signatures
+from dpsynth.encode.rules import Box, allowed, boxes_of, signatures
 from dpsynth.encode.temporal import TemporalEncoder, temporal_encoder
 from dpsynth.encode.values import constant, surrogates
 from dpsynth.errors import ParameterError
@@ -276,7 +279,7 @@ class Encoder:
             return self._values(plain, rows, generator, structure)[0], np.ones(rows, bool)
         good = allowed(self.boxes, plain, rows)
         table, kept = self._values({n: c[good] for n, c in plain.items()}, int(good.sum()), generator, structure)
-        kept &= ordered(self.schema, table)
+        kept &= rules_kept(self.schema, table)
         good[np.flatnonzero(good)[~kept]] = False
         return table.filter(pa.array(kept)), good
 
@@ -393,7 +396,7 @@ def _is_learned(table: TableSchema, name: str, column: Column) -> bool:
 def _encoder(table: TableSchema, name: str, column: Column, *, finely: bool) -> ColumnEncoder:
     """A column's encoder, with bins that begin where rules say something."""
     if isinstance(column, Temporal):
-        return temporal_encoder(column, finely=finely)
+        return temporal_encoder(column, finely=finely, extra=rule_cuts(table.rules, name, column, Fraction(1)))
     if not isinstance(column, Integer | Real):
         return ENCODERS[type(column)](column)
     extra = rule_cuts(table.rules, name, column, resolution_of(column))

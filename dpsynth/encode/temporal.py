@@ -80,9 +80,9 @@ class TemporalEncoder:
         return Numbers((found.values // self.column.step).astype(np.float64), found.state)
 
 
-def temporal_encoder(column: Temporal, *, finely: bool) -> TemporalEncoder:
-    """The encoder of a column; of fine cells, or of bins."""
-    return TemporalEncoder(column=column, inner=numeric_encoder(column.ticks, finely=finely))
+def temporal_encoder(column: Temporal, *, finely: bool, extra: Sequence[float] = ()) -> TemporalEncoder:
+    """The encoder of a column; of fine cells, or of bins; with further first values of bins, in steps of resolution."""
+    return TemporalEncoder(column=column, inner=numeric_encoder(column.ticks, finely=finely, extra=extra))
 
 
 def stored_microseconds(array: Any, kind: str) -> Micros:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from dpsynth.drawing import LEAST_SHARE, DrawnTable, Keep
 from dpsynth.encode import Codes, Encoder
 from dpsynth.encode.computed import with_computed
-from dpsynth.encode.rules import ordered
+from dpsynth.encode.conditions import rules_kept
 from dpsynth.errors import ParameterError
 from dpsynth.estimation import Model
 from dpsynth.sampling import complete_codes
@@ -87,7 +87,7 @@ def complete_table(
         table, good = encoder.decode_completed(drawn, part.fine, rng, structure)
         table = _with_values(table, part.values)
         table, computed = with_computed(encoder.schema, table)
-        good &= computed & ordered(encoder.schema, table)
+        good &= computed & rules_kept(encoder.schema, table)
         if keep is not None:
             good &= keep(table)
         chosen = np.flatnonzero(good)

@@ -8,13 +8,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from dpsynth.encode import Encoder
+from dpsynth.encode.computed import with_computed
+from dpsynth.encode.conditions import rules_kept
+from dpsynth.encode.derived import derive
 from dpsynth.encode.observed import Observed, observe
-from dpsynth.encode.rules import ordered
 from dpsynth.errors import ParameterError, TableError
 from dpsynth.schema import Identifier, TableSchema
 from dpsynth.schema.columns import Constant
+from dpsynth.schema.generated import computation_order
 from dpsynth.tables import Format, Structure
 from dpsynth.tables.opening import file_format, read_all, table_fields
 from dpsynth.tables.types import output_type, plain_type, value_type
@@ -193,13 +197,31 @@ def require_possible(seen: Mapping[str, Observed], rows: int, encoder: Encoder) 
         if set(box.masks) <= set(seen):
             hit = [(seen[n].codes >= 0) & mask[seen[n].codes] for n, mask in box.masks.items()]
             broken |= np.logical_and.reduce(hit)
-    orders = [rule for rule in encoder.schema.rules if rule.at_most is not None and set(rule.at_most) <= set(seen)]
-    if orders:
-        known = pa.table({n: seen[n].values for rule in orders for n in rule.at_most or ()})
-        broken |= ~ordered(encoder.schema.model_copy(update={"rules": tuple(orders)}), known)
+    known, cells = _known(seen, encoder.schema)
+    if known.num_columns:
+        broken |= ~rules_kept(encoder.schema, known, cells)
     if broken.any():
         raise TableError(
             "Some rows break a declared rule by what is known of them.",
             "Rules hold in every row that is made, and known cells are kept as they are.",
             "Mend these rows, or leave them out.",
         )
+
+
+def _known(seen: Mapping[str, Observed], schema: TableSchema) -> tuple[pa.Table, dict[str, NDArray[np.bool_]]]:
+    """What is known of rows, with what follows from it; and which cells of each column are known."""
+    arrays = {name: found.values for name, found in seen.items()}
+    cells = {name: found.codes >= 0 for name, found in seen.items()}
+    for name, column in schema.released.items():
+        if column.derived_from is not None and column.derived_from.column in seen:
+            cause, cells[name] = seen[column.derived_from.column].codes, cells[column.derived_from.column]
+            codes = np.where(cause >= 0, cause, len(column.derived_from.values))
+            arrays[name] = derive(schema, name, codes, plain_type(column))
+    rows = len(next(iter(arrays.values()))) if arrays else 0
+    for name in computation_order(schema.released):
+        computed = schema.columns[name].computed
+        if computed is not None and set(computed.operands) <= set(cells):
+            cells[name] = np.logical_and.reduce([cells[operand] for operand in computed.operands])
+            arrays[name] = pa.nulls(rows, plain_type(schema.columns[name]))
+    inner = schema.model_copy(update={"columns": {name: schema.columns[name] for name in arrays}})
+    return with_computed(inner, pa.table(arrays))[0], cells

@@ -51,6 +51,15 @@ def derived_values(column: Column) -> tuple[Any, ...]:
     return tuple(_value(column, value) for value in column.derived_from.values.values())
 
 
+def values_by_category(columns: Mapping[str, Column], name: str) -> list[Any]:
+    """The value of a derived column for each category of its cause, in the order of that one's declaration."""
+    column = columns[name]
+    assert column.derived_from is not None
+    by_key = dict(zip(column.derived_from.values, derived_values(column), strict=True))
+    cause: Any = columns[column.derived_from.column]
+    return [by_key[label] for label in cause.categories]
+
+
 def _value(column: Column, value: Any) -> Any:
     if value is None:
         return None

@@ -178,7 +178,7 @@ class TableSchema(Declared):
             raise ValueError("names of released columns, none of them an identifier or derived, in 'keep'")
         check_derived(self.released, omitted=self.omit)
         check_generated(self.released)
-        check_rules(self.rules, self.learned)
+        check_rules(self.rules, self.released)
         public = set(self.privacy_unit.public)
         if public and not public < self._learned:
             raise ValueError("some but not all released columns, none of them an identifier or derived, as 'public'")

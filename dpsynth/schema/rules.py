@@ -1,21 +1,22 @@
 """Rules that hold in every row, as a publisher declares them: conditions on columns, and what they forbid."""
 
+import datetime
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Annotated, Any, Self
 
 from pydantic import BeforeValidator, Field, StrictStr, model_validator
 
-from dpsynth.schema.columns import Boolean, Categorical, Integer, Real
+from dpsynth.schema.columns import Boolean, Categorical, Constant, Identifier, Integer, Real
 from dpsynth.schema.declared import Declared, finite
 from dpsynth.schema.kinds import Column
 from dpsynth.schema.opened import Open
-from dpsynth.schema.temporal import Temporal
+from dpsynth.schema.temporal import Temporal, microseconds
 
 BOUNDS = ("below", "above", "from", "up_to")
-"""What a number is compared with, in words: below and above are strict."""
+"""What a value is compared with, in words: below and above are strict."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,13 +24,14 @@ class Condition:
     """A set of values of one column.
 
     Attributes:
-      values: Values that are in it: labels, numbers, truths, and None for null.
-      limits: Pairs of a word of ``BOUNDS`` and a number; where there are any, numbers within all of them are in it.
+      values: Values that are in it: labels, numbers, truths, texts of dates and times, and None for null.
+      limits: Pairs of a word of ``BOUNDS`` and a value; where there are any, values within all of them are in it:
+        numbers, labels of an ordinal column by their order, dates and times. Null is within none.
       negated: Whether it is the set of all other values, null included.
     """
 
     values: tuple[Any, ...] = ()
-    limits: tuple[tuple[str, float], ...] = ()
+    limits: tuple[tuple[str, Any], ...] = ()
     negated: bool = False
 
 
@@ -45,16 +47,31 @@ def read_condition(written: Any) -> Condition:
             return Condition(values=inner.values, limits=inner.limits, negated=not inner.negated)
         if not written or not set(written) <= set(BOUNDS):
             raise ValueError(f"a value, a list of values, 'not', or some of {', '.join(BOUNDS)}")
-        return Condition(limits=tuple((word, finite(number)) for word, number in written.items()))
-    values = list(written) if isinstance(written, list | tuple) else [written]
+        limits = tuple((word, _plain(value)) for word, value in written.items())
+        if any(isinstance(value, bool) or not isinstance(value, str | int | float) for _, value in limits):
+            raise ValueError("comparisons with numbers, labels in quotes, or texts of dates and times")
+        return Condition(limits=limits)
+    values = [_plain(v) for v in (written if isinstance(written, list | tuple) else [written])]
     if not values or any(not (v is None or isinstance(v, str | int | float)) for v in values):
         raise ValueError("a value, a list of values, 'not', or comparisons")
     return Condition(values=tuple(values))
 
 
+def _plain(value: Any) -> Any:
+    """A value, or the text of a date or time; YAML makes one of some text that isn't in quotes."""
+    return str(value) if isinstance(value, datetime.date | datetime.time) else value
+
+
 def _condition(written: Any) -> Any:
     read_condition(written)
-    return written
+    return _as_text(written)
+
+
+def _as_text(written: Any) -> Any:
+    """A condition with the text of each date and time."""
+    if isinstance(written, Mapping):
+        return {word: _as_text(value) for word, value in written.items()}
+    return [_plain(v) for v in written] if isinstance(written, list | tuple) else _plain(written)
 
 
 Conditions = Mapping[StrictStr, Annotated[Any, BeforeValidator(_condition)]]
@@ -68,7 +85,8 @@ class Rule(Declared):
       then: What holds for each of these columns where they do.
       otherwise: What holds for each of these columns where they don't.
       forbid: Conditions that never hold together.
-      at_most: Two numeric columns, the first of which never exceeds the second; null is compared with nothing.
+      at_most: Two numeric columns, two of one kind of date or time, or two ordinal ones of the same labels: the first
+        never exceeds the second; null is compared with nothing.
       provenance: Where it comes from: a law, a codebook, what the words mean.
     """
 
@@ -123,29 +141,38 @@ def _joined(pairs: list[tuple[str, Condition]]) -> dict[str, tuple[Condition, ..
 
 
 def check_rules(rules: tuple[Rule, ...], columns: Mapping[str, Column]) -> None:
-    """Refuse rules about columns that aren't learned, or about values that a column doesn't have.
+    """Refuse rules about columns that have no values to speak of, or about values that a column doesn't have.
 
     Args:
       rules: The declared rules.
-      columns: The learned columns.
+      columns: The released columns.
 
     Raises:
       ValueError: In the words of a validator.
     """
+    ruled = {name: column for name, column in columns.items() if not isinstance(column, Identifier | Constant)}
     for number, rule in enumerate(rules, 1):
-        if not rule.columns <= set(columns):
-            raise ValueError(f"released columns, none of them an identifier or derived, in rule {number}")
-        if rule.at_most and not _comparable(*(columns[name] for name in rule.at_most)):
-            raise ValueError(f"two numeric columns, or two of one kind of date or time, in 'at_most' of rule {number}")
+        if not rule.columns <= set(ruled):
+            raise ValueError(f"released columns, none of them an identifier or a constant, in rule {number}")
+        if rule.at_most and not _comparable(*(ruled[name] for name in rule.at_most)):
+            raise ValueError("two numeric columns, two of one kind of date or time, or two ordinal ones of the same "
+                             f"labels in the same order, in 'at_most' of rule {number}")
         for box in rule.forbidden():
             for name, conditions in box.items():
                 for condition in conditions:
-                    check_condition(name, condition, columns[name], f"rule {number}")
+                    check_condition(name, condition, ruled[name], f"rule {number}")
+
+
+def is_ordinal(column: Column) -> bool:
+    """Whether a column's labels have an order that means something."""
+    return isinstance(column, Categorical) and column.ordered
 
 
 def _comparable(first: Column, second: Column) -> bool:
     if isinstance(first, Temporal) and isinstance(second, Temporal):
         return first.kind == second.kind
+    if isinstance(first, Categorical) and isinstance(second, Categorical):
+        return is_ordinal(first) and is_ordinal(second) and first.categories == second.categories
     return isinstance(first, Integer | Real) and isinstance(second, Integer | Real)
 
 
@@ -158,8 +185,41 @@ def check_condition(name: str, condition: Condition, column: Column, where: str)
     for value in condition.values:
         if not _declared(value, column):
             raise ValueError(f"in {where} values that the declaration of {name!r} has (labels in quotes)")
-    if condition.limits and not isinstance(column, Integer | Real):
-        raise ValueError(f"in {where} comparisons with numbers for numeric columns alone, not for {name!r}")
+    if condition.limits and not (isinstance(column, Integer | Real | Temporal) or is_ordinal(column)):
+        raise ValueError(
+            f"in {where} comparisons for numbers, dates, times and ordinal columns alone, not for {name!r}"
+        )
+    for _, limit in condition.limits:
+        try:
+            place(column, limit)
+        except ValueError:
+            raise ValueError(
+                f"in {where} comparisons of {name!r} with a number, a declared label, or a text as in ISO 8601, "
+                "whatever its kind has"
+            ) from None
+
+
+def place(column: Column, value: Any) -> float:
+    """Where a value stands in the order of a column: its number, the position of its label, or its resolution's steps.
+
+    Raises:
+      ValueError: It has no place there.
+    """
+    if isinstance(column, Categorical):
+        return column.categories.index(str(value))
+    if not isinstance(column, Temporal):
+        return finite(value)
+    found = None if isinstance(value, bool) else microseconds(str(value), column.kind)
+    if found is None:
+        raise ValueError("a text as in ISO 8601 (a duration: seconds)")
+    return found / column.step
+
+
+def placed(condition: Condition, column: Column) -> Condition:
+    """A condition with the places of its values and limits; null stays null."""
+    values = tuple(None if value is None else place(column, value) for value in condition.values)
+    limits = tuple((word, place(column, limit)) for word, limit in condition.limits)
+    return Condition(values=values, limits=limits, negated=condition.negated)
 
 
 def _declared(value: Any, column: Column) -> bool:
@@ -169,36 +229,43 @@ def _declared(value: Any, column: Column) -> bool:
         return not isinstance(value, bool) and str(value) in column.categories
     if isinstance(column, Boolean):
         return isinstance(value, bool)
-    if not isinstance(column, Integer | Real):
+    if not isinstance(column, Integer | Real | Temporal):
         return False
     try:
-        number = finite(value)
+        number = place(column, value)
     except ValueError:
         return False
+    if isinstance(column, Temporal):
+        first, last = column.ticks.bounds if column.bounds is not None else (number, number)
+        return first <= number <= last and number == int(number)
     inside = column.bounds[0] <= number <= column.bounds[1] or number in column.special
     return bool(inside and (isinstance(column, Real) or number == int(number)))
 
 
-def rule_cuts(rules: tuple[Rule, ...], name: str, column: Integer | Real, step: Fraction) -> list[float]:
-    """Where bins of a numeric column begin so that each bin fulfils a condition of a rule wholly or not at all.
+def rule_cuts(rules: tuple[Rule, ...], name: str, column: Integer | Real | Temporal, step: Fraction) -> list[float]:
+    """Where bins of an ordered column begin so that each bin fulfils a condition of a rule wholly or not at all.
 
     Args:
       rules: The declared rules.
       name: The column.
       column: Its declaration.
-      step: Synthetic values are multiples of it.
+      step: Synthetic values are multiples of it; of a date or time's, of 1.
     """
+    conditions = [placed(c, column) for rule in rules for box in rule.forbidden() for c in box.get(name, ())]
+    plain = column.ticks if isinstance(column, Temporal) else column
+    return _cuts(conditions, plain, step)
+
+
+def _cuts(conditions: Iterable[Condition], column: Integer | Real, step: Fraction) -> list[float]:
     found = set[float]()
 
     def after(number: float) -> float:
-        return float((Fraction(repr(number)) // step + 1) * step)
+        return float((Fraction(repr(float(number))) // step + 1) * step)
 
-    for rule in rules:
-        for condition in (c for box in rule.forbidden() for c in box.get(name, ())):
-            numbers = [finite(v) for v in condition.values if v is not None]
-            found |= {n for value in numbers for n in (value, after(value))}
-            for word, number in condition.limits:
-                found.add(number if word in ("below", "from") else after(number))
+    for condition in conditions:
+        found |= {n for value in condition.values if value is not None for n in (value, after(value))}
+        for word, number in condition.limits:
+            found.add(number if word in ("below", "from") else after(number))
     lower, upper = column.bounds
     if isinstance(column, Integer):
         found = {float(math.ceil(n)) for n in found}

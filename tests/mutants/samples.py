@@ -37,7 +37,7 @@ MUTANTS = (
     ),
     Mutant(
         "samples: rows that break a rule are kept", TABLES,
-        "        good &= computed & ordered(encoder.schema, table)\n", "        good[:] = True\n",
+        "        good &= computed & rules_kept(encoder.schema, table)\n", "        good[:] = True\n",
         (_SAMPLES + "test_rebalanced_rows_have_the_targets_shares_and_the_models_law_given_them",
          _SAMPLES + "test_an_order_of_columns_holds_with_known_values_as_they_are"), "rules are broken",
     ),

@@ -6,6 +6,7 @@ HISTOGRAMS, LEARNING, LINE = "dpsynth/mechanisms/histograms.py", "dpsynth/learni
 MERGE, SHAPES, PLAN = "dpsynth/encode/merge.py", "dpsynth/encode/histograms.py", "dpsynth/plan.py"
 MODELS, ENCODER, RULES = "dpsynth/schema/models.py", "dpsynth/encode/encoder.py", "dpsynth/encode/rules.py"
 
+CONDITIONS = "dpsynth/encode/conditions.py"
 PARTITIONS = "dpsynth/noise/partitions.py"
 TEMPORAL, STATEMENT = "dpsynth/encode/temporal.py", "dpsynth/statement.py"
 
@@ -13,6 +14,7 @@ _ORACLE = "tests/oracles/test_histograms.py::"
 _MERGES = "tests/dpsynth/encode/test_merges.py::"
 _LINE = "tests/dpsynth/test_learning.py::"
 _RULED = "tests/dpsynth/test_rules.py::"
+_LATE = "tests/dpsynth/test_late_rules.py::"
 _MADE = "tests/dpsynth/encode/test_generated.py::"
 _KINDS = "tests/dpsynth/encode/test_kinds.py::"
 _SELECTED, _OPEN = "tests/oracles/test_partitions.py::", "tests/dpsynth/test_open_columns.py::"
@@ -101,7 +103,7 @@ MUTANTS = (
         (_RULED + "test_codes_decide_what_values_decide",), "rows break a rule about null",
     ),
     Mutant(
-        "rules: up to means below", RULES, '"up_to": np.less_equal', '"up_to": np.less',
+        "rules: up to means below", CONDITIONS, '"up_to": np.less_equal', '"up_to": np.less',
         (_RULED + "test_codes_decide_what_values_decide", _RULED + "test_no_rule_is_ever_broken"),
         "rows break a rule at its bound",
     ),
@@ -121,11 +123,47 @@ MUTANTS = (
     ),
     Mutant(
         "drawing: a row that breaks an order is swapped", ENCODER,
-        "        kept &= ordered(self.schema, table)\n", "",
-        (_RULED + "test_an_order_of_columns_is_kept_within_bins_too",), "an order doesn't hold in the output",
+        "        kept &= rules_kept(self.schema, table)\n", "",
+        (_RULED + "test_an_order_of_columns_is_kept_within_bins_too", _LATE + "test_rows_are_the_models_given_rules_"
+         "on_order_and_on_columns_made_on_output"), "an order doesn't hold in the output",
     ),
     Mutant(
-        "rules: an order compares what is stored, whatever its unit", RULES,
+        "rules: what is computed or drawn is held against no condition", CONDITIONS,
+        "            if decided_late(schema, box) and _has(box, known):", "            if False:",
+        (_LATE + "test_rows_are_the_models_given_rules_on_order_and_on_columns_made_on_output",),
+        "rules on computed columns don't hold in the output",
+    ),
+    Mutant(
+        "rules: what isn't known breaks a rule", CONDITIONS,
+        "np.logical_and.reduce([*hit, *sure])", "np.logical_and.reduce(hit)",
+        (_LATE + "test_a_fitted_model_keeps_rules_on_computed_columns_in_every_kind_of_sample",),
+        "rows that can be completed are refused",
+    ),
+    Mutant(
+        "rules: labels have no order", RULES,
+        "within(np.arange(len(labels)), placed(condition, encoder.column).limits)", "np.zeros(len(labels), bool)",
+        (_LATE + "test_an_order_of_labels_is_a_structural_zero_and_the_search_sees_it",),
+        "rows break an order of labels",
+    ),
+    Mutant(
+        "rules: bins of dates don't begin where a rule says something", ENCODER,
+        "extra=rule_cuts(table.rules, name, column, Fraction(1)))", "extra=[])",
+        (_LATE + "test_rules_on_dates_and_times_hold_and_bins_begin_where_they_speak",),
+        "a code fulfils a condition in part",
+    ),
+    Mutant(
+        "contradictions: steps of different resolutions are compared", "dpsynth/encode/contradictions.py",
+        "scale = encoder.column.step if isinstance(encoder, TemporalEncoder) else 1", "scale = 1",
+        (_LATE + "test_rules_on_dates_and_times_hold_and_bins_begin_where_they_speak",),
+        "rules that can be kept are refused",
+    ),
+    Mutant(
+        "contradictions: what may be null is surely not", "dpsynth/encode/contradictions.py",
+        "or not (null or interval is None)", "or interval is not None",
+        (_LATE + "test_a_quotient_that_may_be_null_contradicts_nothing",), "rules that can be kept are refused",
+    ),
+    Mutant(
+        "rules: an order compares what is stored, whatever its unit", CONDITIONS,
         "        return moments.values, moments.state == 0\n",
         "        return moments.values // 1_000_000 * (stored.type.bit_width // 32), moments.state == 0\n",
         (_RULED + "test_an_order_holds_whatever_types_its_columns_are_stored_in",),
