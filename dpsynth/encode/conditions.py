@@ -8,13 +8,11 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dpsynth.encode.columns import BooleanEncoder
-from dpsynth.encode.raw import levels, numbers
+from dpsynth.encode.raw import as_stored, levels, numbers
 from dpsynth.encode.temporal import stored_microseconds
 from dpsynth.schema import Boolean, Categorical, Column, Integer, Real, TableSchema, Temporal
-from dpsynth.schema.declared import finite
-from dpsynth.schema.rules import Condition, is_ordinal, place
+from dpsynth.schema.rules import Condition, is_ordinal, place, placed
 from dpsynth.schema.temporal import microseconds
-from dpsynth.tables.types import family, value_type
 
 Mask = NDArray[np.bool_]
 
@@ -43,7 +41,8 @@ def fulfilled(column: Column, stored: Any, condition: Condition) -> Mask:
       condition: What is asked; numbers are compared in the type that they are stored in.
     """
     null = np.asarray(stored.is_null().to_numpy(zero_copy_only=False), bool)
-    inside = _INSIDE.get(type(column), _nothing)(column, stored, condition)
+    held: Callable[[Any, Any, Condition], Mask] = _INSIDE.get(type(column), _nothing)
+    inside = held(column, stored, condition)
     inside = (inside & ~null) | (null & (None in condition.values))
     return np.asarray(~inside if condition.negated else inside, bool)
 
@@ -53,18 +52,10 @@ def _nothing(column: Column, stored: Any, condition: Condition) -> Mask:
 
 
 def _number(column: Any, stored: Any, condition: Condition) -> Mask:
-    found, kind = numbers(stored), value_type(stored.type)
-    narrow: Any = kind.to_pandas_dtype() if family(kind) == "float" else float
-
-    def as_stored(number: float) -> float:
-        return float(narrow(number))
-
-    with np.errstate(over="ignore"):
-        wanted = [as_stored(finite(v)) for v in condition.values if v is not None]
-        limits = [(word, as_stored(finite(limit))) for word, limit in condition.limits]
-    inside = np.isin(found.values, wanted)
-    if limits:
-        inside |= within(found.values, limits) & ~np.isin(found.values, [as_stored(code) for code in column.special])
+    found, meant = numbers(stored), placed(condition, column)
+    wanted, special = (as_stored(v, stored.type) for v in ([v for v in meant.values if v is not None], column.special))
+    limits = [(word, as_stored([limit], stored.type)[0]) for word, limit in meant.limits]
+    inside = np.isin(found.values, wanted) | (within(found.values, limits) & ~np.isin(found.values, special))
     return np.asarray(inside & (found.state == 0))
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dpsynth.tables.types import family, numeric_label, truth_label
+from dpsynth.tables.types import family, numeric_label, truth_label, value_type
 
 ABSENT, UNKNOWN = -1, -2
 """Indices of a null and of a value that isn't declared."""
@@ -34,6 +34,23 @@ class Numbers:
 def numbers(array: pa.Array) -> Numbers:
     """The numbers of an array of any accepted type; text is parsed, what isn't a finite number is told apart."""
     return _NUMBERS.get(family(array.type), _no_numbers)(array)
+
+
+def as_stored(declared: Any, kind: pa.DataType) -> NDArray[np.float64]:
+    """Declared numbers as a type of floats has them, so that what is stored there is held against what it stands for.
+
+    Args:
+      declared: Numbers; only 0 becomes 0.
+      kind: The type of a column; of a dictionary, that of its values counts.
+    """
+    exact, inner = np.asarray(declared, np.float64), value_type(kind)
+    if family(inner) != "float" or pa.types.is_float64(inner):
+        return exact
+    narrow = inner.to_pandas_dtype()
+    with np.errstate(over="ignore"):
+        found = exact.astype(narrow).astype(np.float64)
+    lost = (found == 0) & (exact != 0)
+    return np.where(lost, np.copysign(float(np.finfo(narrow).smallest_subnormal), exact), found)
 
 
 def _dictionary_numbers(array: Any) -> Numbers:

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dpsynth.encode.binning import default_resolution
+from dpsynth.encode.raw import as_stored
 from dpsynth.schema import Integer, Real
 from dpsynth.tables.types import family, numeric_label, truth_label, value_type
 
@@ -80,10 +81,21 @@ def spread(
         starts = np.concatenate([[column.bounds[0]], cuts])
         numbers = np.where(empty, np.round(starts[at]) if whole else starts[at], numbers)
     lower, upper = (np.ceil(column.bounds[0]), np.floor(column.bounds[1])) if whole else column.bounds
-    numbers = np.clip(numbers, lower, upper)
+    numbers = _below_next(np.clip(numbers, lower, upper), cuts, at, kind)
     for code, special in enumerate(column.special, len(cuts) + 1):
         numbers[codes == code] = special
     return typed(numbers, absent, column, whole, kind)
+
+
+def _below_next(numbers: NDArray[Any], cuts: NDArray[np.float64], at: Code, kind: pa.DataType) -> NDArray[Any]:
+    """The numbers, those that a narrow type of floats would round up to the start of the next bin one step below it."""
+    inner = value_type(kind)
+    if family(inner) != "float" or pa.types.is_float64(inner):
+        return numbers
+    narrow = inner.to_pandas_dtype()
+    ends = np.append(as_stored(cuts, inner), np.inf).astype(narrow)[at]
+    rounded_up = numbers.astype(narrow) >= ends
+    return np.where(rounded_up, np.nextafter(ends, narrow(-np.inf)).astype(np.float64), numbers)
 
 
 def bin_widths(column: Integer | Real, cuts: NDArray[np.float64]) -> NDArray[np.float64]:

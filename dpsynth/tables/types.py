@@ -153,7 +153,20 @@ def _holds_range(column: Integer | Real, values: pa.DataType) -> bool:
     if not _holds_exactly(column.special, values) or not _holds_computed(column, values):
         return False
     lower, upper = min((lower, *column.special)), max((upper, *column.special))
+    if group == "float" and not _finely_enough(column, lower, upper, values):
+        return False
     return group in ("text", "int", "float", "decimal") and _fits(lower, upper, values)
+
+
+def _finely_enough(column: Integer | Real, lower: float, upper: float, values: pa.DataType) -> bool:
+    """Whether a type of floats tells whole numbers, or at least a thousand numbers between the bounds, apart."""
+    kind = values.to_pandas_dtype()
+    largest = max(abs(lower), abs(upper))
+    if largest > float(np.finfo(kind).max):
+        return False
+    if isinstance(column, Integer):
+        return bool(largest <= 2.0 ** (np.finfo(kind).nmant + 1))
+    return bool(float(np.spacing(kind(largest))) * 1_000 <= column.bounds[1] - column.bounds[0])
 
 
 def _holds_computed(column: Integer | Real, values: pa.DataType) -> bool:
