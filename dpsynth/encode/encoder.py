@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from fractions import Fraction
 from functools import reduce
 from typing import Any
 
@@ -12,24 +11,23 @@ from numpy.typing import NDArray
 
 from dpsynth.domain import Clique, Domain
 from dpsynth.encode.absent import without_null_codes
-from dpsynth.encode.columns import ENCODERS, ColumnEncoder, NumericEncoder, numeric_encoder
+from dpsynth.encode.columns import ColumnEncoder, NumericEncoder
 from dpsynth.encode.computed import may_leave, with_computed
 from dpsynth.encode.conditions import rules_kept
 from dpsynth.encode.contradictions import check_consistent
 from dpsynth.encode.derived import derive, derived_groups
 from dpsynth.encode.drawn import drawn
-from dpsynth.encode.fine import resolution_of
 from dpsynth.encode.histograms import MOST_BINS, Histogram, block_starts, merge_cells, merge_labels
+from dpsynth.encode.making import encoder_of, is_learned
 from dpsynth.encode.merge import Merge
 from dpsynth.encode.opened import OPEN_CODES, Interned, closed_table, numbering, open_columns
 from dpsynth.encode.raw import keys
 from dpsynth.encode.rules import Box, allowed, boxes_of, signatures
-from dpsynth.encode.temporal import TemporalEncoder, temporal_encoder
+from dpsynth.encode.temporal import TemporalEncoder
 from dpsynth.encode.values import constant, surrogates
 from dpsynth.errors import ParameterError
-from dpsynth.schema import Categorical, Column, Identifier, Integer, Real, Schema, TableSchema, Temporal
+from dpsynth.schema import Identifier, Schema, TableSchema
 from dpsynth.schema.columns import Constant
-from dpsynth.schema.rules import rule_cuts
 from dpsynth.tables import Block, Structure
 
 Codes = NDArray[Any]
@@ -37,8 +35,6 @@ Codes = NDArray[Any]
 
 BINNED = (NumericEncoder, TemporalEncoder)
 """Encoders whose codes are bins of an ordered column."""
-FEW_VALUES, MANY_LABELS = 16, 32
-"""Numeric columns of more fine cells, and categorical ones of more labels, are learned where a share is declared."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,8 +80,8 @@ class Encoder:
         declared.check_releasable()
         found = {} if selected is None else {name: tuple(labels) for name, labels in selected.items()}
         table, waiting = closed_table(declared, found), tuple(open_columns(declared)) if selected is None else ()
-        learned = tuple(name for name, column in table.learned.items() if _is_learned(table, name, column))
-        made = {name: _encoder(table, name, column, finely=name in learned) for name, column in table.learned.items()}
+        learned = tuple(name for name, column in table.learned.items() if is_learned(table, name, column))
+        made = {name: encoder_of(table, name, column, finely=name in learned) for name, column in table.learned.items()}
         sizes = tuple(OPEN_CODES if name in waiting else column.size for name, column in made.items())
         domain = Domain(names=tuple(made), sizes=sizes)
         dtype = np.min_scalar_type(max(domain.sizes) - 1)
@@ -379,25 +375,3 @@ class Encoder:
                 f"They have one row for each of {len(sizes)} attributes, with values below the attribute's size.",
                 "Use codes that were sampled for this domain.",
             )
-
-
-def _is_learned(table: TableSchema, name: str, column: Column) -> bool:
-    """Whether a column's bins or merged labels are to be learned."""
-    if table.encoding is None or name in table.encoding.keep:
-        return False
-    if isinstance(column, Categorical):
-        return len(column.categories) > MANY_LABELS
-    if not isinstance(column, Integer | Real | Temporal) or column.bins is not None or column.edges is not None:
-        return False
-    plain = column.ticks if isinstance(column, Temporal) else column
-    return numeric_encoder(plain, finely=True).size > FEW_VALUES
-
-
-def _encoder(table: TableSchema, name: str, column: Column, *, finely: bool) -> ColumnEncoder:
-    """A column's encoder, with bins that begin where rules say something."""
-    if isinstance(column, Temporal):
-        return temporal_encoder(column, finely=finely, extra=rule_cuts(table.rules, name, column, Fraction(1)))
-    if not isinstance(column, Integer | Real):
-        return ENCODERS[type(column)](column)
-    extra = rule_cuts(table.rules, name, column, resolution_of(column))
-    return numeric_encoder(column, finely=finely, extra=extra)

@@ -81,21 +81,22 @@ def spread(
         starts = np.concatenate([[column.bounds[0]], cuts])
         numbers = np.where(empty, np.round(starts[at]) if whole else starts[at], numbers)
     lower, upper = (np.ceil(column.bounds[0]), np.floor(column.bounds[1])) if whole else column.bounds
-    numbers = _below_next(np.clip(numbers, lower, upper), cuts, at, kind)
+    numbers = _within_bin(np.clip(numbers, lower, upper), cuts, at, kind)
     for code, special in enumerate(column.special, len(cuts) + 1):
         numbers[codes == code] = special
     return typed(numbers, absent, column, whole, kind)
 
 
-def _below_next(numbers: NDArray[Any], cuts: NDArray[np.float64], at: Code, kind: pa.DataType) -> NDArray[Any]:
-    """The numbers, those that a narrow type of floats would round up to the start of the next bin one step below it."""
+def _within_bin(numbers: NDArray[Any], cuts: NDArray[np.float64], at: Code, kind: pa.DataType) -> NDArray[Any]:
+    """The numbers, those that a narrow type of floats would round out of their bin moved to its nearest end."""
     inner = value_type(kind)
     if family(inner) != "float" or pa.types.is_float64(inner):
         return numbers
     narrow = inner.to_pandas_dtype()
-    ends = np.append(as_stored(cuts, inner), np.inf).astype(narrow)[at]
-    rounded_up = numbers.astype(narrow) >= ends
-    return np.where(rounded_up, np.nextafter(ends, narrow(-np.inf)).astype(np.float64), numbers)
+    bounds = as_stored(cuts, inner)
+    starts, ends = (np.array(part).astype(narrow)[at] for part in ([-np.inf, *bounds], [*bounds, np.inf]))
+    below = np.where(numbers.astype(narrow) < ends, numbers, np.nextafter(ends, narrow(-np.inf)).astype(np.float64))
+    return np.where(below.astype(narrow) < starts, starts.astype(np.float64), below)
 
 
 def bin_widths(column: Integer | Real, cuts: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -170,9 +171,9 @@ def _integers(numbers: Any, absent: Any, column: Any, whole: bool, kind: Any) ->
 def _floats(numbers: Any, absent: Any, column: Any, whole: bool, kind: Any) -> Any:
     narrow = numbers.astype(kind.to_pandas_dtype())
     lower, upper = column.bounds
-    plain = ~np.isin(numbers, column.special)
-    narrow = np.where(plain & (narrow > upper), np.nextafter(narrow, narrow.dtype.type(-np.inf)), narrow)
-    narrow = np.where(plain & (narrow < lower), np.nextafter(narrow, narrow.dtype.type(np.inf)), narrow)
+    plain, wide = ~np.isin(numbers, column.special), narrow.astype(np.float64)
+    narrow = np.where(plain & (wide > upper), np.nextafter(narrow, narrow.dtype.type(-np.inf)), narrow)
+    narrow = np.where(plain & (wide < lower), np.nextafter(narrow, narrow.dtype.type(np.inf)), narrow)
     return pa.array(narrow, kind, mask=absent)
 
 

@@ -21,7 +21,7 @@ _MOVES = (_SCORES + "test_one_record_moves_a_score_by_at_most_one",)
 MUTANTS = (
     Mutant(
         "encode: bins from the block's smallest and largest value", COLUMNS,
-        'codes = np.searchsorted(self.cuts, found.values, side="right")',
+        'codes = np.searchsorted(as_stored(self.cuts, kind), found.values, side="right")',
         "ends = np.linspace(found.values.min(), found.values.max(), len(self.cuts) + 2)\n"
         '            codes = np.searchsorted(ends[1:-1], found.values, side="right")',
         _WHERE, "a bound read from the data",

@@ -6,7 +6,8 @@ HISTOGRAMS, LEARNING, LINE = "dpsynth/mechanisms/histograms.py", "dpsynth/learni
 MERGE, SHAPES, PLAN = "dpsynth/encode/merge.py", "dpsynth/encode/histograms.py", "dpsynth/plan.py"
 MODELS, ENCODER, RULES = "dpsynth/schema/models.py", "dpsynth/encode/encoder.py", "dpsynth/encode/rules.py"
 
-CONDITIONS = "dpsynth/encode/conditions.py"
+CONDITIONS, CONTRADICTIONS = "dpsynth/encode/conditions.py", "dpsynth/encode/contradictions.py"
+MAKING = "dpsynth/encode/making.py"
 PARTITIONS = "dpsynth/noise/partitions.py"
 TEMPORAL, STATEMENT = "dpsynth/encode/temporal.py", "dpsynth/statement.py"
 
@@ -108,7 +109,7 @@ MUTANTS = (
         "rows break a rule at its bound",
     ),
     Mutant(
-        "rules: bins don't begin where a rule says something", ENCODER,
+        "rules: bins don't begin where a rule says something", MAKING,
         "extra = rule_cuts(table.rules, name, column, resolution_of(column))", "extra = list[float]()",
         (_RULED + "test_codes_decide_what_values_decide",), "a code fulfils a condition in part",
     ),
@@ -146,19 +147,19 @@ MUTANTS = (
         "rows break an order of labels",
     ),
     Mutant(
-        "rules: bins of dates don't begin where a rule says something", ENCODER,
+        "rules: bins of dates don't begin where a rule says something", MAKING,
         "extra=rule_cuts(table.rules, name, column, Fraction(1)))", "extra=[])",
         (_LATE + "test_rules_on_dates_and_times_hold_and_bins_begin_where_they_speak",),
         "a code fulfils a condition in part",
     ),
     Mutant(
-        "contradictions: steps of different resolutions are compared", "dpsynth/encode/contradictions.py",
+        "contradictions: steps of different resolutions are compared", CONTRADICTIONS,
         "scale = encoder.column.step if isinstance(encoder, TemporalEncoder) else 1", "scale = 1",
-        (_LATE + "test_rules_on_dates_and_times_hold_and_bins_begin_where_they_speak",),
+        (_LATE + "test_orders_of_times_of_different_resolutions_are_compared_as_times",),
         "rules that can be kept are refused",
     ),
     Mutant(
-        "contradictions: what may be null is surely not", "dpsynth/encode/contradictions.py",
+        "contradictions: what may be null is surely not", CONTRADICTIONS,
         "or not (null or interval is None)", "or interval is not None",
         (_LATE + "test_a_quotient_that_may_be_null_contradicts_nothing",), "rules that can be kept are refused",
     ),
@@ -324,8 +325,7 @@ MUTANTS = (
         "a code of a refusal is a number in a sum",
     ),
     Mutant(
-        "computed: bounds are no rule", RULES, "    limits = _orders(schema, columns) | _computed(schema, columns)\n",
-        "    limits = _orders(schema, columns)\n",
+        "computed: bounds are no rule", CONTRADICTIONS, ", *_computed(schema, columns)]", "]",
         (_MADE + "test_contradictions_with_bounds_of_computed_columns_are_named",), "a release would never end",
     ),
     Mutant(

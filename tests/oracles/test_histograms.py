@@ -7,7 +7,7 @@ import pytest
 
 from accountant.price import AMOUNT_UNIT, Coordinate
 from accountant.spend import BOTH_SIDES, Side
-from dpsynth.encode import Encoder, encoder
+from dpsynth.encode import Encoder, making
 from dpsynth.learning import learn_encoding
 from dpsynth.mechanisms import shares
 from dpsynth.mechanisms.histograms import measure_histograms
@@ -65,7 +65,7 @@ LINES = [((), (0,)), ((1,), (1, 1))]
 
 def test_merges_read_nothing_but_accounted_outputs(monkeypatch):
     """The law of the learned merge itself is within what was charged; a merge of exact counts would tell all."""
-    monkeypatch.setattr(encoder, "FEW_VALUES", 1)
+    monkeypatch.setattr(making, "FEW_VALUES", 1)
     declared = Encoder.of(LINE)
     assert declared.learned == ("x",)
 
@@ -86,7 +86,7 @@ def test_merges_read_nothing_but_accounted_outputs(monkeypatch):
 
 @pytest.mark.parametrize("sides", [(Side.TRAINING,), BOTH_SIDES])
 def test_whoever_is_read_is_charged_within_the_amount_and_before_the_count(sides, monkeypatch):
-    monkeypatch.setattr(encoder, "FEW_VALUES", 1)
+    monkeypatch.setattr(making, "FEW_VALUES", 1)
     declared, spend, order = Encoder.of(LINE), RecordingSpend(), []
 
     class Random:
