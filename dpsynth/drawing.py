@@ -90,6 +90,7 @@ def draw_table(
                 "Ask for a wider condition, or mend the rules.",
             )
     whole = pa.concat_tables(tables).combine_chunks()
+    whole = whole if structure is None else whole.cast(structure.arrow)
     return DrawnTable(codes=np.concatenate(codes, axis=1), table=encoder.with_surrogates(whole))
 
 

@@ -29,6 +29,8 @@ from dpsynth.errors import ParameterError
 from dpsynth.schema import Identifier, Schema, TableSchema
 from dpsynth.schema.columns import Constant
 from dpsynth.tables import Block, Structure
+from dpsynth.tables.structure import working_fields
+from dpsynth.tables.types import without_views
 
 Codes = NDArray[Any]
 """Coded columns, shape (attributes, rows)."""
@@ -240,7 +242,8 @@ class Encoder:
     def encode_arrow(self, table: pa.Table) -> Codes:
         """The codes of a whole Arrow table."""
         batches = table.select(list(self.domain.names)).to_batches()
-        parts = [self.encode({n: batch.column(n) for n in self.domain.names}) for batch in batches if batch.num_rows]
+        blocks = [{n: without_views(batch.column(n)) for n in self.domain.names} for batch in batches if batch.num_rows]
+        parts = [self.encode(block) for block in blocks]
         return np.concatenate(parts, axis=1) if parts else np.empty((len(self.columns), 0), self.dtype)
 
     def decode(self, codes: Codes, generator: np.random.Generator, structure: Structure | None = None) -> pa.Table:
@@ -258,12 +261,15 @@ class Encoder:
 
         Privacy: none; post-processing.
         """
-        return self._values(self._split(codes, generator), codes.shape[1], generator, structure)[0]
+        table = self._values(self._split(codes, generator), codes.shape[1], generator, structure)[0]
+        return table if structure is None else table.cast(structure.arrow)
 
     def decode_allowed(
         self, codes: Codes, generator: np.random.Generator, structure: Structure | None = None
     ) -> tuple[pa.Table, NDArray[np.bool_]]:
         """Decode the rows that keep all declared rules: their table, and which rows they are, shape (rows,).
+
+        Text views come as plain text.
 
         Raises:
           ParameterError: The codes don't lie in the domain.
@@ -326,7 +332,7 @@ class Encoder:
         structure: Structure | None,
     ) -> tuple[pa.Table, NDArray[np.bool_]]:
         """The values, and where what is computed of them lies within its bounds."""
-        fields = (structure or Structure.declared(self.declared)).arrow
+        fields = working_fields((structure or Structure.declared(self.declared)).arrow)
         arrays = {
             name: column.decode(plain[name], generator, fields.field(name).type)
             for name, column in self._by_name.items()

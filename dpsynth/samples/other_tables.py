@@ -21,7 +21,7 @@ from dpsynth.schema.columns import Constant
 from dpsynth.schema.generated import computation_order
 from dpsynth.tables import Format, Structure
 from dpsynth.tables.opening import file_format, read_all, table_fields
-from dpsynth.tables.types import output_type, plain_type, value_type
+from dpsynth.tables.types import output_type, plain_text, plain_type, value_type
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -93,7 +93,7 @@ def read_other(
     if fields is not None:
         known = [n for n in order if n in names and (only is None or n in only)]
         stored = {n: output_type(n, schema.columns[n], fields.field(n).type) for n in known}
-        kinds |= {n: value_type(kind) for n, kind in stored.items()}
+        kinds |= {n: plain_text(value_type(kind)) for n, kind in stored.items()}
     wanted = tuple(n for n in names if n in read and (only is None or n in only))
     blocks = list(read_all(table, wanted, delimiter))
     return OtherTable(

@@ -14,14 +14,14 @@ import pyarrow as pa
 
 from dpsynth.schema import TableSchema
 from dpsynth.tables.structure import Format, Structure
-from dpsynth.tables.types import family
+from dpsynth.tables.types import family, without_views
 
 
 def arrow_blocks(records: pa.Table, columns: tuple[str, ...], rows: int) -> Iterator[dict[str, pa.Array]]:
     """Blocks of at most ``rows`` records of an Arrow table."""
     for batch in records.select(list(columns)).to_batches(max_chunksize=rows):
         if batch.num_rows:
-            yield {name: batch.column(name) for name in columns}
+            yield {name: without_views(batch.column(name)) for name in columns}
 
 
 def pandas_blocks(records: Any, columns: tuple[str, ...], rows: int) -> Iterator[dict[str, pa.Array]]:

@@ -8,7 +8,7 @@ import pyarrow as pa
 
 from dpsynth.errors import TableError
 from dpsynth.schema import TableSchema
-from dpsynth.tables.types import output_type, plain_type
+from dpsynth.tables.types import output_type, plain_text, plain_type
 
 
 class Format(StrEnum):
@@ -43,6 +43,11 @@ class Structure:
         """The structure that a declaration alone gives: its columns in order, with the default types."""
         header = tuple(schema.columns)
         return cls(format=Format.ARROW, header=header, arrow=released_fields(schema, None, header))
+
+
+def working_fields(fields: pa.Schema) -> pa.Schema:
+    """The fields as they are while a table is made: with plain text in the place of text views."""
+    return pa.schema([field.with_type(plain_text(field.type)) for field in fields])
 
 
 def released_fields(schema: TableSchema, fields: pa.Schema | None, header: Sequence[str]) -> pa.Schema:

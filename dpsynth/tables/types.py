@@ -19,6 +19,8 @@ from dpsynth.schema.derivations import derived_values
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]{1,3})?")
 _TRUTH = {"false": 0, "0": 0, "true": 1, "1": 1}
 
+_FEWEST_APART = 256
+
 DEFAULT_TYPES: dict[type, pa.DataType] = {
     Categorical: pa.string(),
     Open: pa.string(),
@@ -68,6 +70,18 @@ def family(kind: pa.DataType) -> str:
 def value_type(kind: pa.DataType) -> pa.DataType:
     """The type of the values: a dictionary's value type, or the type itself."""
     return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def plain_text(kind: pa.DataType) -> pa.DataType:
+    """The type itself; of text views, on which Arrow can do little, plain text."""
+    return pa.string() if pa.types.is_string_view(kind) else kind
+
+
+def without_views(array: pa.Array) -> pa.Array:
+    """The array, with plain text in the place of text views."""
+    if pa.types.is_dictionary(array.type) and pa.types.is_string_view(array.type.value_type):
+        return pa.DictionaryArray.from_arrays(array.indices, without_views(array.dictionary))
+    return array.cast(pa.large_string()) if pa.types.is_string_view(array.type) else array
 
 
 def numeric_label(label: str) -> float | None:
@@ -120,7 +134,7 @@ def output_type(name: str, column: Column, kind: pa.DataType) -> pa.DataType:
     kept = values if _HOLDS[type(column)](column, values) else default_type(column)
     if not pa.types.is_dictionary(kind) or isinstance(column, Identifier):
         return kept
-    return pa.dictionary(pa.int32(), kept, ordered=kind.ordered)
+    return pa.dictionary(pa.int32(), plain_text(kept), ordered=kind.ordered)
 
 
 def _names(column: Column) -> str:
@@ -159,14 +173,17 @@ def _holds_range(column: Integer | Real, values: pa.DataType) -> bool:
 
 
 def _finely_enough(column: Integer | Real, lower: float, upper: float, values: pa.DataType) -> bool:
-    """Whether a type of floats tells whole numbers, or at least a thousand numbers between the bounds, apart."""
+    """Whether a type of floats tells whole numbers, or ``_FEWEST_APART`` steps between the bounds, and codes apart."""
     kind = values.to_pandas_dtype()
     largest = max(abs(lower), abs(upper))
     if largest > float(np.finfo(kind).max):
         return False
     if isinstance(column, Integer):
         return bool(largest <= 2.0 ** (np.finfo(kind).nmant + 1))
-    return bool(float(np.spacing(kind(largest))) * 1_000 <= column.bounds[1] - column.bounds[0])
+    first, last = (float(kind(bound)) for bound in column.bounds)
+    codes = {float(kind(code)) for code in column.special}
+    apart = len(codes) == len(column.special) and not any(first <= code <= last for code in codes)
+    return apart and bool(float(np.spacing(kind(largest))) * _FEWEST_APART <= column.bounds[1] - column.bounds[0])
 
 
 def _holds_computed(column: Integer | Real, values: pa.DataType) -> bool:

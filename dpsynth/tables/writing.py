@@ -143,8 +143,20 @@ def _csv(table: pa.Table, delimiter: str, escaped: bool) -> bytes:
 
 def _cells(column: pa.ChunkedArray, guard: Callable[[Iterable[Any]], list[Any]]) -> list[Any]:
     group = family(value_type(column.type))
+    if column.type in _NARROW:
+        return _shortest(column)
     values = column.to_pylist()
     return _FORMATS.get(group, _unchanged)(guard(values) if group == "text" else values)
+
+
+_NARROW = (pa.float16(), pa.float32())
+
+
+def _shortest(column: pa.ChunkedArray) -> list[Any]:
+    """Numbers of a narrow type with the digits that tell them apart in it: 0.1, not 0.10000000149011612."""
+    plain = column.combine_chunks()
+    digits = plain.fill_null(0).to_numpy(zero_copy_only=False).astype(str).tolist()
+    return [text if known else None for text, known in zip(digits, plain.is_valid().to_pylist(), strict=True)]
 
 
 def _unchanged(values: Iterable[Any]) -> list[Any]:

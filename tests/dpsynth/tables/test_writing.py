@@ -36,6 +36,13 @@ def test_parquet_keeps_names_order_and_types_and_says_synthetic(tmp_path):
     assert written.sha256 == hashlib.sha256(written.path.read_bytes()).hexdigest()
 
 
+@pytest.mark.parametrize("kind", [pa.float16(), pa.float32()])
+def test_narrow_floats_are_written_with_their_own_digits(tmp_path, kind):
+    numbers = pa.array(np.array([0.1, -2.5, 0.7, 3], kind.to_pandas_dtype()), mask=np.array([0, 0, 0, 1], bool))
+    write_table(pa.table({"x": numbers, "y": [0.1, 1.0, 1e16, 2.0]}), tmp_path / "t.csv")
+    assert (tmp_path / "t.csv").read_text() == "x,y\n0.1,0.1\n-2.5,1.0\n0.7,1e+16\n,2.0\n"
+
+
 def test_parquet_says_the_label_that_it_is_given(tmp_path):
     written = write_table(TABLE, tmp_path / "t.parquet", label="NOT RELEASED ☃")
     assert pq.read_schema(written.path).metadata[b"dpsynth"].decode() == "NOT RELEASED ☃"
