@@ -10,6 +10,7 @@ MST, INDEPENDENT = "dpsynth/mechanisms/mst.py", "dpsynth/mechanisms/independent.
 SHARES, FITTING = "dpsynth/mechanisms/shares.py", "dpsynth/fitting.py"
 
 _ENCODER = "tests/dpsynth/encode/test_encoder.py::"
+_EVERY = "tests/dpsynth/encode/test_every_kind.py::"
 _WHERE = (_ENCODER + "test_where_values_go",)
 _SOURCE = "tests/dpsynth/sources/test_source_contract.py::"
 _COUNT = "tests/dpsynth/sources/test_counting.py::"
@@ -25,6 +26,20 @@ MUTANTS = (
         "ends = np.linspace(found.values.min(), found.values.max(), len(self.cuts) + 2)\n"
         '            codes = np.searchsorted(ends[1:-1], found.values, side="right")',
         _WHERE, "a bound read from the data",
+    ),
+    Mutant(
+        "encode: a stored 0.1 in four bytes is held against 0.1 in eight", COLUMNS,
+        'codes = np.searchsorted(as_stored(self.cuts, kind), found.values, side="right")',
+        'codes = np.searchsorted(self.cuts, found.values, side="right")',
+        (_EVERY + "test_a_narrow_float_is_held_against_what_it_stands_for",), "what is at an edge falls beside it",
+    ),
+    Mutant(
+        "decode: a number is rounded into the next bin", "dpsynth/encode/values.py",
+        "    numbers = _within_bin(np.clip(numbers, lower, upper), cuts, at, kind)\n",
+        "    numbers = np.clip(numbers, lower, upper)\n",
+        (_EVERY + "test_a_narrow_float_is_held_against_what_it_stands_for",
+         _EVERY + "test_values_of_codes_have_these_codes_in_every_type_and_all_else_is_as_declared"),
+        "values of a code have another one",
     ),
     Mutant(
         "encode: integers from the block's smallest value", COLUMNS,
