@@ -228,7 +228,7 @@ class TableSchema(Declared):
                 "can't be released.",
                 f"As declared, a column of kind {kind!r} has no finite public domain, so its values can't be "
                 "synthesized without repeating those of records.",
-                f"Leave them out with 'omit: {opaque}', or declare categories or bounds.",
+                f"Leave them out with 'omit: {opaque}', or declare categories, bounds, or 'kind: open'.",
             )
         if not self.learned:
             raise SchemaError(

@@ -5,16 +5,17 @@ inference can give is therefore no public fact, and the synthetic column has its
 """
 
 import datetime
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
-from dpsynth.schema import TableSchema
+from dpsynth.errors import TableError
+from dpsynth.schema import Categorical, TableSchema
 from dpsynth.tables.structure import Format, Structure
-from dpsynth.tables.types import family, without_views
+from dpsynth.tables.types import family, numeric_label, without_views
 
 
 def arrow_blocks(records: pa.Table, columns: tuple[str, ...], rows: int) -> Iterator[dict[str, pa.Array]]:
@@ -39,6 +40,49 @@ def pandas_fields(records: Any) -> pa.Schema:
 def chosen_fields(records: Any) -> pa.Schema:
     """Names and Arrow types of a DataFrame, null wherever pandas could have inferred the dtype from the values."""
     return pa.schema([pa.field(str(name), _chosen(dtype)) for name, dtype in records.dtypes.items()])
+
+
+def require_told_apart(records: Any, schema: TableSchema) -> None:
+    """Refuse labels that spell one number or truth, where one record decides whether others are stored as such.
+
+    Raises:
+      TableError: A column that is read has two such labels, and a dtype that may have been inferred from its values.
+    """
+    for name, column in schema.released.items():
+        if isinstance(column, Categorical) and not column.generated and _inferred(records.dtypes[name]):
+            found = _same(column.categories)
+            if found is not None:
+                raise TableError(
+                    f"Column {name!r} can't be read from a DataFrame: its labels {found[0]!r} and {found[1]!r} spell "
+                    "one value.",
+                    "In a DataFrame one record decides whether all others are stored as text or as numbers, of which "
+                    "such labels can't be told apart.",
+                    "Give the file itself or an Arrow table, or declare one of the labels alone.",
+                )
+
+
+def _inferred(dtype: Any) -> bool:
+    kind = _chosen(dtype)
+    return pa.types.is_null(kind.value_type if pa.types.is_dictionary(kind) else kind)
+
+
+def _same(labels: Sequence[str]) -> tuple[str, str] | None:
+    """Two labels that spell one truth in words, or one number of which one is the usual text."""
+    known: dict[Any, str] = {}
+    for label in labels:
+        word, number = label.casefold(), numeric_label(label)
+        key = word if word in ("true", "false") else number
+        other = known.get(key)
+        if key is not None and other is not None and (number is None or {label, other} & _usual(number)):
+            return other, label
+        known.setdefault(key, label)
+    return None
+
+
+def _usual(number: float) -> set[str]:
+    """How Python spells a number that is stored as one."""
+    whole = {str(int(number))} if number.is_integer() else set[str]()
+    return {repr(number), *whole}
 
 
 def released_dtypes(records: Any, schema: TableSchema, arrow: pa.Schema) -> tuple[str, ...]:

@@ -80,6 +80,8 @@ def open_table(table: Any, schema: Schema | TableSchema, *, delimiter: str = ","
     names = read_names(table)
     check_header(names, declared)
     form = Format.ARROW if isinstance(table, pa.Table) else Format.PANDAS
+    if form is Format.PANDAS:
+        memory.require_told_apart(table, declared)
     columns = _columns_to_read(declared, names)
     fields = table.schema if form is Format.ARROW else memory.chosen_fields(table)
     arrow = released_fields(declared, fields, names)

@@ -34,6 +34,13 @@ MUTANTS = (
         (_EVERY + "test_a_narrow_float_is_held_against_what_it_stands_for",), "what is at an edge falls beside it",
     ),
     Mutant(
+        "frames: labels that spell one number are read", "dpsynth/tables/opening.py",
+        "        memory.require_told_apart(table, declared)\n", "        pass\n",
+        ("tests/dpsynth/encode/test_one_value_one_meaning.py::"
+         "test_labels_that_spell_one_value_are_refused_in_a_frame_and_no_others",),
+        "one record decides what others mean",
+    ),
+    Mutant(
         "decode: a number is rounded into the next bin", "dpsynth/encode/values.py",
         "    numbers = _within_bin(np.clip(numbers, lower, upper), cuts, at, kind)\n",
         "    numbers = np.clip(numbers, lower, upper)\n",

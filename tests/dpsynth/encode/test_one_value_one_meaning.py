@@ -1,12 +1,15 @@
 """A record of another type turns a pandas column into objects; nobody else's code or key may change by it."""
 
 import datetime
+import json
 import uuid
 
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from dpsynth.encode import Encoder
+from dpsynth.errors import TableError
 from dpsynth.schema import parse_schema
 from dpsynth.tables import open_table
 
@@ -61,3 +64,41 @@ def test_objects_that_name_people_are_ids():
     _, ids = read([uuid.UUID(int=5), uuid.UUID(int=6)])
     assert None not in ids
     assert len(set(ids)) == 2
+
+
+@pytest.mark.parametrize(
+    ("labels", "apart"),
+    [
+        (["7", "7.0"], False),
+        (["7.0", "7"], False),
+        (["7.00", "7"], False),
+        (["0.5", "0.50"], False),
+        (["True", "true"], False),
+        (["07", "7"], True),
+        (["7.00", "7.000"], True),
+        (["1", "True"], True),
+        (["7", "8.0", "true", "False"], True),
+    ],
+)
+def test_labels_that_spell_one_value_are_refused_in_a_frame_and_no_others(labels, apart):
+    """With them, one more record would change what others mean."""
+    column = f"{{kind: categorical, categories: {json.dumps(labels)}, nullable: true}}"
+    declared = parse_schema(f"name: t\ncolumns: {{x: {column}}}\n")
+    encoder = Encoder.of(declared)
+
+    def codes(values, dtype=None):
+        (block,) = open_table(pd.DataFrame({"x": pd.Series(values, dtype=dtype)}), declared).blocks()
+        return encoder.encode(block)[0].tolist()
+
+    for value in (7, 7.0, 0.5, True, "7", "7.0", "7.00", "true"):
+        if not apart:
+            for dtype in (None, "category"):
+                with pytest.raises(TableError, match="spell one value"):
+                    codes([value], dtype)
+        else:
+            alone = codes([value])
+            for intruder in INTRUDERS:
+                assert codes([value, intruder])[:1] == alone, (value, intruder)
+    open_table(pa.table({"x": labels}), declared)
+    if not apart and labels[0] != "True":
+        assert codes([7, 7], "int32") == codes([7], "int32") * 2
