@@ -124,10 +124,10 @@ def keeps(schema: TableSchema, where: Mapping[str, Any]) -> Keep:
             asked[name] = read_condition(written)
             check_condition(name, asked[name], column, "'where'")
         except (KeyError, ValueError) as error:
-            why = "no such column is released" if isinstance(error, KeyError) else f"expected was {error}"
+            why = "No such column is released." if isinstance(error, KeyError) else f"Expected {error}."
             raise ParameterError(
                 f"The condition on {name!r} can't be used.",
-                f"The reason: {why}.",
+                why,
                 "Conditions are null, a value, a list of values, comparisons such as {'from': 18}, or 'not' of these.",
             ) from None
 

@@ -74,13 +74,16 @@ def _run(argv: Sequence[str], *, as_json: bool) -> int:
 
 
 def _usage(usage: typer.TyperException, *, as_json: bool) -> int:
+    message = usage.format_message() if hasattr(usage, "format_message") else ""
     show = getattr(usage, "show", None)
-    if show is not None and not as_json:
+    if "\n" in message and show is not None and not as_json:  # a command alone: its help
         show()
         return REFUSED
-    message = usage.format_message() if hasattr(usage, "format_message") else "The command line can't be read."
+    command = getattr(getattr(usage, "ctx", None), "command_path", None) or "dpsynth"
     why = "An option or argument is missing, unknown or not of its type."
-    print_error(three_sentences("UsageError", message, why, "Run the command with --help."), as_json=as_json)
+    what = message.strip() or "The command line can't be read."
+    what += "" if what.endswith((".", "?")) else "."
+    print_error(three_sentences("UsageError", what, why, f"Run `{command} --help`."), as_json=as_json)
     return REFUSED
 
 

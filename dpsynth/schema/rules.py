@@ -194,8 +194,8 @@ def check_condition(name: str, condition: Condition, column: Column, where: str)
             place(column, limit)
         except ValueError:
             raise ValueError(
-                f"in {where} comparisons of {name!r} with a number, a declared label, or a text as in ISO 8601, "
-                "whatever its kind has"
+                f"in {where} comparisons of {name!r} with what its kind has: numbers, its labels in quotes, or texts "
+                "as in ISO 8601"
             ) from None
 
 

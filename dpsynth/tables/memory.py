@@ -15,7 +15,7 @@ import pyarrow as pa
 from dpsynth.errors import TableError
 from dpsynth.schema import Categorical, TableSchema
 from dpsynth.tables.structure import Format, Structure
-from dpsynth.tables.types import family, numeric_label, without_views
+from dpsynth.tables.types import family, numeric_label, value_type, without_views
 
 
 def arrow_blocks(records: pa.Table, columns: tuple[str, ...], rows: int) -> Iterator[dict[str, pa.Array]]:
@@ -63,7 +63,7 @@ def require_told_apart(records: Any, schema: TableSchema) -> None:
 
 def _inferred(dtype: Any) -> bool:
     kind = _chosen(dtype)
-    return pa.types.is_null(kind.value_type if pa.types.is_dictionary(kind) else kind)
+    return bool(pa.types.is_null(value_type(kind)))
 
 
 def _same(labels: Sequence[str]) -> tuple[str, str] | None:

@@ -92,7 +92,7 @@ def check_header(header: Sequence[str], schema: TableSchema) -> None:
     missing = [name for name in schema.columns if name not in header]
     extra = [i + 1 for i, name in enumerate(header) if name not in declared]
     if missing:
-        shown = ", ".join(map(repr, missing[:5])) + (", ..." if len(missing) > 5 else "")
+        shown = ", ".join(map(repr, missing[:5])) + (" and others" if len(missing) > 5 else "")
         raise _header_error(
             f"lacks {len(missing)} of {len(declared)} declared columns: {shown}",
             f"Its header has {len(header)} fields; names are compared exactly, with case and spaces"

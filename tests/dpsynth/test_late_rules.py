@@ -319,6 +319,8 @@ def test_a_fitted_model_keeps_rules_on_computed_columns_in_every_kind_of_sample(
     filled = model.impute(partly, dataset="elsewhere", seed=1)
     assert filled["age"].to_pylist()[:3] == [70, 70, 10]
     assert set(filled["ward"].to_pylist()[:2]) <= {"east", "west"}
+    unknown = model.impute(pa.table({"age": [70, 10], "ward": [None, "south"]}), dataset="elsewhere")
+    assert unknown["ward"].to_pylist()[0] in ("east", "west")
     broken = pa.table({"age": [70], "ward": ["north"]})
     with pytest.raises(TableError, match="break a declared rule"):
         model.impute(broken, dataset="elsewhere")

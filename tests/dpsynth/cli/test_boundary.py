@@ -60,7 +60,10 @@ def test_the_first_help_names_every_command_in_full(capsys: pytest.CaptureFixtur
 )
 def test_usage_errors_are_bad_input(argv: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main.run(argv) == main.REFUSED
-    assert capsys.readouterr().out == ""
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) == 3
+    assert captured.err.rstrip().endswith("--help`.")
     assert main.run([*argv, "--json"]) == main.REFUSED
     error = json.loads(capsys.readouterr().out)["error"]
     assert error["kind"] == "UsageError"
