@@ -50,8 +50,6 @@ def _coded(array: Any, codes: tuple[str, ...], *, numeric: bool) -> NDArray[np.b
 
 def _equal(array: Any, codes: tuple[str, ...]) -> NDArray[np.bool_]:
     """Which values are the number of one of the codes."""
-    kind = array.type.to_pandas_dtype() if family(array.type) == "float" else float
-    with np.errstate(over="ignore"):
-        wanted = [float(kind(n)) for n in map(numeric_label, codes) if n is not None]
+    wanted = [n for n in map(numeric_label, codes) if n is not None]
     found = numbers(array)
     return np.asarray(np.isin(found.values, wanted) & (found.state == 0))

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from dpsynth.encode import values
 from dpsynth.encode.binning import cuts_of
 from dpsynth.encode.fine import fine_cuts
-from dpsynth.encode.raw import ABSENT, UNKNOWN, Numbers, as_stored, levels, numbers
+from dpsynth.encode.raw import ABSENT, UNKNOWN, Numbers, levels, numbers
 from dpsynth.schema import Boolean, Categorical, Column, Integer, Real
 
 Code = NDArray[np.int64]
@@ -150,16 +150,16 @@ class NumericEncoder:
 
     def encode(self, array: pa.Array) -> Code:
         """What lies outside the bounds is clamped; what is no finite number is null, else in the first bin."""
-        return self.encode_numbers(numbers(array), array.type)
+        return self.encode_numbers(numbers(array))
 
-    def encode_numbers(self, found: Numbers, kind: pa.DataType) -> Code:
-        """The codes of values that were read as numbers from a column of a type; shape (rows,)."""
+    def encode_numbers(self, found: Numbers) -> Code:
+        """The codes of values that were read as numbers; shape (rows,)."""
         if self.unit_steps:
             codes = np.floor(np.clip(found.values, *self.column.bounds)).astype(np.int64) - int(self.column.bounds[0])
         else:
-            codes = np.searchsorted(as_stored(self.cuts, kind), found.values, side="right")
+            codes = np.searchsorted(self.cuts, found.values, side="right")
         codes = np.where(found.state == 0, codes, self.size - 1 if self.column.nullable else 0)
-        for code, number in enumerate(as_stored(self.column.special, kind), self.scale):
+        for code, number in enumerate(self.column.special, self.scale):
             codes[(found.values == number) & (found.state == 0)] = code
         return codes
 
@@ -174,12 +174,12 @@ class NumericEncoder:
 
     def problems(self, array: pa.Array) -> dict[str, int]:
         """CONFIDENTIAL: counts of values outside the bounds, of what is no number, and of undeclared nulls."""
-        return self.problems_of(numbers(array), array.type)
+        return self.problems_of(numbers(array))
 
-    def problems_of(self, found: Numbers, kind: pa.DataType) -> dict[str, int]:
-        """CONFIDENTIAL: the same of values that were read as numbers from a column of a type."""
-        number, (lower, upper) = found.state == 0, as_stored(self.column.bounds, kind)
-        number &= ~np.isin(found.values, as_stored(self.column.special, kind))
+    def problems_of(self, found: Numbers) -> dict[str, int]:
+        """CONFIDENTIAL: the same of values that were read as numbers."""
+        number, (lower, upper) = found.state == 0, self.column.bounds
+        number &= ~np.isin(found.values, self.column.special)
         return _counted({
             "below the lower bound": number & (found.values < lower),
             "above the upper bound": number & (found.values > upper),

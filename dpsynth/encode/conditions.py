@@ -8,7 +8,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from dpsynth.encode.columns import BooleanEncoder
-from dpsynth.encode.raw import as_stored, levels, numbers
+from dpsynth.encode.raw import levels, numbers
 from dpsynth.encode.temporal import stored_microseconds
 from dpsynth.schema import Boolean, Categorical, Column, Integer, Real, TableSchema, Temporal
 from dpsynth.schema.rules import Condition, is_ordinal, place, placed
@@ -38,7 +38,7 @@ def fulfilled(column: Column, stored: Any, condition: Condition) -> Mask:
     Args:
       column: The declaration.
       stored: An Arrow array with values of its domain.
-      condition: What is asked; numbers are compared in the type that they are stored in.
+      condition: What is asked.
     """
     null = np.asarray(stored.is_null().to_numpy(zero_copy_only=False), bool)
     held: Callable[[Any, Any, Condition], Mask] = _INSIDE.get(type(column), _nothing)
@@ -53,9 +53,8 @@ def _nothing(column: Column, stored: Any, condition: Condition) -> Mask:
 
 def _number(column: Any, stored: Any, condition: Condition) -> Mask:
     found, meant = numbers(stored), placed(condition, column)
-    wanted, special = (as_stored(v, stored.type) for v in ([v for v in meant.values if v is not None], column.special))
-    limits = [(word, as_stored([limit], stored.type)[0]) for word, limit in meant.limits]
-    inside = np.isin(found.values, wanted) | (within(found.values, limits) & ~np.isin(found.values, special))
+    inside = np.isin(found.values, [v for v in meant.values if v is not None])
+    inside |= within(found.values, meant.limits) & ~np.isin(found.values, column.special)
     return np.asarray(inside & (found.state == 0))
 
 

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dpsynth.tables.types import family, numeric_label, truth_label, value_type
+from dpsynth.tables.types import family, numeric_label, plain_decimals, truth_label
 
 ABSENT, UNKNOWN = -1, -2
 """Indices of a null and of a value that isn't declared."""
@@ -36,23 +36,6 @@ def numbers(array: pa.Array) -> Numbers:
     return _NUMBERS.get(family(array.type), _no_numbers)(array)
 
 
-def as_stored(declared: Any, kind: pa.DataType) -> NDArray[np.float64]:
-    """Declared numbers as a type of floats has them, so that what is stored there is held against what it stands for.
-
-    Args:
-      declared: Numbers; only 0 becomes 0.
-      kind: The type of a column; of a dictionary, that of its values counts.
-    """
-    exact, inner = np.asarray(declared, np.float64), value_type(kind)
-    if family(inner) != "float" or pa.types.is_float64(inner):
-        return exact
-    narrow = inner.to_pandas_dtype()
-    with np.errstate(over="ignore"):
-        found = exact.astype(narrow).astype(np.float64)
-    lost = (found == 0) & (exact != 0)
-    return np.where(lost, np.copysign(float(np.finfo(narrow).smallest_subnormal), exact), found)
-
-
 def _dictionary_numbers(array: Any) -> Numbers:
     inner = numbers(array.dictionary)
     return _spread(inner, dictionary_indices(array))
@@ -68,7 +51,7 @@ def dictionary_indices(array: Any) -> NDArray[np.int64]:
 
 
 def _plain_numbers(array: Any) -> Numbers:
-    values = _numpy(array, 0).astype(np.float64)
+    values = plain_decimals(_numpy(array, 0))
     finite = np.isfinite(values)
     state = np.where(finite, 0, UNKNOWN).astype(np.int8)
     state[np.isnan(values)] = ABSENT
@@ -146,7 +129,7 @@ def _dictionary_levels(array: Any, labels: Sequence[str]) -> Levels:
 
 def _text_levels(array: Any, labels: Sequence[str]) -> Levels:
     known = {label: i for i, label in enumerate(labels)}
-    for number, i in _spelled(labels, float).items():
+    for number, i in _spelled(labels).items():
         whole = number.is_integer() and abs(number) < 2**53
         for form in (str(int(number)), f"{int(number)}.0") if whole else (repr(number),):
             known.setdefault(form, i)
@@ -162,8 +145,7 @@ def _text_levels(array: Any, labels: Sequence[str]) -> Levels:
 
 
 def _number_levels(array: Any, labels: Sequence[str]) -> Levels:
-    kind = array.type.to_pandas_dtype() if family(array.type) == "float" else float
-    spelled = _spelled(labels, kind)
+    spelled = _spelled(labels)
     known = np.array(sorted(spelled) or [np.nan], np.float64)
     index = np.array([spelled.get(k, UNKNOWN) for k in known.tolist()], np.int64)
     found = numbers(array)
@@ -172,15 +154,14 @@ def _number_levels(array: Any, labels: Sequence[str]) -> Levels:
     return np.where(found.state == 0, out, found.state.astype(np.int64))
 
 
-def _spelled(labels: Sequence[str], kind: Callable[[float], Any]) -> dict[float, int]:
-    """The index of the label of each number, as floats of a type."""
+def _spelled(labels: Sequence[str]) -> dict[float, int]:
+    """The index of the label of each number."""
     spelled: dict[float, int] = {}
-    with np.errstate(over="ignore"):
-        for read in (numeric_label, _loosely):
-            for i, label in enumerate(labels):
-                number = read(label)
-                if number is not None:
-                    spelled.setdefault(float(kind(number)), i)
+    for read in (numeric_label, _loosely):
+        for i, label in enumerate(labels):
+            number = read(label)
+            if number is not None:
+                spelled.setdefault(number, i)
     return spelled
 
 
@@ -265,7 +246,11 @@ def _text_keys(array: Any) -> list[bytes | None]:
 
 
 def _number_keys(array: Any) -> list[bytes | None]:
-    return [None if value is None or value != value else str(value).encode() for value in array.to_pylist()]
+    values = array.to_pylist()
+    if pa.types.is_float16(array.type) or pa.types.is_float32(array.type):
+        found = plain_decimals(_numpy(array, np.nan)).tolist()
+        values = [None if value is None else number for value, number in zip(values, found, strict=True)]
+    return [None if value is None or value != value else str(value).encode() for value in values]
 
 
 _KEYS: dict[str, Callable[[Any], list[bytes | None]]] = {

@@ -56,7 +56,7 @@ class TemporalEncoder:
 
     def encode(self, array: pa.Array) -> Code:
         """What lies outside the bounds is clamped; what means no such value is null, else in the first bin."""
-        return self.inner.encode_numbers(self._ticks(array), pa.int64())
+        return self.inner.encode_numbers(self._ticks(array))
 
     def decode(self, codes: Code, generator: np.random.Generator, kind: pa.DataType) -> pa.Array:
         """Values spread evenly over their bin. Privacy: none; post-processing."""
@@ -69,7 +69,7 @@ class TemporalEncoder:
 
     def problems(self, array: pa.Array) -> dict[str, int]:
         """CONFIDENTIAL: counts of values outside the bounds, of what means no such value, and of undeclared nulls."""
-        return self.inner.problems_of(self._ticks(array), pa.int64())
+        return self.inner.problems_of(self._ticks(array))
 
     def describe(self) -> dict[str, Any]:
         """Size and cuts, as text; cuts are in multiples of the resolution."""

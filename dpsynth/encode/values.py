@@ -11,9 +11,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from dpsynth.encode.binning import default_resolution
-from dpsynth.encode.raw import as_stored
 from dpsynth.schema import Integer, Real
-from dpsynth.tables.types import family, numeric_label, truth_label, value_type
+from dpsynth.tables.types import family, numeric_label, plain_decimals, truth_label, value_type
 
 Code = NDArray[np.int64]
 
@@ -93,10 +92,10 @@ def _within_bin(numbers: NDArray[Any], cuts: NDArray[np.float64], at: Code, kind
     if family(inner) != "float" or pa.types.is_float64(inner):
         return numbers
     narrow = inner.to_pandas_dtype()
-    bounds = as_stored(cuts, inner)
-    starts, ends = (np.array(part).astype(narrow)[at] for part in ([-np.inf, *bounds], [*bounds, np.inf]))
-    below = np.where(numbers.astype(narrow) < ends, numbers, np.nextafter(ends, narrow(-np.inf)).astype(np.float64))
-    return np.where(below.astype(narrow) < starts, starts.astype(np.float64), below)
+    starts, ends = np.append(-np.inf, cuts)[at], np.append(cuts, np.inf)[at]
+    found = numbers.astype(narrow)
+    found = np.where(plain_decimals(found) < ends, found, np.nextafter(found, narrow(-np.inf)))
+    return np.where(plain_decimals(found) < starts, np.nextafter(found, narrow(np.inf)), found).astype(np.float64)
 
 
 def bin_widths(column: Integer | Real, cuts: NDArray[np.float64]) -> NDArray[np.float64]:

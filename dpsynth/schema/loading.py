@@ -1,5 +1,6 @@
 """Read a schema from YAML: the versioned form, or the flat form with ``columns:`` at the top."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -139,10 +140,16 @@ def _explained(error: ValidationError, value: Any, document: Document, prefix: K
     found = _found(value, path, str(first["type"]))
     place = f" of column {path[3]!r}" if path[2:3] == ("columns",) and len(path) > 3 else ""
     more = f" It has {len(problems) - 1} more problem(s)." if len(problems) > 1 else ""
-    return wrong(
-        file, document.line(written), f"{_where(path)}{place}{found}", _expected(first),
-        f"Mend that declaration from public knowledge, never from the values of the table.{more}",
-    )
+    next_step = f"Mend that declaration from public knowledge, never from the values of the table.{more}"
+    said = _expected(first)
+    if rule := _RULE.search(said):
+        line = document.line((*written, "rules", int(rule[1]) - 1))
+        return wrong(file, line, f"rule {rule[1]}, counted from 1", said, next_step)
+    what = f"{_where(path)}{place}{found}" if path[2:] else "declarations that don't fit together"
+    return wrong(file, document.line(written), what, said, next_step)
+
+
+_RULE = re.compile(r"rule (\d+)")
 
 
 def _where(path: Keys) -> str:
@@ -170,6 +177,9 @@ def _expected(problem: Any) -> str:
     message = str(problem["msg"])
     if problem["type"] == "value_error":
         return message.removeprefix("Value error, ")
+    if problem["type"] == "too_short":
+        return f"at least {problem['ctx']['min_length']} entries"
+    message = message.removeprefix("Input should be ")
     return _EXPECTED.get(problem["type"], message[:1].lower() + message[1:])
 
 
@@ -181,5 +191,7 @@ _EXPECTED = {
     "model_type": "keys with values",
     "model_attributes_type": "keys with values",
     "mapping_type": "keys with values",
-    "too_short": "at least one entry",
+    "dict_type": "keys with values",
+    "tuple_type": "a list",
+    "list_type": "a list",
 }

@@ -15,7 +15,7 @@ import pyarrow as pa
 from dpsynth.errors import TableError
 from dpsynth.schema import Categorical, TableSchema
 from dpsynth.tables.structure import Format, Structure
-from dpsynth.tables.types import family, numeric_label, value_type, without_views
+from dpsynth.tables.types import family, numeric_label, plain_decimals, value_type, without_views
 
 
 def arrow_blocks(records: pa.Table, columns: tuple[str, ...], rows: int) -> Iterator[dict[str, pa.Array]]:
@@ -256,5 +256,6 @@ _WRITERS: dict[type, Any] = {
     Decimal: lambda value: str(value).encode() if value.is_finite() else None,
     **{kind: (lambda value: str(value.item()).encode()) for kind in (np.int8, np.int16, np.int32, np.int64)},
     **{kind: (lambda value: str(value.item()).encode()) for kind in (np.uint8, np.uint16, np.uint32, np.uint64)},
-    **{kind: (lambda value: _float(value.item())) for kind in (np.float16, np.float32, np.float64)},
+    np.float64: lambda value: _float(value.item()),
+    **{kind: (lambda value: _float(float(plain_decimals(np.array([value]))[0]))) for kind in (np.float16, np.float32)},
 }

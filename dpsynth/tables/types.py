@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from dpsynth.errors import TableError
 from dpsynth.schema import Boolean, Categorical, Column, Identifier, Integer, Open, Real, Temporal
@@ -70,6 +71,17 @@ def family(kind: pa.DataType) -> str:
 def value_type(kind: pa.DataType) -> pa.DataType:
     """The type of the values: a dictionary's value type, or the type itself."""
     return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def plain_decimals(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Numbers as float64: of two and four bytes, the shortest decimal that stands for each, 0.1 for what is nearest it.
+
+    So a number means the same in a column of a narrow type, in a CSV file, and as a Python object.
+    """
+    if values.dtype not in (np.float16, np.float32):
+        return values.astype(np.float64)
+    distinct, at = np.unique(values, return_inverse=True)
+    return np.asarray(distinct.astype(str).astype(np.float64)[at])
 
 
 def plain_text(kind: pa.DataType) -> pa.DataType:
@@ -154,7 +166,7 @@ def _holds_labels(column: Categorical, values: pa.DataType) -> bool:
     if group == "int" and not all(number == np.floor(number) and abs(number) < 2**53 for number in told):
         return False
     return _fits(min(told), max(told), values) and (
-        group != "float" or len(set(np.array(told, values.to_pandas_dtype()).tolist())) == len(told)
+        group != "float" or plain_decimals(np.array(told, values.to_pandas_dtype())).tolist() == told
     )
 
 
@@ -180,9 +192,7 @@ def _finely_enough(column: Integer | Real, lower: float, upper: float, values: p
         return False
     if isinstance(column, Integer):
         return bool(largest <= 2.0 ** (np.finfo(kind).nmant + 1))
-    first, last = (float(kind(bound)) for bound in column.bounds)
-    codes = {float(kind(code)) for code in column.special}
-    apart = len(codes) == len(column.special) and not any(first <= code <= last for code in codes)
+    apart = plain_decimals(np.array(column.special, kind)).tolist() == [float(code) for code in column.special]
     return apart and bool(float(np.spacing(kind(largest))) * _FEWEST_APART <= column.bounds[1] - column.bounds[0])
 
 

@@ -22,15 +22,14 @@ _MOVES = (_SCORES + "test_one_record_moves_a_score_by_at_most_one",)
 MUTANTS = (
     Mutant(
         "encode: bins from the block's smallest and largest value", COLUMNS,
-        'codes = np.searchsorted(as_stored(self.cuts, kind), found.values, side="right")',
+        'codes = np.searchsorted(self.cuts, found.values, side="right")',
         "ends = np.linspace(found.values.min(), found.values.max(), len(self.cuts) + 2)\n"
         '            codes = np.searchsorted(ends[1:-1], found.values, side="right")',
         _WHERE, "a bound read from the data",
     ),
     Mutant(
-        "encode: a stored 0.1 in four bytes is held against 0.1 in eight", COLUMNS,
-        'codes = np.searchsorted(as_stored(self.cuts, kind), found.values, side="right")',
-        'codes = np.searchsorted(self.cuts, found.values, side="right")',
+        "encode: a stored 0.1 in four bytes isn't 0.1", "dpsynth/encode/raw.py",
+        "values = plain_decimals(_numpy(array, 0))", "values = _numpy(array, 0).astype(np.float64)",
         (_EVERY + "test_a_narrow_float_is_held_against_what_it_stands_for",), "what is at an edge falls beside it",
     ),
     Mutant(
@@ -44,7 +43,7 @@ MUTANTS = (
         "decode: a number is rounded into the next bin", "dpsynth/encode/values.py",
         "    numbers = _within_bin(np.clip(numbers, lower, upper), cuts, at, kind)\n",
         "    numbers = np.clip(numbers, lower, upper)\n",
-        (_EVERY + "test_a_narrow_float_is_held_against_what_it_stands_for",
+        (_EVERY + "test_the_last_number_of_a_bin_isnt_rounded_into_the_next",
          _EVERY + "test_values_of_codes_have_these_codes_in_every_type_and_all_else_is_as_declared"),
         "values of a code have another one",
     ),

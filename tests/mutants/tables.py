@@ -105,7 +105,8 @@ MUTANTS = (
     ),
     Mutant(
         "rules: up to means below", CONDITIONS, '"up_to": np.less_equal', '"up_to": np.less',
-        (_RULED + "test_codes_decide_what_values_decide", _RULED + "test_no_rule_is_ever_broken"),
+        (_RULED + "test_codes_decide_what_values_decide", _RULED + "test_no_rule_is_ever_broken",
+         _LATE + "test_conditions_of_a_sample_read_the_same"),
         "rows break a rule at its bound",
     ),
     Mutant(

@@ -4,6 +4,7 @@ import datetime
 import json
 import uuid
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
@@ -21,8 +22,9 @@ tables:
     privacy_unit: {column: who, max_rows: 1}
     columns:
       who: {kind: identifier}
-      x: {kind: categorical, categories: ["2020-01-01", "7", other], otherwise: other}
+      x: {kind: categorical, categories: ["2020-01-01", "7", "0.7", other], otherwise: other}
       n: {kind: integer, bounds: [0, 9]}
+      r: {kind: real, bounds: [0, 1], edges: [0.3, 0.7], special: [-0.1]}
 """
 UTC = datetime.UTC
 VALUES = {
@@ -35,16 +37,20 @@ VALUES = {
     "complex": 7 + 0j,
     "whole": 7,
     "float": 7.0,
+    "narrow": np.float32(0.7),
+    "short": np.float16(0.7),
     "text": "7",
     "truth": True,
     "uuid": uuid.UUID(int=5),
 }
 INTRUDERS = [*VALUES.values(), "?", None, 7j, float("nan")]
+TYPED = {"narrow": "float32", "short": "float16"}
+"""Dtypes of the columns that hold nothing else."""
 
 
-def read(values):
+def read(values, dtype=None):
     declared = parse_schema(SCHEMA)
-    frame = pd.DataFrame({"who": values, "x": values, "n": values})
+    frame = pd.DataFrame({name: pd.Series(values, dtype=dtype) for name in ("who", "x", "n", "r")})
     (block,) = open_table(frame, declared).blocks()
     encoder = Encoder.of(declared)
     return encoder.encode(block), encoder.unit_ids(block)
@@ -53,9 +59,9 @@ def read(values):
 @pytest.mark.parametrize("name", VALUES)
 def test_an_intruder_changes_nobody_elses_code_or_key(name):
     value = VALUES[name]
-    codes, ids = read([value] * 5)
+    codes, ids = read([value] * 5, TYPED.get(name))
     for intruder in INTRUDERS:
-        more, more_ids = read([value] * 5 + [intruder])
+        more, more_ids = read([value] * 5 + [intruder], "object" if name in TYPED else None)
         assert (more[:, :5] == codes).all(), repr(intruder)
         assert more_ids[:5] == ids, repr(intruder)
 
