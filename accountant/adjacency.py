@@ -87,9 +87,21 @@ class PrivacyUnit:
         return f"all rows, at most {self.max_rows}, that share a value of the id column ({self.adjacency})"
 
 
-def moved_by(rows: int, adjacency: Adjacency) -> float:
-    """The L2 norm by which ``rows`` rows of one unit move a marginal that sees what changes, rounded up."""
-    squared = rows**2 * (2 if adjacency.replaces else 1)
+def moved_by(rows: int, adjacency: Adjacency, *, in_one_cell: int | None = None) -> float:
+    """The L2 norm by which ``rows`` rows of one unit move a marginal that sees what changes, rounded up.
+
+    Whole numbers up to ``m`` that add up to ``rows`` have the largest sum of squares where as many of them as possible
+    are ``m``: moving one from a smaller to a larger number never makes it less. A unit that is replaced takes one such
+    vector away and brings another one; neither has a negative entry, so their squared norms add up at most.
+
+    Args:
+      rows: Most rows of one unit.
+      adjacency: Whether the unit comes or goes, or is replaced.
+      in_one_cell: Most of them in one cell, where something enforces that; all of them by default.
+    """
+    most = rows if in_one_cell is None else min(rows, max(1, in_one_cell))
+    squared = (rows // most) * most**2 + (rows % most) ** 2
+    squared *= 2 if adjacency.replaces else 1
     root = math.sqrt(squared)
     while Fraction(root) ** 2 < squared:
         root = math.nextafter(root, math.inf)

@@ -13,6 +13,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import Any
 
+from accountant.adjacency import Adjacency, moved_by
 from accountant.errors import ParameterError, UnsupportedEvent
 from accountant.events import (
     ZCDP,
@@ -67,7 +68,7 @@ def histogram_sensitivity(rows: int, *, one_row_per_cell: bool) -> float:
       ``rows``, as all rows of a unit may lie in one cell; with one row per cell its square root, rounded up.
     """
     _require_rows(rows)
-    return _up_root(rows) if one_row_per_cell else float(rows)
+    return moved_by(rows, Adjacency.ADD_REMOVE, in_one_cell=1 if one_row_per_cell else rows)
 
 
 def _require_rows(rows: int) -> None:
@@ -75,11 +76,6 @@ def _require_rows(rows: int) -> None:
         raise ParameterError(
             f"A unit of {rows!r} rows was given.", "A unit has a whole number of rows, at least 1.", "Give that number."
         )
-
-
-def _up_root(rows: int) -> float:
-    root = math.sqrt(rows)
-    return root if Fraction(root) ** 2 >= rows else math.nextafter(root, math.inf)
 
 
 def _up(value: float, rows: int) -> float:

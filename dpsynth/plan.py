@@ -26,6 +26,7 @@ from dpsynth.noise.gaussian import LARGEST_SIGMA
 from dpsynth.plan_checks import LARGEST_TABLE as LARGEST_TABLE
 from dpsynth.plan_checks import (
     require_add_remove,
+    require_distinct_codes,
     require_limitable,
     require_possible,
     require_room_for_slack,
@@ -35,6 +36,7 @@ from dpsynth.plan_checks import (
 )
 from dpsynth.schema import Schema
 from dpsynth.selecting import Selection, planned_amount, planned_delta
+from dpsynth.sources.moves import Move, moves_of
 from dpsynth.synthesizers import Synthesizer, check_size, find_synthesizer, partial_synthesizer
 from dpsynth.workload import Workload
 
@@ -89,6 +91,7 @@ class ReleasePlan:
       encoding_amount: Units of the coordinate for learning the encoding, 0 where all of it is declared.
       selections: How the labels of open columns are found out.
       start_amount: Of what the synthesizer may spend, units that a training's first step takes; 0 without one.
+      moves: How far one unit moves the marginals with each set of distinct columns; empty where none are declared.
     """
 
     schema_sha256: str
@@ -104,6 +107,7 @@ class ReleasePlan:
     encoding_amount: int = 0
     selections: tuple[Selection, ...] = ()
     start_amount: int = 0
+    moves: tuple[Move, ...] = ()
 
     @property
     def coordinate(self) -> Coordinate:
@@ -275,6 +279,7 @@ def make_plan(
         named = find_synthesizer(named)
     encoder = Encoder.of(table)
     encoder.check_rules()
+    require_distinct_codes(encoder)
     if table.unit.public:
         named = partial_synthesizer(named, table.unit.public, declared=not (encoder.learned or encoder.open))
     domain, least = encoder.largest_domain, smallest_domain(encoder)
@@ -337,6 +342,7 @@ def make_plan(
         encoding_amount=learning,
         selections=selections,
         start_amount=first,
+        moves=moves_of(encoder.domain, encoder.schema.privacy_unit.distinct, table.unit),
     )
     if isinstance(chosen, Synthesizer):
         check_size(domain, chosen)

@@ -16,6 +16,30 @@ LARGEST_TABLE = 2**31
 MOST_SECRET_CODES = 256
 
 
+def require_distinct_codes(encoder: Encoder) -> None:
+    """Refuse distinct columns whose codes aren't known when the rows of a person are chosen, or are too few.
+
+    Raises:
+      SchemaError: The encoding of one of them would be learned: codes that were distinct could fall into one. Or no
+        person can have as many rows that differ in them as are declared, and would be charged for.
+    """
+    unit = encoder.schema.privacy_unit
+    learned = [name for name in unit.distinct if name in encoder.learned]
+    if learned:
+        raise SchemaError(
+            f"The rows of a person were declared distinct in {learned[0]!r}, whose encoding is learned.",
+            "Learning puts codes together, and two rows of a person could then lie in one.",
+            f"Declare 'bins' or 'edges' for it, or 'keep: [{learned[0]}]' in 'encoding'.",
+        )
+    codes = encoder.domain.cells(unit.distinct)
+    if unit.distinct and codes < unit.max_rows:
+        raise SchemaError(
+            f"Up to {unit.max_rows:,} rows of a person were declared, all different in {', '.join(unit.distinct)}.",
+            f"These have {codes:,} codes together: no person can have more rows than that, but would be charged for.",
+            f"Declare 'max_rows: {codes}', or more columns in 'distinct'.",
+        )
+
+
 def require_add_remove(unit: PrivacyUnit, *, gated: bool = True) -> None:
     """Refuse before the data is opened what the first charge would refuse after it.
 

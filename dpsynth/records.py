@@ -43,6 +43,8 @@ class CodedRecords:
 def read_records(handle: TableHandle, encoder: Encoder, *, unit: PrivacyUnit, key: bytes) -> CodedRecords:
     """Read and encode every record, and bound the rows of each unit by a keyed choice.
 
+    All records are read before the choice is made, so it doesn't matter in which block or file a person's rows stand.
+
     With an id column, records without an id are left out before anything is counted: they belong to different people,
     so no choice among them would bound what one of these people changes.
 
@@ -53,7 +55,8 @@ def read_records(handle: TableHandle, encoder: Encoder, *, unit: PrivacyUnit, ke
       key: The ledger scope's secret key, for the keyed choice of rows.
 
     Returns:
-      The coded records; at most ``unit.max_rows`` rows of each unit.
+      The coded records; at most ``unit.max_rows`` rows of each unit, no two of them with the same codes of the columns
+      that are declared distinct.
     """
     parts: list[Codes] = []
     ids: list[bytes] = []
@@ -73,8 +76,10 @@ def read_records(handle: TableHandle, encoder: Encoder, *, unit: PrivacyUnit, ke
         return CodedRecords(source=MemorySource(domain, codes), unit_ids=None, opened=opened)
     units, names = _index(ids)
     contents = _contents(encoder, codes, opened)
-    keep = keep_at_most(units, names, max_rows=unit.max_rows, key=key, contents=contents)
-    source = MemorySource(domain, codes[:, keep], units=units[keep], max_rows=unit.max_rows)
+    distinct = domain.clique(encoder.schema.privacy_unit.distinct)
+    apart = codes[[domain.names.index(name) for name in distinct]] if distinct else None
+    keep = keep_at_most(units, names, max_rows=unit.max_rows, key=key, contents=contents, distinct=apart)
+    source = MemorySource(domain, codes[:, keep], units=units[keep], max_rows=unit.max_rows, distinct=distinct)
     return CodedRecords(source=source, unit_ids=tuple(names), opened=opened)
 
 

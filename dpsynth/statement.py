@@ -74,6 +74,10 @@ _BOUND_BY_ID = (
     "the source keeps at most {rows} rows of each id, chosen by a secret keyed function of id and rank; "
     "rows without an id are left out"
 )
+_BOUND_BY_CODES = (
+    "; of rows of an id with the same codes of {columns} it keeps one, by the same function, so that one unit moves "
+    "marginals by at most, in rows (L2): {moves}"
+)
 _LINES = (
     "; in CSV a record is one physical line; lines with unbalanced quotes or another number of fields are no records"
 )
@@ -177,6 +181,9 @@ def state_release(facts: Facts) -> Dossier:
 def _data(facts: Facts) -> Data:
     unit = facts.plan.unit
     bound = _BOUND_BY_ROW if unit.column is None else _BOUND_BY_ID.format(rows=unit.max_rows)
+    if facts.plan.moves:
+        columns = " and ".join(facts.table.privacy_unit.distinct)
+        bound += _BOUND_BY_CODES.format(columns=columns, moves="; ".join(m.in_words() for m in facts.plan.moves))
     bound += _LINES if facts.form is Format.CSV else ""
     return Data(
         dataset_id=facts.plan.dataset,

@@ -69,6 +69,7 @@ def plan(
             "why": made.why,
             "steps": [dict(zip(header, row, strict=True)) for row in rows],
             "unit": made.unit.describe(),
+            "moves": [{"marginals with": list(m.holding), "sensitivity": m.sensitivity} for m in made.moves],
         }
     )
     kind = "fit" if public else "release"
@@ -76,6 +77,8 @@ def plan(
     output.table(title, header, rows, numbers=(2, 3))
     if made.why:
         output.say(f"{made.why[0].upper()}{made.why[1:]}.")
+    if made.moves:
+        output.say(f"One person moves marginals by at most, in rows: {'; '.join(m.in_words() for m in made.moves)}.")
     if public:
         output.say(f"Protected: {made.unit.describe()}.")
         output.say("It is fitted to everybody; this version has no gated release for it.")

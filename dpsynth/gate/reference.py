@@ -17,6 +17,7 @@ from dpsynth.noise.base import RandomSource
 from dpsynth.noise.gaussian import LARGEST_SIGMA
 from dpsynth.noise.measure import measure_marginals
 from dpsynth.sources.base import MarginalSource
+from dpsynth.sources.bounding import marginal_sensitivity
 
 MOST_CLIQUES = 64
 """Most marginals of a reference; fewer where the budget would pay for no noise that can be drawn."""
@@ -27,7 +28,7 @@ LABEL = "gate: reference"
 def measure_reference(
     source: MarginalSource, measured: Sequence[Clique], *, plan: GatePlan, spend: Spend, random: RandomSource
 ) -> tuple[Measurement, ...]:
-    """Measure the reference people on the cliques that a model preserves, with equal noise.
+    """Measure the reference people on the cliques that a model preserves, at equal prices.
 
     Args:
       source: Records of the reference people. Private.
@@ -37,7 +38,7 @@ def measure_reference(
       random: Where the bits come from.
 
     Privacy:
-      Spends ``DiscreteGaussian(sigma, sensitivity=source.max_rows, draws=cells)`` per clique on reference people alone,
+      Spends a DiscreteGaussian per clique, of L2 sensitivity at most ``source.max_rows``, on reference people alone,
       all of them within ``plan.reference_amount``.
       Checked by: tests/dpsynth/gate/test_reference.py::test_reference_people_pay_for_their_marginals_and_nothing_else
 
@@ -46,12 +47,11 @@ def measure_reference(
     """
     wanted = reference_cliques(source.domain, measured)
     sigmas = [_sigma(plan, source.max_rows, many) for many in range(1, len(wanted) + 1)]
-    drawable = [sigma for sigma in sigmas if sigma <= LARGEST_SIGMA]
-    many = len(drawable)
+    many = sum(sigma <= LARGEST_SIGMA for sigma in sigmas)
     found = measure_marginals(
         source,
         wanted[:many],
-        sigmas=drawable[-1:] * many,
+        sigmas=[_sigma(plan, marginal_sensitivity(source, clique), many) for clique in wanted[:many]],
         spend=spend,
         random=random,
         label=LABEL,
@@ -84,6 +84,6 @@ def require_reference(plan: GatePlan, unit: PrivacyUnit) -> None:
         )
 
 
-def _sigma(plan: GatePlan, rows: int, many: int) -> float:
+def _sigma(plan: GatePlan, rows: float, many: int) -> float:
     amount = max(1, plan.reference_amount // many)
     return discrete_gaussian_sigma(amount=amount, coordinate=plan.coordinate, sensitivity=float(rows))

@@ -32,7 +32,15 @@ from dpsynth.mechanisms.scoring import (
     scoring_sample,
     select_candidate,
 )
-from dpsynth.mechanisms.shares import by_cells, graded, sigmas, split, vector_sensitivity
+from dpsynth.mechanisms.shares import (
+    by_noise,
+    graded,
+    marginal_sigmas,
+    relative_noise,
+    sigmas,
+    split,
+    vector_sensitivity,
+)
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.measure import measure_gaussian, measure_marginals
 from dpsynth.sources.base import Codes, MarginalSource
@@ -131,10 +139,10 @@ def measure_adaptive(
       All measurements, repeats included.
 
     Privacy:
-      Spends DiscreteGaussian events (marginals: L2 sensitivity ``source.max_rows``; the vector of pairwise errors:
-      ``source.max_rows`` sqrt(#pairs)) and a BoundedRange per round, together at most ``amount``. A score is an integer
-      weight times the L1 error against a table of whole numbers, so its sensitivity is the largest weight among the
-      candidates offered times ``source.max_rows``; penalties are public or accounted. Add-remove of one unit.
+      Spends DiscreteGaussian events (marginals: L2 sensitivity at most ``source.max_rows``; the vector of pairwise
+      errors: ``source.max_rows`` sqrt(#pairs)) and a BoundedRange per round, together at most ``amount``. A score is an
+      integer weight times the L1 error against a table of whole numbers, so its sensitivity is the largest weight
+      among the candidates offered times ``source.max_rows``; penalties are public or accounted. Add-remove of one unit.
       Checked by: tests/oracles/test_adaptive.py::test_selection_of_a_round,
         tests/oracles/test_adaptive.py::test_noisy_errors_of_the_tree
 
@@ -178,7 +186,7 @@ class _Adaptive:
     ) -> list[Measurement]:
         """Marginals with shares of ``amount`` by weight; equal shares where there are none."""
         amounts = split(amount, weights or [1.0] * len(cliques))
-        noise = sigmas(amounts, coordinate=self.coordinate, sensitivity=self.source.max_rows)
+        noise = marginal_sigmas(self.source, cliques, amounts, coordinate=self.coordinate)
         return measure_marginals(
             self.source, cliques, sigmas=noise, spend=self.spend, random=self.random, label=label, sides=self.sides
         )
@@ -205,11 +213,11 @@ class _Adaptive:
         )
         typical = self._sigma(rest // (len(self.domain.names) - 1))
         gains = [
-            float(e) - self._tree_penalty(total, share[q[0]], share[q[1]], typical)
+            float(e) - self._tree_penalty(total, share[q[0]], share[q[1]], typical * relative_noise(self.source, q))
             for q, e in zip(pairs, noisy.tolist(), strict=True)
         ]
         edges = _spanning_tree(self.domain, pairs, gains)
-        return self.measure(edges, rest, by_cells(self.domain, edges), "pairs of the tree")
+        return self.measure(edges, rest, by_noise(self.source, edges), "pairs of the tree")
 
     def rounds(self, measured: Sequence[Measurement], total: float, amount: int) -> tuple[list[Measurement], Fit]:
         """Select the candidates whose errors exceed their noise most, measure them, fit; until ``amount`` is used up.
@@ -250,8 +258,9 @@ class _Adaptive:
             fit = self._fit(found, total, fit)
             after = [total * fit.model.marginal(candidates.cliques[q]).ravel() for q in chosen]
             calm = [
-                float(np.abs(new - old).sum()) <= self._penalty(old, self.config.penalty * sigma)
-                for new, old in zip(after, before, strict=True)
+                float(np.abs(new - old).sum())
+                <= self._penalty(old, self.config.penalty * sigma * candidates.relative[q])
+                for new, old, q in zip(after, before, chosen, strict=True)
             ]
             if 2 * sum(calm) > len(calm):
                 share = 4 * share
@@ -266,9 +275,11 @@ class _Adaptive:
         cliques = list(dict.fromkeys(m.clique for m in measured))
         maximal = [q for q in cliques if not any(set(q) < set(r) for r in cliques)]
         sigma = self._sigma(amount // len(maximal))
+        relative = [relative_noise(self.source, q) for q in maximal]
         raw = [
-            (self.domain.cells(q) * max(1.0, np.minimum(1.0, total * fit.model.marginal(q) / sigma).sum())) ** (2 / 3)
-            for q in maximal
+            (self.domain.cells(q) * r * max(1.0, np.minimum(1.0, total * fit.model.marginal(q) / (sigma * r)).sum()))
+            ** (2 / 3)
+            for q, r in zip(maximal, relative, strict=True)
         ]
         wide: list[Clique] = [(n,) for n in self.domain.names if self.many and self.domain.size(n) >= MANY_CODES]
         raw += [(len(self.domain.names) * self.domain.cells(q)) ** (4 / 3) for q in wide]

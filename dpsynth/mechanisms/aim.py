@@ -19,7 +19,7 @@ from dpsynth.estimation import Fit, estimate_total, fit_tree
 from dpsynth.estimation.feasible import TreeSizes
 from dpsynth.measurement import Measurement
 from dpsynth.mechanisms.scoring import CANDIDATES_CELLS, Candidates, expected_counts, scoring_sample, select_candidate
-from dpsynth.mechanisms.shares import sigmas, split
+from dpsynth.mechanisms.shares import marginal_sigmas, relative_noise, sigmas, split
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.measure import measure_marginals
 from dpsynth.sources.base import MarginalSource
@@ -83,9 +83,9 @@ def measure_aim(
       All measurements, repeats included.
 
     Privacy:
-      Spends a DiscreteGaussian per marginal (L2 sensitivity ``source.max_rows``) and a BoundedRange per round, together
-      at most ``amount``. A score is the candidate's whole weight times its L1 error against a table of whole numbers;
-      its sensitivity is the largest weight offered times ``source.max_rows``. Add-remove of one unit.
+      Spends a DiscreteGaussian per marginal (L2 sensitivity at most ``source.max_rows``) and a BoundedRange per round,
+      together at most ``amount``. A score is the candidate's whole weight times its L1 error against a table of whole
+      numbers; its sensitivity is the largest weight offered times ``source.max_rows``. Add-remove of one unit.
       Checked by: tests/oracles/test_adaptive.py::test_selection_of_aim
 
     Raises:
@@ -97,7 +97,7 @@ def measure_aim(
     one_ways: list[Clique] = [(n,) for n in domain.names]
 
     def measure(cliques: list[Clique], each: int, label: str) -> list[Measurement]:
-        noise = sigmas([each] * len(cliques), coordinate=coordinate, sensitivity=source.max_rows)
+        noise = marginal_sigmas(source, cliques, [each] * len(cliques), coordinate=coordinate)
         return measure_marginals(source, cliques, sigmas=noise, spend=spend, random=random, label=label, sides=sides)
 
     initial = split(share, (SELECTION_SHARE, 1.0 - SELECTION_SHARE))[1]
@@ -116,7 +116,7 @@ def measure_aim(
         pick = select_candidate(
             candidates.weights[offered].tolist(),
             errors.tolist(),
-            [_noise(sigma, cells) for cells in candidates.cells[offered].tolist()],
+            [_noise(sigma, cells) for cells in (candidates.cells * candidates.relative)[offered].tolist()],
             max_rows=source.max_rows,
             amount=selection,
             coordinate=coordinate,
@@ -131,7 +131,7 @@ def measure_aim(
         fit = _fit(domain, found, total, fit)
         left -= share
         change = np.abs(total * fit.model.marginal(chosen).ravel() - before).sum()
-        if change <= _noise(sigma, domain.cells(chosen)):
+        if change <= _noise(sigma, domain.cells(chosen) * relative_noise(source, chosen)):
             share = 4 * share
     return found
 
@@ -151,7 +151,7 @@ def candidate_weights(domain: Domain, config: AimConfig) -> dict[Clique, int]:
     return {q: sum(mass[n] for n in q) for q in (*one_ways, *wider) if any(mass[n] for n in q)}
 
 
-def _noise(sigma: float, cells: int) -> float:
+def _noise(sigma: float, cells: float) -> float:
     """Expected L1 norm of the noise on so many cells."""
     return math.sqrt(2.0 / math.pi) * sigma * cells
 

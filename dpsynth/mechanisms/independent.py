@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from accountant.price import Coordinate
 from accountant.spend import Side, Spend
 from dpsynth.measurement import Measurement
-from dpsynth.mechanisms.shares import by_cells, sigmas, split
+from dpsynth.mechanisms.shares import by_noise, marginal_sigmas, split
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.measure import measure_marginals
 from dpsynth.sources.base import MarginalSource
@@ -47,8 +47,8 @@ def measure_independent(
       One measurement per attribute.
 
     Privacy:
-      Spends one DiscreteGaussian per attribute, together at most ``amount``; L2 sensitivity ``source.max_rows`` under
-      add-remove of one unit.
+      Spends one DiscreteGaussian per attribute, together at most ``amount``; L2 sensitivity as the source's bounds
+      give it, at most ``source.max_rows``, under add-remove of one unit.
       Checked by: tests/oracles/test_mechanisms.py::test_independent
 
     Raises:
@@ -56,11 +56,11 @@ def measure_independent(
     """
     domain = source.domain
     cliques = [(n,) for n in domain.names]
-    amounts = split(amount, by_cells(domain, cliques))
+    amounts = split(amount, by_noise(source, cliques))
     return measure_marginals(
         source,
         cliques,
-        sigmas=sigmas(amounts, coordinate=coordinate, sensitivity=source.max_rows),
+        sigmas=marginal_sigmas(source, cliques, amounts, coordinate=coordinate),
         spend=spend,
         random=random,
         label="one-way marginals",

@@ -23,7 +23,7 @@ from dpsynth.estimation.mixture_solver import fit_mixture
 from dpsynth.measurement import Measurement
 from dpsynth.mechanisms.errors import measure_errors
 from dpsynth.mechanisms.scoring import CANDIDATES_CELLS
-from dpsynth.mechanisms.shares import by_cells, sigmas, split
+from dpsynth.mechanisms.shares import by_noise, marginal_sigmas, relative_noise, sigmas, split
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.measure import measure_marginals
 from dpsynth.sources.base import MarginalSource
@@ -98,7 +98,7 @@ def measure_mixture(
       One-way marginals and pairs, then triples.
 
     Privacy:
-      Spends a DiscreteGaussian per marginal (L2 sensitivity ``source.max_rows``) and one for the vector of errors
+      Spends a DiscreteGaussian per marginal (its L2 sensitivity at most ``source.max_rows``) and one for the errors
       (``source.max_rows`` sqrt(#triples)), together at most ``amount``; fits and choices are post-processing.
       Add-remove of one unit.
       Checked by: tests/oracles/test_mechanisms.py::test_mixture,
@@ -111,17 +111,17 @@ def measure_mixture(
     domain = source.domain
 
     def measure(cliques: Sequence[Clique], amounts: Sequence[int], label: str) -> list[Measurement]:
-        noise = sigmas(amounts, coordinate=coordinate, sensitivity=source.max_rows)
+        noise = marginal_sigmas(source, cliques, amounts, coordinate=coordinate)
         return measure_marginals(source, cliques, sigmas=noise, spend=spend, random=random, label=label, sides=sides)
 
     small = ones_and_pairs(domain)
     triples = candidate_weights(domain, config)
     if not triples:
-        return measure(small, split(amount, by_cells(domain, small)), "one-way marginals and pairs")
+        return measure(small, split(amount, by_noise(source, small)), "one-way marginals and pairs")
     pair, error, rest = split(
         amount, (config.pair_share, config.error_share, 1.0 - config.pair_share - config.error_share)
     )
-    found = measure(small, split(pair, by_cells(domain, small)), "one-way marginals and pairs")
+    found = measure(small, split(pair, by_noise(source, small)), "one-way marginals and pairs")
     model = fit_mixture(domain, found, components=config.components, steps=config.steps)
     expected = {q: model.total * model.marginal(q) for q in triples}
     errors, _ = measure_errors(
@@ -136,12 +136,13 @@ def measure_mixture(
     )
     (sigma,) = sigmas([rest // config.triples], coordinate=coordinate, sensitivity=source.max_rows)
     ceiling = config.penalty * sigma
+    relative = {q: relative_noise(source, q) for q in triples}
     gains = {
-        q: w * (errors[q] - float(np.minimum(ceiling, config.saturation * expected[q]).sum()))
+        q: w * (errors[q] - float(np.minimum(ceiling * relative[q], config.saturation * expected[q]).sum()))
         for q, w in triples.items()
     }
     best = sorted(gains, key=lambda q: (-gains[q], q))[: config.triples]
-    shares = [(triples[q] * domain.cells(q)) ** (2 / 3) for q in best]
+    shares = [(triples[q] * domain.cells(q) * relative[q]) ** (2 / 3) for q in best]
     floor = LEAST_SHARE / (1 - LEAST_SHARE) * sum(shares) / len(shares)
     return found + measure(best, split(rest, [floor + s for s in shares]), "triples with the largest errors")
 

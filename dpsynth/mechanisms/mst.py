@@ -19,7 +19,7 @@ from dpsynth.domain import Clique, Domain
 from dpsynth.errors import ParameterError
 from dpsynth.estimation import estimate_total, estimate_tree
 from dpsynth.measurement import Measurement
-from dpsynth.mechanisms.shares import by_cells, sigmas, split
+from dpsynth.mechanisms.shares import by_noise, marginal_sigmas, relative_noise, sigmas, split
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.measure import measure_marginals
 from dpsynth.noise.selection import select_exponential
@@ -80,8 +80,9 @@ def measure_mst(
 
     Privacy:
       Spends a DiscreteGaussian per marginal and a BoundedRange per edge, together at most ``amount``. Marginals have
-      L2 sensitivity ``source.max_rows``, and so does every L1 error against a fixed integer table (add-remove of one
-      unit); errors aren't monotone in the data, so the exponential mechanism keeps its coefficient 1/2.
+      the L2 sensitivity that the source's bounds give them, at most ``source.max_rows``, which is that of every L1
+      error against a fixed integer table (add-remove of one unit); errors aren't monotone in the data, so the
+      exponential mechanism keeps its coefficient 1/2.
       Checked by: tests/oracles/test_mechanisms.py::test_mst
 
     Raises:
@@ -90,7 +91,7 @@ def measure_mst(
     domain = source.domain
     one_ways, selection, pairs = split(amount, (config.one_way_share, config.selection_share, config.pair_share))
     cliques: list[Clique] = [(n,) for n in domain.names]
-    noise = sigmas(split(one_ways, by_cells(domain, cliques)), coordinate=coordinate, sensitivity=source.max_rows)
+    noise = marginal_sigmas(source, cliques, split(one_ways, by_noise(source, cliques)), coordinate=coordinate)
     measured = measure_marginals(
         source, cliques, sigmas=noise, spend=spend, random=random, label="one-way marginals", sides=sides
     )
@@ -108,7 +109,7 @@ def measure_mst(
         random=random,
         sides=sides,
     )
-    noise = sigmas(split(pairs, by_cells(domain, edges)), coordinate=coordinate, sensitivity=source.max_rows)
+    noise = marginal_sigmas(source, edges, split(pairs, by_noise(source, edges)), coordinate=coordinate)
     return measured + measure_marginals(
         source, edges, sigmas=noise, spend=spend, random=random, label="pairs of the tree", sides=sides
     )
@@ -169,7 +170,7 @@ def select_tree(
 
 
 def _typical_sigma(domain: Domain, amount: int, coordinate: Coordinate, sensitivity: int) -> float:
-    """The noise of a pair if the budget were shared equally: public."""
+    """The noise of a pair if the budget were shared equally and all rows of a unit lay in one cell: public."""
     share = split(amount, [1.0] * (len(domain.names) - 1))[0]
     return sigmas([share], coordinate=coordinate, sensitivity=sensitivity)[0]
 
@@ -187,7 +188,8 @@ def _scores(source: MarginalSource, measured: Sequence[Measurement], *, penalty:
     for clique, counts in source.counts(list(itertools.combinations(domain.names, 2))):
         expected = total * np.outer(shares[clique[0]], shares[clique[1]])
         error = int(np.abs(counts - np.rint(expected).astype(np.int64)).sum())
-        scores[clique] = error - round(float(np.minimum(penalty, 4 * expected).sum()))
+        ceiling = penalty * relative_noise(source, clique)
+        scores[clique] = error - round(float(np.minimum(ceiling, 4 * expected).sum()))
     return scores
 
 

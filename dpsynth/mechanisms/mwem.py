@@ -22,7 +22,7 @@ from dpsynth.estimation.feasible import TreeSizes
 from dpsynth.estimation.multiplicative import estimate_joint, joint_model, multiplicative_weights
 from dpsynth.measurement import Measurement
 from dpsynth.mechanisms.scoring import CANDIDATES_CELLS, Candidates, scoring_sample, select_candidate
-from dpsynth.mechanisms.shares import by_cells, sigmas, split
+from dpsynth.mechanisms.shares import by_noise, marginal_sigmas, sigmas, split
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.measure import measure_marginals
 from dpsynth.sources.base import MarginalSource
@@ -95,9 +95,9 @@ def measure_mwem(
       All measurements, repeats included, in the order of the rounds.
 
     Privacy:
-      Spends a DiscreteGaussian per marginal (L2 sensitivity ``source.max_rows``) and a BoundedRange per round, together
-      at most ``amount``. A score is the candidate's whole weight times its L1 error against a table of whole numbers;
-      its sensitivity is the largest weight offered times ``source.max_rows``. Add-remove of one unit.
+      Spends a DiscreteGaussian per marginal (L2 sensitivity at most ``source.max_rows``) and a BoundedRange per round,
+      together at most ``amount``. A score is the candidate's whole weight times its L1 error against a table of whole
+      numbers; its sensitivity is the largest weight offered times ``source.max_rows``. Add-remove of one unit.
       Checked by: tests/oracles/test_mechanisms.py::test_mwem
 
     Raises:
@@ -106,13 +106,13 @@ def measure_mwem(
     domain = source.domain
 
     def measure(cliques: list[Clique], amounts: Sequence[int], label: str) -> list[Measurement]:
-        noise = sigmas(amounts, coordinate=coordinate, sensitivity=source.max_rows)
+        noise = marginal_sigmas(source, cliques, amounts, coordinate=coordinate)
         return measure_marginals(source, cliques, sigmas=noise, spend=spend, random=random, label=label, sides=sides)
 
     singles: list[Clique] = [(n,) for n in domain.names]
     one_way, rest = split(amount, (config.one_way_share, 1.0 - config.one_way_share))
     weights = candidate_weights(domain, config)
-    found = measure(singles, split(one_way if weights else amount, by_cells(domain, singles)), "one-way marginals")
+    found = measure(singles, split(one_way if weights else amount, by_noise(source, singles)), "one-way marginals")
     if not weights:
         return found
     total = estimate_total(found)
@@ -130,7 +130,7 @@ def measure_mwem(
         pick = select_candidate(
             candidates.weights[offered].tolist(),
             errors.tolist(),
-            (math.sqrt(2 / math.pi) * sigma * candidates.cells[offered]).tolist(),
+            (math.sqrt(2 / math.pi) * sigma * (candidates.cells * candidates.relative)[offered]).tolist(),
             max_rows=source.max_rows,
             amount=selection,
             coordinate=coordinate,

@@ -11,6 +11,7 @@ from accountant.spend import Side, Spend
 from dpsynth.domain import Clique, Domain
 from dpsynth.estimation import TreeModel
 from dpsynth.estimation.feasible import TreeSizes
+from dpsynth.mechanisms.shares import relative_noise
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.seeds import draw_seed
 from dpsynth.noise.selection import select_exponential
@@ -44,10 +45,11 @@ class Candidates:
       domain: The public domain.
       cliques: The candidates.
       weights: Whole weight of each candidate's score, shape (candidates,).
+      relative: Noise of each one's marginal over that of one in which all rows of a unit lie in one cell.
       columns: Positions of each one's attributes, padded with -1 in front, shape (candidates, ways).
     """
 
-    __slots__ = ("_exact", "_starts", "cells", "cliques", "columns", "domain", "weights")
+    __slots__ = ("_exact", "_starts", "cells", "cliques", "columns", "domain", "relative", "weights")
 
     def __init__(self, source: MarginalSource, weights: Mapping[Clique, int]) -> None:
         self.domain: Domain = source.domain
@@ -55,6 +57,7 @@ class Candidates:
         self.weights = np.array(list(weights.values()), dtype=np.int64)
         self.columns = TreeSizes(self.domain, ()).columns(self.cliques)
         self.cells = np.array([self.domain.cells(q) for q in self.cliques], dtype=np.int64)
+        self.relative = np.array([relative_noise(source, q) for q in self.cliques], dtype=np.float64)
         self._starts = np.cumsum(self.cells) - self.cells
         self._exact = np.empty(int(self.cells.sum()), dtype=np.int32)
         for start, (_, counts) in zip(self._starts.tolist(), source.counts(self.cliques), strict=True):
@@ -101,7 +104,8 @@ class Candidates:
           positions: Candidates to score.
           sample: Codes of the model's sample, shape (attributes, rows).
           total: Rows that the sample stands for.
-          ceiling: Largest penalty of a cell.
+          ceiling: Largest penalty of a cell where all rows of a unit may lie in one; others' are smaller, like their
+            noise.
           saturation: Largest penalty of a cell as a multiple of its expected count.
 
         Returns:
@@ -111,17 +115,23 @@ class Candidates:
         from dpsynth.mechanisms.kernel import scan
 
         errors, penalties = np.empty(len(positions), dtype=np.int64), np.empty(len(positions))
-        scan()(
-            np.ascontiguousarray(sample, dtype=np.uint32),
-            np.array(self.domain.sizes, dtype=np.int64),
-            self.columns[positions],
-            self.cells[positions],
-            self._starts[positions],
-            self._exact,
-            np.array([min(total, MOST_EXPECTED) / sample.shape[1], ceiling, saturation]),
-            errors,
-            penalties,
-        )
+        codes, sizes = np.ascontiguousarray(sample, dtype=np.uint32), np.array(self.domain.sizes, dtype=np.int64)
+        for relative in np.unique(self.relative[positions]).tolist():
+            alike = self.relative[positions] == relative
+            asked = positions[alike]
+            found, noise = np.empty(len(asked), dtype=np.int64), np.empty(len(asked))
+            scan()(
+                codes,
+                sizes,
+                self.columns[asked],
+                self.cells[asked],
+                self._starts[asked],
+                self._exact,
+                np.array([min(total, MOST_EXPECTED) / sample.shape[1], ceiling * relative, saturation]),
+                found,
+                noise,
+            )
+            errors[alike], penalties[alike] = found, noise
         return errors, penalties
 
 

@@ -8,6 +8,8 @@ from functools import lru_cache
 from accountant.calibrate import discrete_gaussian_sigma
 from accountant.price import Coordinate
 from dpsynth.domain import Clique, Domain
+from dpsynth.sources.base import MarginalSource
+from dpsynth.sources.bounding import marginal_sensitivity
 
 
 def split(amount: int, weights: Sequence[float]) -> list[int]:
@@ -19,6 +21,26 @@ def split(amount: int, weights: Sequence[float]) -> list[int]:
 def by_cells(domain: Domain, cliques: Sequence[Clique]) -> list[float]:
     """Weights cells^(2/3): what minimises the sum of L1 noise over marginals for a given total of precisions."""
     return [domain.cells(c) ** (2 / 3) for c in cliques]
+
+
+def relative_noise(source: MarginalSource, clique: Clique) -> float:
+    """The noise that a clique's marginal needs, over what it would need if all rows of a unit lay in one cell."""
+    return marginal_sensitivity(source, clique) / source.max_rows
+
+
+def by_noise(source: MarginalSource, cliques: Sequence[Clique]) -> list[float]:
+    """:func:`by_cells` for marginals that a unit moves by different lengths: (cells times relative noise)^(2/3)."""
+    return [(source.domain.cells(c) * relative_noise(source, c)) ** (2 / 3) for c in cliques]
+
+
+def marginal_sigmas(
+    source: MarginalSource, cliques: Sequence[Clique], amounts: Sequence[int], *, coordinate: Coordinate
+) -> list[float]:
+    """The smallest noise of each clique's marginal that its amount pays for, by how far one unit moves it."""
+    return [
+        _sigma(amount, coordinate, marginal_sensitivity(source, clique))
+        for clique, amount in zip(cliques, amounts, strict=True)
+    ]
 
 
 def sigmas(amounts: Sequence[int], *, coordinate: Coordinate, sensitivity: float) -> list[float]:

@@ -25,7 +25,7 @@ from dpsynth.estimation.feasible import TreeSizes
 from dpsynth.measurement import Measurement
 from dpsynth.mechanisms.errors import independent_counts, measure_errors
 from dpsynth.mechanisms.scoring import CANDIDATES_CELLS
-from dpsynth.mechanisms.shares import by_cells, sigmas, split
+from dpsynth.mechanisms.shares import by_noise, marginal_sigmas, relative_noise, sigmas, split
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.measure import measure_marginals
 from dpsynth.sources.base import MarginalSource
@@ -110,7 +110,7 @@ def measure_tree(
       The one-way marginals, then the tree's.
 
     Privacy:
-      Spends a DiscreteGaussian per marginal (L2 sensitivity ``source.max_rows``) and one for the vector of errors
+      Spends a DiscreteGaussian per marginal (its L2 sensitivity at most ``source.max_rows``) and one for the errors
       (``source.max_rows`` sqrt(#candidates)), together at most ``amount``; what is grown from the noisy errors is
       post-processing. Add-remove of one unit.
       Checked by: tests/oracles/test_mechanisms.py::test_tree,
@@ -125,11 +125,11 @@ def measure_tree(
     )
 
     def measure(cliques: Sequence[Clique], amount: int, weights: Sequence[float], label: str) -> list[Measurement]:
-        noise = sigmas(split(amount, weights), coordinate=coordinate, sensitivity=source.max_rows)
+        noise = marginal_sigmas(source, cliques, split(amount, weights), coordinate=coordinate)
         return measure_marginals(source, cliques, sigmas=noise, spend=spend, random=random, label=label, sides=sides)
 
     singles: list[Clique] = [(n,) for n in domain.names]
-    measured = measure(singles, one_way, by_cells(domain, singles), "one-way marginals")
+    measured = measure(singles, one_way, by_noise(source, singles), "one-way marginals")
     weights = candidate_weights(domain, config)
     if not weights:
         return measured
@@ -148,10 +148,12 @@ def measure_tree(
     planned = max(1, int(rest / (config.measured_per_attribute * len(domain.names))))
     (sigma,) = sigmas([planned], coordinate=coordinate, sensitivity=source.max_rows)
     (least,) = sigmas([rest], coordinate=coordinate, sensitivity=source.max_rows)
-    effective = {
-        q: float(np.minimum(1.0, config.saturation * table / (config.penalty * sigma)).sum())
+    relative = {q: relative_noise(source, q) for q in (*expected, *singles)}
+    reached = {
+        q: np.minimum(1.0, config.saturation * table / (config.penalty * sigma * relative[q]))
         for q, table in expected.items()
     }
+    effective = {q: relative[q] * float(cells.sum()) for q, cells in reached.items()}
     own = {m.clique[0]: ONE_WAY_DOUBT * m.sigma * m.values.size for m in measured}
     believed = {q: e - config.doubt * doubt - sum(own[n] for n in q) for q, e in errors.items()}
     chosen = grow(
@@ -164,7 +166,7 @@ def measure_tree(
         model_mb=config.model_mb,
     )
     last = chosen + [q for q in singles if not any(set(q) < set(r) for r in chosen)]
-    shares = [(weights.get(q, 1.0) * domain.cells(q)) ** (2 / 3) for q in last]
+    shares = [(weights.get(q, 1.0) * domain.cells(q) * relative[q]) ** (2 / 3) for q in last]
     floor = LEAST_SHARE / (1 - LEAST_SHARE) * sum(shares) / len(shares)
     return measured + measure(last, rest, [floor + s for s in shares], "marginals of the tree")
 
@@ -200,8 +202,8 @@ def grow(
       domain: The public domain.
       errors: Noisy error of each candidate against independence, an accounted output.
       weights: Weight of each.
-      effective: Cells of each that noise would reach.
-      noise: L1 error of a single cell that had the whole budget.
+      effective: Cells of each that noise would reach, times its relative noise.
+      noise: L1 error of a single cell that had the whole budget, where all rows of a unit may lie in it.
       model_cells: Most cells of the junction tree.
       model_mb: Most megabytes of its fit, the one-way marginals included.
 

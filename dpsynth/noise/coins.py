@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from dpsynth.errors import ParameterError
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.tables import CumulativeTable
+from dpsynth.sources.bounding import combinations_of, units_that_repeat
 
 _BITS = 256
 _KEY_BYTES = 32
@@ -73,12 +74,14 @@ def keep_at_most(
     max_rows: int,
     key: bytes,
     contents: NDArray[Any] | None = None,
+    distinct: NDArray[Any] | None = None,
 ) -> NDArray[np.bool_]:
-    """Which rows stay so that no person has more than ``max_rows``.
+    """Which rows stay so that no person has more than ``max_rows``, or two that are alike in their distinct codes.
 
     A person's rows are ranked among themselves and the ``max_rows`` smallest PRF values of (id, rank) stay: a function
     of the key and of that person's rows, never of anybody else's or of a place in the file. So a person who is added
-    or removed changes at most ``max_rows`` of the kept rows, which is what the sensitivity stands on.
+    or removed changes at most ``max_rows`` of the kept rows, which is what the sensitivity stands on. Of rows with the
+    same distinct codes the one with the smallest value is the only one that can stay.
 
     Args:
       units: Person of each row, int64, shape (rows,), values 0 .. len(ids) - 1.
@@ -87,13 +90,15 @@ def keep_at_most(
       key: Secret, at least 32 bytes, fixed per ledger scope.
       contents: Codes (attributes, rows) to rank a person's rows by, so that their order in the file doesn't matter
         either; without it a person's rows are ranked in file order.
+      distinct: Codes (attributes, rows) in which the kept rows of a person all differ; None where they may be alike.
 
     Returns:
       bool, shape (rows,). How many rows were cut is a private count.
 
     Privacy:
       None by itself: it makes the bound on rows per person true; the primitive that counts the kept rows charges.
-      Checked by: tests/dpsynth/noise/test_coins.py::test_the_bound_reads_a_person_alone
+      Checked by: tests/dpsynth/noise/test_coins.py::test_the_bound_reads_a_person_alone,
+        tests/dpsynth/noise/test_coins.py::test_no_two_kept_rows_of_a_person_are_alike_where_they_are_distinct
 
     Raises:
       ParameterError: ``max_rows`` is below 1 or the key is short.
@@ -107,11 +112,18 @@ def keep_at_most(
     order = np.argsort(units, kind="stable") if contents is None else np.lexsort((*contents, units))
     starts = np.cumsum(sizes) - sizes
     keep = np.ones(len(units), dtype=np.bool_)
-    for unit in np.flatnonzero(sizes > max_rows).tolist():
+    alike, chosen = np.arange(len(units)), sizes > max_rows
+    if distinct is not None:
+        alike = combinations_of(distinct)
+        chosen[units_that_repeat(units, alike)] = True
+    for unit in np.flatnonzero(chosen).tolist():
         rows = order[starts[unit] : starts[unit] + sizes[unit]]
         values = [_value(key, domain, rank.to_bytes(8, "big") + ids[unit]) for rank in range(len(rows))]
-        dropped = sorted(range(len(rows)), key=values.__getitem__)[max_rows:]
-        keep[rows[dropped]] = False
+        first: dict[int, int] = {}
+        for rank in sorted(range(len(rows)), key=values.__getitem__):
+            first.setdefault(int(alike[rows[rank]]), rank)
+        keep[rows] = False
+        keep[rows[list(first.values())[:max_rows]]] = True
     return keep
 
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from accountant import faults
-from accountant.adjacency import Adjacency, moved_by
+from accountant.adjacency import Adjacency
 from accountant.events import DiscreteGaussian, DiscreteLaplace, Event
 from accountant.spend import Side, Spend, Step
 from dpsynth.domain import Clique
@@ -16,6 +16,7 @@ from dpsynth.noise.base import RandomSource
 from dpsynth.noise.gaussian import discrete_gaussian_table, draw_discrete_gaussian
 from dpsynth.noise.laplace import discrete_laplace_table, draw_discrete_laplace
 from dpsynth.sources.base import MarginalSource
+from dpsynth.sources.bounding import marginal_sensitivity
 
 _TRAINING: tuple[Side, ...] = (Side.TRAINING,)
 
@@ -34,7 +35,7 @@ def measure_marginals(
     """Release marginals with the discrete Gaussian mechanism, charged together before any is counted.
 
     Args:
-      source: Exact marginals; its ``max_rows`` is the sensitivity (times the root of 2, where a unit is replaced).
+      source: Exact marginals; the bounds that it enforces give the sensitivity of each.
       cliques: Attribute names in domain order, one marginal each.
       sigmas: Scale of the noise of each, in records.
       spend: Charged once, with one step per clique.
@@ -47,10 +48,13 @@ def measure_marginals(
       One Measurement per clique, in the order asked; ``values`` is int64 of shape ``domain.shape(clique)``.
 
     Privacy:
-      Spends ``DiscreteGaussian(sigma, sensitivity, draws=cells)`` per clique on each of ``sides``. Under add-remove the
-      sensitivity is ``source.max_rows``: a unit of so many rows moves a marginal by an integer vector of at most that
-      L1, hence L2, norm. Where a unit is replaced, one cell loses what another gains, and it is sqrt(2) times that.
-      Checked by: tests/oracles/test_neighbours.py::test_marginals, tests/oracles/test_partial.py::test_marginals
+      Spends ``DiscreteGaussian(sigma, sensitivity, draws=cells)`` per clique on each of ``sides``, of the sensitivity
+      that :func:`dpsynth.sources.bounding.marginal_sensitivity` gives the clique. Under add-remove it is at most
+      ``source.max_rows``: a unit of so many rows moves a marginal by an integer vector of at most that L1, hence L2,
+      norm; and its root where no two rows of a unit lie in one cell. Where a unit is replaced, cells lose what others
+      gain, and it is sqrt(2) times that.
+      Checked by: tests/oracles/test_neighbours.py::test_marginals, tests/oracles/test_partial.py::test_marginals,
+        tests/oracles/test_people.py::test_marginals_of_people_whose_rows_differ
 
     Raises:
       BudgetExceeded: The spend refused; nothing was recorded, counted or drawn.
@@ -67,10 +71,12 @@ def measure_marginals(
         )
     for sigma in sigmas:
         discrete_gaussian_table(sigma)  # refuses a sigma out of range before the charge
-    sensitivity = moved_by(source.max_rows, adjacency)
     events = [
         DiscreteGaussian(
-            sigma=float(sigma), sensitivity=sensitivity, draws=source.domain.cells(clique), adjacency=adjacency
+            sigma=float(sigma),
+            sensitivity=marginal_sensitivity(source, clique, adjacency),
+            draws=source.domain.cells(clique),
+            adjacency=adjacency,
         )
         for clique, sigma in zip(asked, sigmas, strict=True)
     ]

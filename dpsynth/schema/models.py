@@ -14,6 +14,7 @@ from dpsynth.schema.declared import Declared, Label, Number
 from dpsynth.schema.derivations import check_derived
 from dpsynth.schema.generated import check_generated
 from dpsynth.schema.kinds import Column
+from dpsynth.schema.opened import Open
 from dpsynth.schema.rules import Rule, check_rules
 from dpsynth.schema.temporal import Temporal
 from dpsynth.workload import HEAVIEST, MOST_WAYS, TARGET_WEIGHT, Workload
@@ -31,6 +32,9 @@ Name = Annotated[StrictStr, AfterValidator(_safe)]
 """A name that is safe in a file name."""
 
 
+MOST_DISTINCT = 4
+"""Most columns of which a person's rows are distinct: a plan lists what each set of them is worth."""
+
 ColumnName = Annotated[Label, StringConstraints(min_length=1)]
 
 
@@ -41,6 +45,7 @@ class Unit(Declared):
       rows: 1, where each row is a unit.
       column: The identifier column of a person.
       max_rows: Most rows of one person that are used.
+      distinct: Columns of which no two of these rows have the same codes; of rows that are alike in them, one is used.
       adjacency: Which data sets are neighbours.
       public: Columns that are public and not protected, under ``replace-private-part``: they are kept as they are.
     """
@@ -48,6 +53,7 @@ class Unit(Declared):
     rows: Literal[1] | None = None
     column: StrictStr | None = None
     max_rows: Annotated[StrictInt, Field(ge=1)] = 1
+    distinct: Annotated[tuple[StrictStr, ...], Field(max_length=MOST_DISTINCT)] = ()
     adjacency: Adjacency = Adjacency.ADD_REMOVE
     public: tuple[StrictStr, ...] = ()
 
@@ -57,6 +63,8 @@ class Unit(Declared):
             raise ValueError("an id 'column' where 'max_rows' is above 1")
         if self.column is not None and self.rows is not None:
             raise ValueError("either 'rows: 1' or an id 'column' with 'max_rows'")
+        if self.distinct and (self.max_rows == 1 or len(set(self.distinct)) < len(self.distinct)):
+            raise ValueError("'distinct' columns, each once, where 'max_rows' is above 1")
         partly = self.adjacency is Adjacency.REPLACE_PRIVATE
         if partly != bool(self.public) or len(set(self.public)) < len(self.public):
             raise ValueError("'public' columns, each once, where 'adjacency' is 'replace-private-part', and only there")
@@ -182,6 +190,9 @@ class TableSchema(Declared):
         public = set(self.privacy_unit.public)
         if public and not public < self._learned:
             raise ValueError("some but not all released columns, none of them an identifier or derived, as 'public'")
+        distinct = [self.learned.get(name) for name in self.privacy_unit.distinct]
+        if any(column is None or isinstance(column, Open) for column in distinct):
+            raise ValueError("names of released columns, none of them an identifier, open or derived, as 'distinct'")
         unit = self.privacy_unit.column
         if unit is not None and not isinstance(self.columns.get(unit), Identifier):
             raise ValueError("the privacy unit's column to be declared with 'kind: identifier'")

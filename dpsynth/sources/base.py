@@ -16,7 +16,8 @@ class MarginalSource(Protocol):
     """Exact marginals of coded records, on any engine.
 
     ``counts`` yields one pair per clique in the order asked: int64, C-order, shape ``domain.shape(clique)``. One more
-    record changes exactly one cell of each by 1; one more privacy unit by at most ``max_rows`` in L1 (and so in L2).
+    record changes exactly one cell of each by 1; one more privacy unit by at most ``max_rows`` in L1, and in L2 by what
+    :func:`dpsynth.sources.bounding.marginal_sensitivity` says.
     """
 
     @property
@@ -27,6 +28,11 @@ class MarginalSource(Protocol):
     @property
     def max_rows(self) -> int:
         """The enforced bound on rows of one privacy unit (1 where a row is the unit)."""
+        ...
+
+    @property
+    def distinct(self) -> Clique:
+        """Attributes of whose codes no two rows of one unit share the combination, as enforced; empty if none are."""
         ...
 
     def counts(self, cliques: Sequence[Clique]) -> Iterator[tuple[Clique, NDArray[np.int64]]]:

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from dpsynth.domain import Clique, Domain
 from dpsynth.sources.base import Codes
+from dpsynth.sources.bounding import combinations_of, units_that_repeat
 from dpsynth.sources.counting import THREADS, count_marginals
 
 
@@ -19,10 +20,11 @@ class MemorySource:
       records: Codes, unsigned integers, shape (attributes, rows), attributes in domain order.
       units: Index of the privacy unit of each row, int64, shape (rows,); None where each row is a unit.
       max_rows: Bound on the rows of one unit; checked here, because every sensitivity rests on it.
+      distinct: Attributes of whose codes no two rows of one unit share the combination; checked for the same reason.
       threads: Joints counted at the same time.
     """
 
-    __slots__ = ("_domain", "_max_rows", "_records", "_threads", "_units")
+    __slots__ = ("_distinct", "_domain", "_max_rows", "_records", "_threads", "_units")
 
     def __init__(
         self,
@@ -31,6 +33,7 @@ class MemorySource:
         *,
         units: NDArray[np.int64] | None = None,
         max_rows: int = 1,
+        distinct: Clique = (),
         threads: int = THREADS,
     ) -> None:
         if records.ndim != 2 or records.shape[0] != len(domain.names) or records.dtype.kind != "u":
@@ -41,9 +44,14 @@ class MemorySource:
         units = np.arange(rows, dtype=np.int64) if units is None else units
         if units.shape != (rows,) or (rows and np.bincount(units).max() > max_rows):
             raise ValueError("a unit has more rows than max_rows")
+        if distinct and rows:
+            seen = combinations_of(records[[domain.names.index(name) for name in distinct]])
+            if units_that_repeat(units, seen).size:
+                raise ValueError("two rows of a unit have the same codes of the distinct attributes")
         smallest = np.min_scalar_type(max(domain.sizes) - 1)
         self._records = records if records.dtype.itemsize <= smallest.itemsize else records.astype(smallest)
         self._domain, self._units, self._max_rows, self._threads = domain, units, max_rows, threads
+        self._distinct = domain.clique(distinct)
 
     def __repr__(self) -> str:
         return f"MemorySource({len(self._domain.names)} attributes, max_rows={self._max_rows})"
@@ -58,6 +66,11 @@ class MemorySource:
         """The enforced bound on rows of one unit."""
         return self._max_rows
 
+    @property
+    def distinct(self) -> Clique:
+        """Attributes of whose codes no two rows of one unit share the combination, as enforced."""
+        return self._distinct
+
     def counts(self, cliques: Sequence[Clique]) -> Iterator[tuple[Clique, NDArray[np.int64]]]:
         """Exact counts of each clique, int64, in the order asked. Private."""
         return count_marginals(self._domain, self._records, cliques, threads=self._threads)
@@ -70,6 +83,9 @@ class MemorySource:
     def recode(self, domain: Domain, lookups: Mapping[str, NDArray[np.int64]]) -> "MemorySource":
         """The same records in another domain of the same attributes.
 
+        Codes that were distinct may fall into one: where a distinct attribute is looked up, the new source enforces the
+        bound on rows alone.
+
         Args:
           domain: The new domain.
           lookups: The new code of each old one, for attributes whose codes change.
@@ -78,7 +94,14 @@ class MemorySource:
         records = np.empty(self._records.shape, wide)
         for i, name in enumerate(domain.names):
             records[i] = self._records[i] if name not in lookups else lookups[name][self._records[i]]
-        return MemorySource(domain, records, units=self._units, max_rows=self._max_rows, threads=self._threads)
+        return MemorySource(
+            domain,
+            records,
+            units=self._units,
+            max_rows=self._max_rows,
+            distinct=() if set(self._distinct) & set(lookups) else self._distinct,
+            threads=self._threads,
+        )
 
     def restrict(self, keep: NDArray[np.bool_]) -> "MemorySource":
         """The records where ``keep`` is true, units numbered anew from 0."""
@@ -87,6 +110,7 @@ class MemorySource:
             np.ascontiguousarray(self._records[:, keep]),
             units=_renumber(self._units[keep]),
             max_rows=self._max_rows,
+            distinct=self._distinct,
             threads=self._threads,
         )
 

@@ -69,6 +69,11 @@ class StreamingSource:
         """The enforced bound on rows of one unit."""
         return self._max_rows
 
+    @property
+    def distinct(self) -> Clique:
+        """None: a stream bounds rows alone, so every marginal of it moves by ``max_rows``."""
+        return ()
+
     def counts(self, cliques: Sequence[Clique]) -> Iterator[tuple[Clique, NDArray[np.int64]]]:
         """Exact counts of each clique, int64, in the order asked; one pass for every ``PASS_CELLS`` cells. Private."""
         known = self._known.keys() & set(cliques)

@@ -83,17 +83,18 @@ MUTANTS = (
     ),
     Mutant(
         "records: rows of a person aren't bounded", RECORDS,
-        "keep_at_most(units, names, max_rows=unit.max_rows, key=key, contents=contents)",
+        "keep_at_most(units, names, max_rows=unit.max_rows, key=key, contents=contents, distinct=apart)",
         "np.ones(len(units), dtype=np.bool_)",
         (_RECORDS + "test_rows_of_a_person_are_bounded_and_nobody_else_matters",), "contribution bound not enforced",
     ),
     Mutant(
-        "records: rows are chosen by their place in the file", RECORDS, "key=key, contents=contents)", "key=key)",
+        "records: rows are chosen by their place in the file", RECORDS,
+        "key=key, contents=contents, distinct", "key=key, distinct",
         (_RECORDS + "test_the_order_of_the_file_doesnt_matter",), "order of the file matters",
     ),
     Mutant(
-        "records: the source is told one row a person", RECORDS, "units=units[keep], max_rows=unit.max_rows)",
-        "units=None, max_rows=1)", (_RECORDS + "test_rows_of_a_person_are_bounded_and_nobody_else_matters",),
+        "records: the source is told one row a person", RECORDS, "units=units[keep], max_rows=unit.max_rows, distinct",
+        "units=None, max_rows=1, distinct", (_RECORDS + "test_rows_of_a_person_are_bounded_and_nobody_else_matters",),
         "sensitivity of a row for people",
     ),
     Mutant(
@@ -172,7 +173,7 @@ MUTANTS = (
         "one record moves a score by 2",
     ),
     Mutant(
-        "mst: penalty of the exact counts", MST, "np.minimum(penalty, 4 * expected)", "np.minimum(penalty, 4 * counts)",
+        "mst: penalty of the exact counts", MST, "np.minimum(ceiling, 4 * expected)", "np.minimum(ceiling, 4 * counts)",
         _MOVES, "one record moves a score by 5",
     ),
     Mutant(
@@ -195,8 +196,8 @@ MUTANTS = (
     ),
     Mutant(
         "mst: pairs with the noise of one row", MST,
-        "sigmas(split(pairs, by_cells(domain, edges)), coordinate=coordinate, sensitivity=source.max_rows)",
-        "sigmas(split(pairs, by_cells(domain, edges)), coordinate=coordinate, sensitivity=1)",
+        "marginal_sigmas(source, edges, split(pairs, by_noise(source, edges)), coordinate=coordinate)",
+        "sigmas(split(pairs, by_noise(source, edges)), coordinate=coordinate, sensitivity=1)",
         (_SPENDS + "test_spends_at_most_and_nearly_the_whole_amount",), "sensitivity wrong",
     ),
     Mutant(
@@ -210,7 +211,8 @@ MUTANTS = (
         (_SPENDS + "test_both_sides_are_charged_where_both_are_read",), "wrong sides",
     ),
     Mutant(
-        "independent: noise of one row", INDEPENDENT, "sensitivity=source.max_rows)", "sensitivity=1)",
+        "shares: noise of one row", SHARES, "_sigma(amount, coordinate, marginal_sensitivity(source, clique))",
+        "_sigma(amount, coordinate, 1.0)",
         (_SPENDS + "test_spends_at_most_and_nearly_the_whole_amount",), "sensitivity wrong",
     ),
     Mutant(

@@ -11,6 +11,7 @@ from tests.mutants import (
     mechanisms,
     noise,
     partial,
+    people,
     planning,
     publication,
     samples,
@@ -32,4 +33,5 @@ MUTANTS = (
     *tables.MUTANTS,
     *samples.MUTANTS,
     *partial.MUTANTS,
+    *people.MUTANTS,
 )

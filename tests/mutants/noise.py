@@ -92,7 +92,8 @@ MUTANTS = (
         (_LAWS + "test_scores_are_never_floats",), "float arithmetic leaks",
     ),
     Mutant(
-        "marginals: sensitivity 1", MEASURE, "moved_by(source.max_rows, adjacency)", "moved_by(1, adjacency)",
+        "marginals: sensitivity 1", MEASURE, "sensitivity=marginal_sensitivity(source, clique, adjacency)",
+        "sensitivity=1.0",
         (_PAIRS + "test_marginals_of_people_with_two_rows",), "max_rows ignored",
     ),
     Mutant(
@@ -119,8 +120,8 @@ MUTANTS = (
         "event=event)\n            for clique", _SIDES, "wrong sides",
     ),
     Mutant(
-        "marginals: slack of one draw", MEASURE, "sensitivity=sensitivity, draws=source.domain.cells(clique), adj",
-        "sensitivity=sensitivity, adj",
+        "marginals: slack of one draw", MEASURE, "draws=source.domain.cells(clique),\n            adj",
+        "adj",
         _CHARGE_FIRST, "delta of every cell but one is missing",
     ),
     Mutant(
@@ -215,8 +216,8 @@ MUTANTS = (
         "values = list(range(len(rows)))", (_COINS + "test_every_rank_is_kept_equally_often",), "chosen by position",
     ),
     Mutant(
-        "coins: one row too many stays", COINS, "key=values.__getitem__)[max_rows:]",
-        "key=values.__getitem__)[max_rows + 1 :]", (_COINS + "test_the_bound_reads_a_person_alone",),
+        "coins: one row too many stays", COINS, "list(first.values())[:max_rows]",
+        "list(first.values())[: max_rows + 1]", (_COINS + "test_the_bound_reads_a_person_alone",),
         "contribution bound not enforced",
     ),
 )

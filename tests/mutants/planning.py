@@ -91,7 +91,7 @@ MUTANTS = (
     ),
     Mutant(
         "groups: k for k squared", GROUPS, "replace(event, sensitivity=_up(event.sensitivity, rows))",
-        "replace(event, sensitivity=event.sensitivity * _up_root(rows))",
+        "replace(event, sensitivity=event.sensitivity * math.sqrt(rows))",
         (_GROUPS + "test_gaussians_of_k_rows_cost_k_squared",
          _GROUPS + "test_k_rows_in_one_cell_are_no_easier_to_tell_apart_than_charged"), "k times too cheap",
     ),
@@ -100,12 +100,12 @@ MUTANTS = (
         (_GROUPS + "test_gaussians_of_k_rows_cost_k_squared",), "k times too cheap",
     ),
     Mutant(
-        "groups: the root always", GROUPS, "return _up_root(rows) if one_row_per_cell else float(rows)",
-        "return _up_root(rows)", (_GROUPS + "test_histograms_with_one_row_a_cell",), "all rows may lie in one cell",
+        "groups: the root always", GROUPS, "in_one_cell=1 if one_row_per_cell else rows)",
+        "in_one_cell=1)", (_GROUPS + "test_histograms_with_one_row_a_cell",), "all rows may lie in one cell",
     ),
     Mutant(
-        "groups: the root rounded down", GROUPS,
-        "return root if Fraction(root) ** 2 >= rows else math.nextafter(root, math.inf)", "return root",
+        "adjacency: the root rounded down", "accountant/adjacency.py",
+        "    while Fraction(root) ** 2 < squared:\n", "    while False:\n",
         (_GROUPS + "test_histograms_with_one_row_a_cell",), "rounded the wrong way",
     ),
     Mutant(

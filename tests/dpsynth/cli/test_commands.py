@@ -110,6 +110,18 @@ def test_plan_shows_a_third_side_where_a_policy_compares(toy: Toy) -> None:
     assert "noisy marginals to compare with" in " ".join(told.split())
 
 
+def test_plan_says_how_far_a_person_moves_which_marginals(toy: Toy) -> None:
+    unit = "    privacy_unit: {column: id, max_rows: 4, distinct: [age]}\n"
+    toy.schema.write_text(SCHEMA.replace("    columns:\n", f"{unit}    columns:\n      id: {{kind: identifier}}\n"))
+    answer = toy.run("plan", "-s", toy.schema, "-e", 1, "-d", 1e-6)
+    assert answer["moves"] == [
+        {"marginals with": ["age"], "sensitivity": 2.0},
+        {"marginals with": [], "sensitivity": 4.0},
+    ]
+    told = " ".join(toy.text("plan", "-s", toy.schema, "-e", 1, "-d", 1e-6).split())
+    assert "One person moves marginals by at most, in rows: with age: 2; others: 4." in told
+
+
 @pytest.mark.parametrize("epsilon", ["0", "-1", "nan", "inf", "1e300"])
 def test_plan_refuses_numbers_out_of_range(toy: Toy, epsilon: str) -> None:
     answer = toy.run("plan", "-s", toy.schema, f"--epsilon={epsilon}", "-d", 1e-6, code=main.REFUSED)

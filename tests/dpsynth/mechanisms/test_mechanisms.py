@@ -20,6 +20,7 @@ from dpsynth.mechanisms.aim import candidate_weights
 from dpsynth.mechanisms.scoring import CANDIDATES_CELLS
 from dpsynth.noise.random import SeededRandom
 from dpsynth.sources import MemorySource
+from dpsynth.sources.bounding import marginal_sensitivity
 from dpsynth.synthesizers import MEASURING, check_size, find_synthesizer, fit_model
 
 DOMAIN = Domain(names=("a", "b", "c", "d", "e"), sizes=(4, 4, 5, 5, 3))
@@ -38,14 +39,19 @@ def spend_of(amount, sides=(Side.TRAINING,)):
 
 @pytest.mark.parametrize("name", MEASURING)
 @pytest.mark.parametrize("coordinate", list(Coordinate))
-@pytest.mark.parametrize("max_rows", [1, 3])
-def test_spends_at_most_and_nearly_the_whole_amount(name, coordinate, max_rows):
+@pytest.mark.parametrize(("max_rows", "distinct"), [(1, ()), (3, ()), (3, ("a", "e"))])
+def test_spends_at_most_and_nearly_the_whole_amount(name, coordinate, max_rows, distinct):
     amount = AMOUNT_UNIT // 10
     spend = FilterSpend(coordinate=coordinate, caps={Side.TRAINING: Price(amount, 2**20)})
-    source = MemorySource(DOMAIN, chain(), max_rows=max_rows)
+    source = MemorySource(DOMAIN, chain(), max_rows=max_rows, distinct=distinct)
     fit_model(source, find_synthesizer(name), amount=amount, coordinate=coordinate, spend=spend, random=SeededRandom(1))
     spent = totals(spend.steps, coordinate)[Side.TRAINING]
     assert 0.999 * amount <= spent.amount <= amount
+    for step in spend.steps:
+        if isinstance(step.event, DiscreteGaussian) and step.label.endswith(")"):
+            clique = tuple(step.label.rpartition("(")[2][:-1].split(", "))
+            assert step.event.sensitivity == marginal_sensitivity(source, clique)
+            assert (step.event.sensitivity < max_rows) == ({"a", "e"} <= set(clique) and bool(distinct))
 
 
 @pytest.mark.parametrize(("picks", "most"), [(0.25, 1), (1.0, 3)])

@@ -91,6 +91,40 @@ def test_the_bound_reads_a_person_alone(people, max_rows, data, contents):
     assert fewer == {i: rows for i, rows in kept.items() if i != ids[gone]}
 
 
+DISTINCT = st.sampled_from([[0], [1], [0, 1]])
+
+
+def apart_rows(people, ids, max_rows, places, order=None):
+    """The kept rows of each person, which differ in the codes at these places."""
+    units, codes = table(people, order)
+    keep = keep_at_most(units, ids, max_rows=max_rows, key=KEY, contents=codes, distinct=codes[places])
+    return {i: sorted(map(tuple, codes[:, keep & (units == u)].T.tolist())) for u, i in enumerate(ids)}
+
+
+@given(TABLES, st.integers(1, 3), DISTINCT, st.data())
+@settings(max_examples=100, deadline=None)
+def test_no_two_kept_rows_of_a_person_are_alike_where_they_are_distinct(people, max_rows, places, data):
+    """As many as can be are kept, whoever else there is and in whatever order the rows come."""
+    ids = [f"p{i}".encode() for i in range(len(people))]
+    kept = apart_rows(people, ids, max_rows, places)
+    for identity, rows in zip(ids, people, strict=True):
+        kinds = [tuple(row[i] for i in places) for row in kept[identity]]
+        assert len(kinds) == len(set(kinds)) == min(max_rows, len({tuple(row[i] for i in places) for row in rows}))
+    order = data.draw(st.permutations(range(sum(map(len, people)))))
+    assert apart_rows(people, ids, max_rows, places, order) == kept
+    gone = data.draw(st.integers(0, len(people) - 1))
+    fewer = apart_rows(people[:gone] + people[gone + 1 :], ids[:gone] + ids[gone + 1 :], max_rows, places)
+    assert fewer == {i: rows for i, rows in kept.items() if i != ids[gone]}
+
+
+@given(TABLES, st.integers(1, 3))
+@settings(max_examples=30, deadline=None)
+def test_rows_that_all_differ_are_chosen_as_without_a_declaration(people, max_rows):
+    people = [sorted(set(rows)) for rows in people]
+    ids = [f"p{i}".encode() for i in range(len(people))]
+    assert apart_rows(people, ids, max_rows, [0, 1]) == kept_rows(people, ids, max_rows)
+
+
 @given(TABLES, st.integers(1, 3), st.data())
 @settings(max_examples=60, deadline=None)
 def test_with_contents_the_order_of_the_file_doesnt_matter(people, max_rows, data):

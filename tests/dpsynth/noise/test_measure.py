@@ -22,7 +22,7 @@ EXACT = np.arange(6, dtype=np.int64).reshape(2, 3)
 class Line:
     """A spend, a source and a random source that write down what was done, in order."""
 
-    domain, max_rows, private = DOMAIN, 3, False
+    domain, max_rows, distinct, private = DOMAIN, 3, (), False
 
     def __init__(self, refuse=False):
         self.done, self.steps, self.refuse, self.random = [], [], refuse, SeededRandom(5)
