@@ -8,10 +8,15 @@ of the whole panel, so what the bounds cut off counts, too. Seeded noise: a comp
 import argparse
 import itertools
 import json
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+
+if __name__ == "__main__":
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from accountant.filters import FilterSpend
 from accountant.price import AMOUNT_UNIT, Coordinate, Price
