@@ -24,6 +24,7 @@ from dpsynth.gate.totals import Totals
 from dpsynth.gate.verdict import run_gate
 from dpsynth.noise.gaussian import LARGEST_SIGMA
 from dpsynth.noise.random import SeededRandom
+from dpsynth.sources import MemorySource
 from tests.dpsynth.gate.helpers import DOMAIN, LAYOUT, Chosen, plan, source, table
 
 LIKELIHOOD = load_policy("research-likelihood")
@@ -51,6 +52,16 @@ def test_reference_people_pay_for_their_marginals_and_nothing_else(coordinate, m
     assert paid[Side.TRAINING] == paid[Side.HOLDOUT] == Price()
     assert 0.999 * of_plan.reference_amount < paid[Side.REFERENCE].amount <= of_plan.reference_amount
     assert of_plan.reference_amount == of_plan.amount
+
+
+def test_where_rows_differ_the_reference_has_less_noise_for_the_same_price():
+    of_plan, spend = plan(LIKELIHOOD, 1), budget(plan(LIKELIHOOD, 1))
+    codes = table(np.random.default_rng(0), 30)
+    people = MemorySource(DOMAIN, codes, units=np.arange(30), max_rows=3, distinct=("b",))
+    with_b, without = measure_reference(people, [("a", "b"), ("c",)], plan=of_plan, spend=spend, random=SeededRandom(1))
+    assert with_b.sigma == pytest.approx(without.sigma / 3**0.5, rel=0.01)
+    paid = side_totals(spend.steps, of_plan.coordinate)[Side.REFERENCE].amount
+    assert 0.999 * of_plan.reference_amount < paid <= of_plan.reference_amount
 
 
 def test_a_person_moves_a_marginal_by_at_most_their_rows():
