@@ -383,8 +383,6 @@ def _encoding_amount(
     return amount
 
 
-
-
 def _require_claim_fits(plan: ReleasePlan) -> None:
     if not isinstance(plan.synthesizer, ExternalConfig):
         return
