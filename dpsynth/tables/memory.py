@@ -225,6 +225,15 @@ def _span(value: Any) -> bytes | None:
     return None if value != value else f"{value.days}d{value.seconds}.{value.microseconds:06d}s".encode()
 
 
+def _numpy_span(value: Any) -> bytes | None:
+    """A NumPy span as any other; null where it is none, or none of a known number of microseconds (months, say)."""
+    try:
+        plain = value.astype("timedelta64[us]").item()
+    except (TypeError, ValueError):
+        return None
+    return _span(plain) if isinstance(plain, datetime.timedelta) else None
+
+
 def _complex(value: Any) -> bytes | None:
     return _float(float(value.real)) if value.imag == 0 else _text(value)
 
@@ -242,6 +251,7 @@ _KINDS: tuple[tuple[Any, Any], ...] = (
     (datetime.date, lambda value: value.isoformat().encode()),
     (datetime.timedelta, _span),
     ((complex, np.complexfloating), _complex),
+    (np.timedelta64, _numpy_span),
     (np.datetime64, lambda value: None if np.isnat(value) else _plain(value.astype("datetime64[us]").item())),
 )
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 from hypothesis import strategies as st
 
@@ -344,3 +345,63 @@ def _computed_right(columns: dict[str, Any], column: dict[str, Any], row: dict[s
         return value is None
     expected = {"sum": parts[0] + parts[1], "difference": parts[0] - parts[1], "least": min(parts)}[operation]
     return int(value) == expected and column["bounds"][0] <= expected <= column["bounds"][1]
+
+
+PYTHON = st.one_of(
+    st.sampled_from(HOSTILE), st.integers(-(2**63), 2**63 - 1), st.integers(-9, 99), st.floats(), st.floats(width=32),
+    st.booleans(), st.none(), st.decimals(allow_nan=True, allow_infinity=True, places=3),
+    st.complex_numbers(max_magnitude=9),
+    st.datetimes(datetime.datetime(1700, 1, 1), datetime.datetime(2250, 1, 1)), st.dates(datetime.date(1700, 1, 1)),
+    st.times(), st.timedeltas(datetime.timedelta(-900), datetime.timedelta(900)), st.binary(max_size=4), st.uuids(),
+    st.datetimes(datetime.datetime(1700, 1, 1), datetime.datetime(2250, 1, 1), timezones=st.just(datetime.UTC)),
+    st.floats(width=32).map(np.float32), st.integers(-99, 99).map(np.int8), st.integers(0, 2**64 - 1).map(np.uint64),
+    st.floats(width=16).map(np.float16), st.just(float("nan")), st.just(pd.NaT), st.just(pd.NA),
+    st.datetimes(datetime.datetime(1700, 1, 1), datetime.datetime(2250, 1, 1)).map(pd.Timestamp),
+    st.timedeltas(datetime.timedelta(-900), datetime.timedelta(900)).map(pd.Timedelta),
+    st.just(pd.Period("2020-01", "M")), st.just(np.timedelta64(1, "M")), st.just(np.timedelta64("NaT")),
+)  # fmt: skip
+
+
+@st.composite
+def python_values(draw: Any, column: dict[str, Any]) -> Any:
+    """A value of a column's domain as one of the Python objects that may stand for it, or any other."""
+    if draw(st.integers(0, 3)) == 0:
+        return draw(PYTHON)
+    kind = column["kind"]
+    if kind in ("integer", "real"):
+        low, high = column["bounds"]
+        number = low + draw(st.sampled_from([0.0, 0.1, 1 / 3, 0.5, 0.7, 1.0])) * (high - low)
+        number = draw(st.sampled_from([number, round(number), *column.get("special", []), *column.get("edges", [])]))
+        return _as_python(draw, number)
+    if kind in ("categorical", "ordinal"):
+        label = draw(st.sampled_from(column["categories"]))
+        try:
+            return draw(st.sampled_from([label, _as_python(draw, float(label))]))
+        except (ValueError, OverflowError):
+            return draw(st.sampled_from([label, label.encode(), np.str_(label)]))
+    if kind == "boolean":
+        return draw(st.sampled_from([True, False, np.True_, "true", "False", 1, 0.0, np.float32(1), "1", "yes"]))
+    if kind == "duration":
+        seconds = draw(st.sampled_from([0, 1, 59.5, 3_600, -60]))
+        span = datetime.timedelta(seconds=seconds)
+        forms = [seconds, float(seconds), str(seconds), span, pd.Timedelta(span), np.timedelta64(span)]
+        return draw(st.sampled_from(forms))
+    if kind == "time":
+        moment = draw(st.sampled_from([datetime.time(9), datetime.time(17, 30, 0, 500_000), datetime.time(23, 59, 59)]))
+        whole = datetime.datetime.combine(datetime.date(2020, 1, 2), moment)
+        return draw(st.sampled_from([moment, moment.isoformat(), whole]))
+    first = datetime.datetime.fromisoformat(column["bounds"][0])
+    first += datetime.timedelta(hours=draw(st.sampled_from([0, 1, 24])))
+    zoned = first.replace(tzinfo=datetime.UTC)
+    times = [first, first.date(), pd.Timestamp(first), np.datetime64(first), zoned, pd.Timestamp(zoned)]
+    return draw(st.sampled_from([*times, first.isoformat(), str(first), zoned.isoformat()]))
+
+
+def _as_python(draw: Any, number: float) -> Any:
+    """A number as an object of one of the types that Python and NumPy have for it."""
+    kinds: list[Any] = [float, np.float64, repr, lambda n: Decimal(repr(n))]
+    if abs(number) < 60_000:
+        kinds += [np.float32, np.float16]
+    if float(number).is_integer() and abs(number) < 2**53:
+        kinds += [int, lambda n: str(int(n)), lambda n: np.int64(int(n)), lambda n: Decimal(int(n))]
+    return draw(st.sampled_from(kinds))(float(number))

@@ -5,22 +5,25 @@ import itertools
 import math
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from dpsynth.drawing import draw_table
 from dpsynth.encode import Encoder
 from dpsynth.encode.histograms import Histogram
-from dpsynth.errors import ParameterError, SchemaError
+from dpsynth.errors import ParameterError, SchemaError, TableError
 from dpsynth.sampling import generator
 from dpsynth.schema import parse_schema
 from dpsynth.tables import open_table, write_table
 from tests.dpsynth.encode.every_kind import (
+    PYTHON,
     declarations,
     in_domain,
     made_right,
+    python_values,
     raw,
     schema_of,
     with_made,
@@ -78,6 +81,33 @@ def test_values_of_codes_have_these_codes_in_every_type_and_all_else_is_as_decla
     for row in drawn.table.to_pylist():
         assert made_right(columns, row)
         assert all(in_domain(columns[name], row[name]) for name in encoder.domain.names)
+
+
+@settings(max_examples=80)
+@given(declarations(1), st.data())
+def test_one_more_record_in_a_frame_changes_nobody_elses_code(declared, data):
+    """Whatever Python objects stand for values: pandas infers a dtype from all, and a record means the same in each."""
+    (name, column), = declared[0].items()
+    encoder, values = Encoder.of(schema_of({name: column})), python_values(column)
+    first = data.draw(st.lists(values, min_size=1, max_size=3))
+
+    def codes(records):
+        (block,) = open_table(pd.DataFrame({name: pd.Series(records)}), encoder.declared).blocks()
+        return encoder.encode(block)[0].tolist()
+
+    try:
+        found = codes(first)
+    except TableError as refused:
+        assume("spell one value" not in str(refused))
+        raise
+    except (OverflowError, ValueError):  # of pandas: it makes no column of these
+        assume(False)
+    for others in ([data.draw(values)], [data.draw(PYTHON)]):
+        try:
+            more = pd.Series([*first, *others])
+        except (OverflowError, ValueError, TypeError):
+            continue
+        assert codes(more.tolist() if more.dtype == object else more)[: len(first)] == found, (first, others)
 
 
 class Fixed:

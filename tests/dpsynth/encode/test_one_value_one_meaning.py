@@ -25,6 +25,7 @@ tables:
       x: {kind: categorical, categories: ["2020-01-01", "7", "0.7", other], otherwise: other}
       n: {kind: integer, bounds: [0, 9]}
       r: {kind: real, bounds: [0, 1], edges: [0.3, 0.7], special: [-0.1]}
+      s: {kind: duration, bounds: [0, 86400], bins: 24}
 """
 UTC = datetime.UTC
 VALUES = {
@@ -33,6 +34,7 @@ VALUES = {
     "zoned": datetime.datetime(2020, 1, 1, tzinfo=UTC),
     "stamp": pd.Timestamp("2020-01-01 10:30"),
     "span": datetime.timedelta(days=1),
+    "numpy span": np.timedelta64(3_600, "s"),
     "period": pd.Period("2020-01", "M"),
     "complex": 7 + 0j,
     "whole": 7,
@@ -50,7 +52,7 @@ TYPED = {"narrow": "float32", "short": "float16"}
 
 def read(values, dtype=None):
     declared = parse_schema(SCHEMA)
-    frame = pd.DataFrame({name: pd.Series(values, dtype=dtype) for name in ("who", "x", "n", "r")})
+    frame = pd.DataFrame({name: pd.Series(values, dtype=dtype) for name in ("who", "x", "n", "r", "s")})
     (block,) = open_table(frame, declared).blocks()
     encoder = Encoder.of(declared)
     return encoder.encode(block), encoder.unit_ids(block)
