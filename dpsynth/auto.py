@@ -1,4 +1,6 @@
-"""Auto: which synthesizer a release gets where none is named. Decided from public facts, and said in one sentence.
+"""Auto: which synthesizer a release gets where none is named, and whether its encoding is learned.
+
+Decided from public facts, and said in one sentence.
 
 Facts: the declared domain, the budget (so epsilon and delta), the privacy unit, and the magnitude of the table where
 the schema declares one. The rule was set on four public tables at epsilon 0.1, 1 and 10 (docs/how-to-choose.md): rounds
@@ -8,13 +10,19 @@ noise would spoil, is the safe choice; and where nothing stands above the noise,
 
 import math
 from dataclasses import replace
+from pathlib import Path
 
 from accountant.adjacency import PrivacyUnit
+from accountant.budget import Budget
 from accountant.price import AMOUNT_UNIT, Coordinate
 from dpsynth.domain import Domain
+from dpsynth.encode.derived import derived_groups
+from dpsynth.encode.making import is_learned
 from dpsynth.errors import ParameterError
 from dpsynth.feasible_noise import require_drawable
 from dpsynth.mechanisms import AdaptiveConfig
+from dpsynth.schema import Categorical, Schema, load_schema
+from dpsynth.schema.models import DeclaredEncoding
 from dpsynth.synthesizers import REGISTRY, Synthesizer, check_size
 
 AUTO = "auto"
@@ -33,6 +41,44 @@ NARROW, LARGER_MODEL = 20, 2_000_000
 
 _SIMPLER = ("tree", "mst", "independent")
 """What is taken instead, in this order, where the better choice can't be run on a domain or a budget."""
+
+
+def schema_of_run(
+    schema: Schema | str | Path, synthesizer: object, *, epsilon: float, delta: float, like: Budget | None = None
+) -> Schema:
+    """The schema that a run uses: where auto decides and nothing is said of the encoding, it is learned.
+
+    That is so from the signal on from which rounds that adapt pay off: below it, bins that are learned from noise are
+    no better than declared ones. Labels are merged where a column that follows from them says which belong together;
+    others are measured better by the synthesizer, which gives wide columns
+    more. A part of each row that is public, and an encoding that is declared, stay as they are.
+
+    Args:
+      schema: The declaration, or its file.
+      synthesizer: What was asked for; ``AUTO`` alone decides.
+      epsilon: The run's.
+      delta: The run's.
+      like: A budget of the same coordinate and share of claims: the ledger's.
+
+    Returns:
+      The schema itself, or a copy with ``encoding``, which is part of what is hashed and published.
+
+    Raises:
+      SchemaError: The file isn't a schema.
+      ParameterError: Epsilon or delta are out of range.
+    """
+    schema = schema if isinstance(schema, Schema) else load_schema(schema)
+    table = schema.table
+    if synthesizer != AUTO or table.encoding is not None or table.unit.public:
+        return schema
+    budget = replace(like or Budget(epsilon=epsilon, delta=delta), epsilon=epsilon, delta=delta)
+    signal = _signal(budget.cap.amount, budget.coordinate, table.unit, table.rows_magnitude or ASSUMED_ROWS)
+    labels = {name for name, column in table.learned.items() if isinstance(column, Categorical)}
+    keep = tuple(sorted(name for name in labels if derived_groups(table, name) is None))
+    wanted = table.model_copy(update={"encoding": DeclaredEncoding(keep=keep)})
+    if signal < CLEAR or not any(is_learned(wanted, name, column) for name, column in wanted.learned.items()):
+        return schema
+    return schema.model_copy(update={"tables": (wanted,)})
 
 
 def choose_synthesizer(
@@ -58,8 +104,7 @@ def choose_synthesizer(
       ParameterError: Not even independent columns can be measured.
     """
     rows = rows_magnitude or ASSUMED_ROWS
-    scale = AMOUNT_UNIT if coordinate is Coordinate.GDP else AMOUNT_UNIT / 2
-    signal = rows * math.sqrt(amount / scale) / unit.max_rows
+    signal = _signal(amount, coordinate, unit, rows)
     told = "declared" if rows_magnitude else "assumed (the schema declares no rows_magnitude)"
     because = (
         f"{rows:,} {told} rows are {signal:,.0f} standard deviations of a count that had the whole budget, and a tree "
@@ -74,6 +119,12 @@ def choose_synthesizer(
             short = "" if name == first else f"; {first} doesn't fit this domain and budget"
             return replace(made, why=f"auto chose {name}: {because}{short}")
     return REGISTRY["independent"]
+
+
+def _signal(amount: int, coordinate: Coordinate, unit: PrivacyUnit, rows: int) -> float:
+    """Rows, in standard deviations of one count that had the whole budget."""
+    scale = AMOUNT_UNIT if coordinate is Coordinate.GDP else AMOUNT_UNIT / 2
+    return rows * math.sqrt(amount / scale) / unit.max_rows
 
 
 def _runs(

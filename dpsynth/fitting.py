@@ -9,6 +9,7 @@ from typing import Any
 
 from accountant.ledger import Ledger, Reservation, State, StoredRelease
 from accountant.spend import BOTH_SIDES
+from dpsynth.auto import schema_of_run
 from dpsynth.certificate.dossier import SEEDED
 from dpsynth.deep.checkpoints import begin_checkpoints
 from dpsynth.encode import Encoder
@@ -23,7 +24,7 @@ from dpsynth.progress import Progress, SilentProgress
 from dpsynth.records import read_records
 from dpsynth.runs import ending, going_on, staying_open
 from dpsynth.samples.other_tables import refuse_csv
-from dpsynth.schema import Schema, load_schema
+from dpsynth.schema import Schema
 from dpsynth.selecting import closed_records, select_labels
 from dpsynth.synthesizers import Synthesizer, fit_model
 from dpsynth.tables import open_table
@@ -77,8 +78,8 @@ def fit(
     Raises:
       Refusal: Something was refused; nothing was charged unless the data had been opened.
     """
-    declared = schema if isinstance(schema, Schema) else load_schema(schema)
     book = ledger if isinstance(ledger, Ledger) else Ledger.open(ledger)
+    declared = schema_of_run(schema, synthesizer, epsilon=epsilon, delta=delta, like=book.budget)
     told = progress or SilentProgress()
     plan = make_plan(
         declared,

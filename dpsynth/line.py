@@ -20,6 +20,7 @@ from accountant.ledger import Ledger, StoredRelease
 from dpsynth.attacks.guessing import SideGuesses, guess_members
 from dpsynth.attacks.improbable import by_chance
 from dpsynth.attacks.nearest import prepare
+from dpsynth.auto import schema_of_run
 from dpsynth.certificate.annex import write_annex
 from dpsynth.certificate.commitment import KEY_BYTES, commit
 from dpsynth.certificate.dossier import SEEDED
@@ -45,7 +46,7 @@ from dpsynth.publishing import publish_stored, require_apart, require_free
 from dpsynth.records import CodedRecords, read_records, split_in_three, split_records
 from dpsynth.runs import Run, ending
 from dpsynth.sampling import generator, sample_apart
-from dpsynth.schema import Schema, load_schema
+from dpsynth.schema import Schema
 from dpsynth.selecting import closed_records, select_labels
 from dpsynth.sources import Codes, MemorySource
 from dpsynth.statement import leak_in_words
@@ -138,8 +139,8 @@ def release(
     Raises:
       Refusal: Something was refused; nothing was charged unless the data had been opened, as the message then says.
     """
-    declared = schema if isinstance(schema, Schema) else load_schema(schema)
     book = ledger if isinstance(ledger, Ledger) else Ledger.open(ledger)
+    declared = schema_of_run(schema, synthesizer, epsilon=epsilon, delta=delta, like=book.budget)
     told = progress or SilentProgress()
     plan = make_plan(
         declared,

@@ -44,10 +44,10 @@ def plan(
 
     Example: `dpsynth plan --schema people.yaml --epsilon 1 --delta 1e-6`
     """
+    from dpsynth.auto import schema_of_run
     from dpsynth.plan import make_plan
-    from dpsynth.schema import load_schema
 
-    declared = load_schema(schema)
+    declared = schema_of_run(schema, synthesizer, epsilon=epsilon, delta=delta)
     public = declared.table.unit.public
     made = make_plan(
         declared,

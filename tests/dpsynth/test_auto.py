@@ -1,14 +1,21 @@
 """Auto decides from public facts, says which, and steps down where its choice can't be run."""
 
+import json
+from fractions import Fraction
+
 import pytest
 
 from accountant.adjacency import PrivacyUnit
 from accountant.budget import Budget
 from accountant.price import AMOUNT_UNIT, Coordinate
-from dpsynth.auto import choose_synthesizer
+from dpsynth.auto import AUTO, choose_synthesizer, schema_of_run
 from dpsynth.domain import Domain
+from dpsynth.encode import Encoder
+from dpsynth.errors import ParameterError
+from dpsynth.fitting import fit
 from dpsynth.mechanisms import AdaptiveConfig
 from dpsynth.plan import make_plan
+from dpsynth.schema import parse_schema
 from tests.dpsynth import lines
 
 DOMAIN = Domain.of({"a": 7, "b": 20, "c": 12})
@@ -85,3 +92,62 @@ def test_a_declared_magnitude_is_a_public_fact_of_the_schema():
     assert "1,000,000 declared rows" in make_plan(more, epsilon=1.0, delta=1e-6).why
     assert more.sha256 != declared.sha256
     assert "rows_magnitude" not in declared.table.canonical()
+
+
+CODES, LABELS = [f"c{i}" for i in range(40)], [f"n{i}" for i in range(50)]
+WITH_LABELS = f"""
+name: hierarchies
+rows_magnitude: 20000
+columns:
+  code: {{kind: categorical, categories: {json.dumps(CODES)}}}
+  group:
+    kind: categorical
+    categories: [low, high]
+    derived_from: {{column: code, values: {json.dumps({c: ("low", "high")[i // 20] for i, c in enumerate(CODES)})}}}
+  name: {{kind: categorical, categories: {json.dumps(LABELS)}}}
+  few: {{kind: integer, bounds: [0, 9]}}
+  wage: {{kind: integer, bounds: [0, 90000]}}
+"""
+
+
+def of_run(schema, synthesizer=AUTO, epsilon=1.0):
+    return schema_of_run(schema, synthesizer, epsilon=epsilon, delta=1e-6)
+
+
+def test_auto_learns_the_encoding_of_numbers_and_of_labels_whose_groups_are_declared():
+    schema = parse_schema(WITH_LABELS)
+    found = of_run(schema)
+    assert Encoder.of(found.table).learned == ("code", "wage")
+    assert found.table.encoding.share == 0.05
+    assert found.sha256 != schema.sha256
+    assert parse_schema(json.dumps(found.canonical())) == found
+    plan = make_plan(found, epsilon=1.0, delta=1e-6)
+    assert plan.encoding_amount == int(plan.gate.training_amount * Fraction(1, 20))
+
+
+def test_what_is_declared_or_named_stays_as_it_is():
+    schema = parse_schema(WITH_LABELS)
+    assert of_run(schema, "adaptive") is schema
+    assert of_run(schema, epsilon=0.01) is schema
+    own = parse_schema(WITH_LABELS + "encoding: {share: 0.2, keep: [wage]}")
+    assert of_run(own) is own
+    plain = parse_schema("name: plain\nrows_magnitude: 20000\ncolumns: {few: {kind: integer, bounds: [0, 9]}}")
+    assert of_run(plain) is plain
+    public = parse_schema(WITH_LABELS + "privacy_unit: {adjacency: replace-private-part, public: [few]}")
+    assert of_run(public) is public
+
+
+def test_a_schemas_file_is_read_and_a_bad_budget_refused(tmp_path):
+    path = tmp_path / "schema.yaml"
+    path.write_text(WITH_LABELS)
+    assert of_run(path).table.encoding is not None
+    with pytest.raises(ParameterError, match="epsilon"):
+        of_run(path, epsilon=-1.0)
+
+
+def test_a_run_of_auto_publishes_what_it_learned_by(tmp_path):
+    schema = lines.schema()
+    model = fit(lines.table(), schema, epsilon=1.0, delta=1e-6, ledger=lines.ledger(tmp_path))
+    assert model.schema == of_run(schema)
+    assert model.schema.table.encoding is not None
+    assert set(model.merges) == set(model.encoder.learned) == {"age"}

@@ -289,7 +289,8 @@ def test_a_release_keeps_its_rules(tmp_path):
 
 
 def test_conditions_give_exact_conditionals(tmp_path):
-    model = fit(lines.table(), lines.schema(), epsilon=1.0, delta=1e-6, ledger=lines.ledger(tmp_path))
+    book = lines.ledger(tmp_path)
+    model = fit(lines.table(), lines.schema(), epsilon=1.0, delta=1e-6, synthesizer="mst", ledger=book)
     where = {"ward": ["south", "east"], "age": {"from": 20, "below": 40}, "smoker": {"not": None}}
     made = model.sample(20_000, seed=3, where=where)
     assert made.num_rows == 20_000
