@@ -62,6 +62,23 @@ def test_a_part_of_the_rows_brings_most_of_it(model, monkeypatch):
     assert gained > 0.6 * most
 
 
+def test_a_rare_code_keeps_its_rows(monkeypatch):
+    """Its rows lie in cells of less than half a row each, where whole rows can't be near: the sum is what counts."""
+    wide = Domain.of({"rare": 2, "a": 30, "b": 30, "c": 30})
+    rng = np.random.default_rng(2)
+    many = np.array([rng.random(200_000) < 0.02, *(rng.integers(0, 30, 200_000) for _ in range(3))]).astype(np.int64)
+    plain, sets = many[:, :4_000], np.array(list(itertools.combinations(range(4), 3)), dtype=np.int64)
+    expected = 0.02 * many[0].sum()
+
+    def apart():
+        made = rounding.round_to_model(plain, many, wide, [], sets, generator(0))
+        return abs(made[0].sum() / expected - 1.0)
+
+    assert apart() < 0.04
+    monkeypatch.setattr(rounding, "SINGLE", 1e-9)
+    assert apart() > 0.2
+
+
 @pytest.mark.parametrize("ways", [2, 3])
 def test_no_impossible_value_is_taken(model, ways):
     sets = np.array(list(itertools.combinations(range(5), ways)), dtype=np.int64)
