@@ -17,6 +17,7 @@ from dpsynth.plan import make_plan
 from dpsynth.sampling import generator
 from dpsynth.schema import parse_schema
 from tests.dpsynth import lines
+from tests.dpsynth.encode.every_kind import learned
 from tests.dpsynth.test_rules import model_of
 
 DEGREES = ["none", "school", "degree"]
@@ -337,3 +338,44 @@ def test_an_outside_command_is_refused_where_a_rule_speaks_of_a_computed_column(
     outside = ExternalConfig(command=("true", "{train}", "{out}"), claim_epsilon=0.1, claim_delta=0.0)
     with pytest.raises(ParameterError, match="outside synthesizer"):
         make_plan(lines.schema(SMALL), epsilon=1.0, delta=1e-6, synthesizer=outside)
+
+
+MANY = """
+name: t
+encoding: {}
+columns:
+  day: {kind: date, bounds: [2020-01-01, 2023-12-31], nullable: true}
+  grade: {kind: ordinal, categories: [LABELS], nullable: true}
+  other: {kind: ordinal, categories: [LABELS]}
+  group: {kind: ordinal, categories: [low, high], derived_from: {column: other, values: {VALUES}}}
+rules:
+  - {when: {day: {from: 2021-03-05}}, then: {grade: {above: g07}}}
+  - {forbid: {day: [2022-02-02, null], grade: g20}}
+  - {at_most: [grade, other]}
+  - {when: {group: {from: high}}, then: {day: {not: null}}}
+""".replace("LABELS", ", ".join(f"g{i:02}" for i in range(40))).replace(
+    "VALUES", ", ".join(f"g{i:02}: {'high' if i > 30 else 'low'}" for i in range(40))
+)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_merged_codes_decide_rules_on_labels_and_dates_too(seed):
+    """Whatever was learned, no merged code is told apart by a rule: what the model forbids is what values forbid."""
+    rng = np.random.default_rng(seed)
+    encoder = learned(Encoder.of(parse_schema(MANY)), rng)
+    assert set(encoder.merges) == {"day", "grade", "other"}
+    encoder.check_rules()
+    codes = rng.integers(0, np.array(encoder.domain.sizes)[:, None], (3, 3_000))
+    table, good = encoder.decode_allowed(codes, rng)
+    first = datetime.date(2021, 3, 5)
+    for row in table.to_pylist():
+        day, grade, other = row["day"], row["grade"], row["other"]
+        assert not (day is not None and day >= first and not (grade is not None and grade > "g07"))
+        assert not (day in (None, datetime.date(2022, 2, 2)) and grade == "g20")
+        assert grade is None or grade <= other
+        assert row["group"] == ("high" if other > "g30" else "low")
+        assert not (row["group"] == "high" and day is None)
+    at = dict(zip(encoder.domain.names, codes, strict=True))
+    hit = [cells[tuple(at[name] for name in clique)] for clique, cells in encoder.forbidden()]
+    assert (np.logical_or.reduce(hit) == ~good).all()
+    assert 0.05 < good.mean() < 0.9

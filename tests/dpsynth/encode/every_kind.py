@@ -12,6 +12,8 @@ import pandas as pd
 import pyarrow as pa
 from hypothesis import strategies as st
 
+from dpsynth.encode import Encoder
+from dpsynth.encode.histograms import Histogram
 from dpsynth.schema import TableSchema
 
 HOSTILE = (
@@ -241,6 +243,17 @@ def in_domain(column: dict[str, Any], value: Any) -> bool:
         return bool(column["nullable"])
     kind = "codes" if column["kind"] == "categorical" and not isinstance(value, str) else column["kind"]
     return KINDS[kind].holds(column, value)
+
+
+def learned(encoder: Encoder, rng: np.random.Generator) -> Encoder:
+    """The encoder with merges of random histograms."""
+    found = {}
+    for name in encoder.learned:
+        cells = rng.integers(-5, 60, encoder.domain.size(name) - encoder.apart[name])
+        starts = encoder.blocks()[name]
+        sums = None if starts is None else np.add.reduceat(cells, starts)
+        found[name] = Histogram(cells=cells, sigma=3.0, blocks=sums, block_sigma=3.0, starts=starts)
+    return encoder.merge(found, bins=8) if found else encoder
 
 
 ODD = st.one_of(

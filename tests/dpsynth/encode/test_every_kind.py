@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from dpsynth.drawing import draw_table
 from dpsynth.encode import Encoder
-from dpsynth.encode.histograms import Histogram
 from dpsynth.errors import ParameterError, SchemaError, TableError
 from dpsynth.sampling import generator
 from dpsynth.schema import parse_schema
@@ -22,6 +21,7 @@ from tests.dpsynth.encode.every_kind import (
     PYTHON,
     declarations,
     in_domain,
+    learned,
     made_right,
     python_values,
     raw,
@@ -86,7 +86,10 @@ def test_values_of_codes_have_these_codes_in_every_type_and_all_else_is_as_decla
 @settings(max_examples=80)
 @given(declarations(1), st.data())
 def test_one_more_record_in_a_frame_changes_nobody_elses_code(declared, data):
-    """Whatever Python objects stand for values: pandas infers a dtype from all, and a record means the same in each."""
+    """Whatever Python objects stand for values: pandas infers a dtype from all, and a record means the same in each.
+
+    But for narrow floats that pandas widens: their digits aren't the same afterwards, and no reader can tell.
+    """
     (name, column), = declared[0].items()
     encoder, values = Encoder.of(schema_of({name: column})), python_values(column)
     first = data.draw(st.lists(values, min_size=1, max_size=3))
@@ -104,7 +107,8 @@ def test_one_more_record_in_a_frame_changes_nobody_elses_code(declared, data):
         assume(False)
     for others in ([data.draw(values)], [data.draw(PYTHON)]):
         try:
-            more = pd.Series([*first, *others])
+            narrow = any(isinstance(value, np.float16 | np.float32) for value in first)
+            more = pd.Series([*first, *others], dtype=object if narrow else None)
         except (OverflowError, ValueError, TypeError):
             continue
         assert codes(more.tolist() if more.dtype == object else more)[: len(first)] == found, (first, others)
@@ -119,17 +123,6 @@ class Fixed:
 
 def codes_of(model, rows, *, rng, rounded):
     return model.codes[:, rng.integers(0, model.codes.shape[1], rows)]
-
-
-def learned(encoder, rng):
-    """The encoder with merges of random histograms."""
-    found = {}
-    for name in encoder.learned:
-        cells = rng.integers(-5, 60, encoder.domain.size(name) - encoder.apart[name])
-        starts = encoder.blocks()[name]
-        sums = None if starts is None else np.add.reduceat(cells, starts)
-        found[name] = Histogram(cells=cells, sigma=3.0, blocks=sums, block_sigma=3.0, starts=starts)
-    return encoder.merge(found, bins=8) if found else encoder
 
 
 @settings(max_examples=40)
