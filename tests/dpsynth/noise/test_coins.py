@@ -1,6 +1,7 @@
 """Coins: fresh per row, keyed per person, and the bound on rows."""
 
 import hmac
+import itertools
 from fractions import Fraction
 
 import numpy as np
@@ -115,6 +116,18 @@ def test_no_two_kept_rows_of_a_person_are_alike_where_they_are_distinct(people, 
     gone = data.draw(st.integers(0, len(people) - 1))
     fewer = apart_rows(people[:gone] + people[gone + 1 :], ids[:gone] + ids[gone + 1 :], max_rows, places)
     assert fewer == {i: rows for i, rows in kept.items() if i != ids[gone]}
+
+
+@pytest.mark.parametrize("max_rows", [1, 2, 3])
+@pytest.mark.parametrize("places", [[0], [1], [0, 1]], ids=str)
+def test_as_many_rows_are_kept_as_can_differ(max_rows, places):
+    """Every person of up to four rows of two codes each."""
+    rows = list(itertools.product((0, 1), repeat=2))
+    people = [list(p) for many in range(5) for p in itertools.combinations_with_replacement(rows, many)]
+    kept = apart_rows(people, [b"%d" % i for i in range(len(people))], max_rows, places)
+    for found, had in zip(kept.values(), people, strict=True):
+        kinds = {tuple(row[i] for i in places) for row in found}
+        assert len(found) == len(kinds) == min(max_rows, len({tuple(row[i] for i in places) for row in had}))
 
 
 @given(TABLES, st.integers(1, 3))
