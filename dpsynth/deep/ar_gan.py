@@ -1,6 +1,7 @@
 """ar-gan: an autoregressive network makes rows, and a critic, trained against them, weighs them.
 
-  1. one step over everybody finds the shares of codes (``start``), at which the network starts
+  1. one step over everybody finds the shares of codes (``start``), and of few people pairs with the target; the
+     network starts there
   2. DP-SGD steps train the network on people, and it makes a pool of rows, several times the declared number of people
      (``rows``)
   3. DP-SGD steps train the critic to tell people from the pool (``weighing``)
@@ -12,7 +13,7 @@ All steps are one fixed plan.
 from dpsynth.deep.config import ArGanConfig
 from dpsynth.deep.rows import made_rows
 from dpsynth.deep.sgd import PeopleSource
-from dpsynth.deep.start import measured_shares, raked
+from dpsynth.deep.start import measured_start, raked
 from dpsynth.deep.training import Terms, begin_training, pool_of
 from dpsynth.deep.weighing import weighed_rows
 from dpsynth.estimation.pool import PoolModel
@@ -36,7 +37,7 @@ def fit_ar_gan(source: PeopleSource, config: ArGanConfig, terms: Terms) -> PoolM
     """
     training = begin_training(source, config, terms)
     first, rows_phase, critic_phase = terms.plan.phases
-    shares = measured_shares(training, first)
-    rows = made_rows(training, config, rows_phase, shares)
+    start = measured_start(training, first, pairs=config.pairs(training.domain, people=terms.plan.people))
+    rows = made_rows(training, config, rows_phase, start)
     weights = weighed_rows(training, config.critic, critic_phase, rows)
-    return pool_of(training, rows, raked(weights, rows, shares.split(list(training.sizes))))
+    return pool_of(training, rows, raked(weights, rows, start.shares.split(list(training.sizes))))

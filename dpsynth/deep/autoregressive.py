@@ -110,6 +110,21 @@ class Autoregressive:
             "bias": torch.zeros(codes) if self.centre is None else torch.log(self.centre.shares),
         }
 
+    def begin_at(self, parameters: Mapping[str, Tensor], joint: Sequence[NDArray[np.float64]]) -> None:
+        """Let the last column start at what its pairs say together, as if the other columns were independent given it.
+
+        Args:
+          parameters: Of :meth:`initial`, with a centre; changed in place.
+          joint: Of each other column with the last one, shape (codes, codes of the last), at the centre's shares.
+        """
+        starts = self._starts.tolist()
+        last = starts[-1]
+        for start, table in zip(starts[:-1], joint, strict=True):
+            rows, columns = table.sum(axis=1), table.sum(axis=0)
+            beyond = np.log(table / np.outer(rows, columns))
+            parameters["skip"][start : start + len(rows), last:] = to_tensor(beyond.astype(np.float32))
+            parameters["bias"][last:] += to_tensor((rows @ beyond).astype(np.float32))
+
     def objective(self, tape: Tape, codes: Tensor) -> Tensor:
         """The logits times the gradient of the negative log-likelihood: its own gradient is that gradient."""
         inner = torch.relu(tape.lookup(codes, self._starts, "in", "in bias", self._into_hidden, self.centre))

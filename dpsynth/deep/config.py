@@ -22,6 +22,9 @@ MOST_ROWS = 2_000_000
 FEW, MOST_SHARE = 4_000, 0.98
 """So many people, or fewer, tell little more than how often each code is; most that this takes of a plan."""
 
+PAIRS_OF_FEW, FEW_CODES = 0.25, 8
+"""Share of the start that pairs with the target take, of few people, and the most codes that such a target has."""
+
 ROOM = 1.0 + 2.0**-7 + 2.0**-10
 """A bound that every record reaches is raised by this, so that what the engine keeps for rounding cuts off nothing."""
 
@@ -95,6 +98,16 @@ class TrainedConfig(ABC):
         share = max(self.share_of_codes, min(MOST_SHARE, FEW**2 / (FEW**2 + people**2)))
         factor = math.sqrt((1.0 - share) / (share * sampled))
         return Phase(label=SHARES, steps=1, sampling_probability=1.0, clip=ROOM, noise_factor=factor)
+
+    def pairs(self, domain: Domain, *, people: float) -> float:
+        """Share of the start that pairs of each other column with the target take: of few people, 0 of many.
+
+        Args:
+          domain: The public domain.
+          people: Declared magnitude of the people that are trained on.
+        """
+        sizes = [domain.sizes[i] for i in self.order(domain)]
+        return PAIRS_OF_FEW if people < FEW and len(sizes) > 1 and sizes[-1] <= FEW_CODES else 0.0
 
     def order(self, domain: Domain) -> tuple[int, ...]:
         """Positions of the columns in the order in which they are drawn: the domain's, the target last.

@@ -1,6 +1,6 @@
 """gan: purely adversarial. A mixture of products plays against a critic of pairs, and a second critic weighs its rows.
 
-  1. one step over everybody finds the shares of codes, under noise of its own
+  1. one step over everybody finds the shares of codes, and of few people pairs with the target, under noise of its own
   2. the game, step by step: the critic of pairs moves towards people, by a DP-SGD step, and away from the mixture,
      whose moments are known exactly; then the mixture moves along the exact gradient of its mean score, its shares of
      codes kept. The critic forgets, so that the two don't circle around each other; all rates fall along a cosine
@@ -20,7 +20,7 @@ from dpsynth.deep.mixture import Mixture
 from dpsynth.deep.optimise import Adam, Mean, Momentum, cosine
 from dpsynth.deep.plan import Phase
 from dpsynth.deep.sgd import PeopleSource
-from dpsynth.deep.start import measured_shares, quieted, raked
+from dpsynth.deep.start import measured_start, quieted, raked
 from dpsynth.deep.training import Parts, Terms, Training, begin_training, pool_of
 from dpsynth.deep.weighing import weighed_rows
 from dpsynth.estimation.pool import PoolModel
@@ -48,8 +48,9 @@ def fit_gan(source: PeopleSource, config: GanConfig, terms: Terms) -> PoolModel:
     training = begin_training(source, config, terms)
     first, *game, last = terms.plan.phases
     mixture = Mixture.of(training.sizes, parts=config.parts)
-    shares = measured_shares(training, first)
-    logits = mixture.initial(shares, spread=config.spread, random=training.random)
+    start = measured_start(training, first, pairs=config.pairs(training.domain, people=terms.plan.people))
+    shares = start.shares
+    logits = mixture.initial(shares, spread=config.spread, random=training.random, joint=start.joint)
     for phase in game:
         logits = _play(training, mixture, logits, shares, config, phase)
     rows = mixture.sample(

@@ -44,15 +44,33 @@ class Mixture:
         columns = torch.eye(d)[torch.repeat_interleave(torch.arange(d), torch.tensor(list(sizes)))]
         return cls(sizes=tuple(sizes), parts=parts, _columns=columns)
 
-    def initial(self, shares: Tensor, *, spread: float, random: RandomSource) -> Tensor:
+    def initial(
+        self, shares: Tensor, *, spread: float, random: RandomSource, joint: Sequence[NDArray[np.float64]] = ()
+    ) -> Tensor:
         """Logits to start from: shares of codes, apart from each other at random; shape (parts, codes).
+
+        Args:
+          shares: Shares of codes, columns side by side.
+          spread: Deviation of what sets parts apart.
+          random: Source of it.
+          joint: Of each other column with the last one, shape (codes, codes of the last): each part then has one code
+            of the last column, and the other columns' codes given it. Empty where it isn't known.
 
         Privacy:
           None; post-processing.
         """
         codes = sum(self.sizes)
-        apart = draw_normal(self.parts * codes, random=random).reshape(self.parts, codes)
-        return self.kept(spread * to_tensor(apart.astype(np.float32)), shares)
+        logits = spread * draw_normal(self.parts * codes, random=random).reshape(self.parts, codes)
+        if joint:
+            logits += self._given_the_last(joint)
+        return self.kept(to_tensor(logits.astype(np.float32)), shares)
+
+    def _given_the_last(self, joint: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+        """Logits of parts that have one code of the last column each, in its shares; shape (parts, codes)."""
+        last = joint[0].sum(axis=0)
+        reached = np.searchsorted(last.cumsum() / last.sum(), (np.arange(self.parts) + 0.5) / self.parts)
+        given = [np.log(table / table.sum(axis=0))[:, reached].T for table in joint]
+        return np.concatenate([*given, np.where(np.arange(len(last)) == reached[:, None], 0.0, LOWEST)], axis=1)
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Each part's probability of each code, columns side by side, shape (parts, codes)."""

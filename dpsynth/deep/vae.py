@@ -22,7 +22,7 @@ from dpsynth.deep.layers import Tape, code_starts
 from dpsynth.deep.mixture import Mixture
 from dpsynth.deep.optimise import Adam, cosine
 from dpsynth.deep.sgd import CHUNK, PeopleSource
-from dpsynth.deep.start import measured_shares, quieted, raked
+from dpsynth.deep.start import measured_start, quieted, raked
 from dpsynth.deep.training import Terms, begin_training, pool_of
 from dpsynth.estimation.pool import PoolModel
 from dpsynth.noise.base import RandomSource
@@ -136,7 +136,7 @@ def fit_vae(source: PeopleSource, config: VaeConfig, terms: Terms) -> PoolModel:
     """
     training = begin_training(source, config, terms)
     first, phase = terms.plan.phases
-    shares = measured_shares(training, first)
+    shares = measured_start(training, first).shares
     network = autoencoder(training.sizes, hidden=config.hidden, numbers=config.numbers)
     parameters, adam = network.initial(random=training.random), Adam()
     parameters["bias"] = torch.log(shares)

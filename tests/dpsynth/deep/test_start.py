@@ -7,11 +7,11 @@ import pytest
 import torch
 
 from dpsynth.deep import sgd
-from dpsynth.deep.config import FEW, ArConfig, ArGanConfig, GanConfig, VaeConfig
+from dpsynth.deep.config import FEW, FEW_CODES, ArConfig, ArGanConfig, GanConfig, VaeConfig
 from dpsynth.deep.layers import Tape, squared_norms
 from dpsynth.deep.plan import Phase, SgdPlan
 from dpsynth.deep.rows import fit_ar
-from dpsynth.deep.start import Codes, distribution_near, measured_shares, quieted, raked
+from dpsynth.deep.start import Codes, distribution_near, joint_near, measured_start, quieted, raked
 from dpsynth.deep.training import Terms, begin_training
 from dpsynth.domain import Domain
 from dpsynth.noise.random import SeededRandom
@@ -23,9 +23,10 @@ DOMAIN = Domain.of({f"c{j}": size for j, size in enumerate(SIZES)})
 CONFIGS = pytest.mark.parametrize("kind", [ArConfig, ArGanConfig, GanConfig, VaeConfig])
 
 
-def test_every_record_moves_the_counts_by_one_in_all():
-    counter, codes = Codes.of(SIZES), records(SIZES, 50, seed=3)
-    tape = Tape(counter.initial(SIZES))
+@pytest.mark.parametrize("pairs", [0.0, 0.3])
+def test_every_record_moves_the_counts_by_one_in_all(pairs):
+    counter, codes = Codes.of(SIZES, pairs=pairs), records(SIZES, 50, seed=3)
+    tape = Tape(counter.initial())
     signals = torch.autograd.grad(counter.objective(tape, codes).sum(), [layer.outputs for layer in tape.layers])
     square = sum(squared_norms(layer, signal) for layer, signal in zip(tape.layers, signals, strict=True))
     torch.testing.assert_close(square, torch.ones(50))
@@ -43,20 +44,30 @@ def test_shares_are_those_of_people_plus_the_noise_that_was_charged(kind, monkey
     terms = Terms(plan=plan, delta=1e-9, spend=Noted(), random=SeededRandom(1))
     training = begin_training(MemorySource(DOMAIN, codes), config, terms)
     monkeypatch.setattr("dpsynth.deep.start.distribution_near", lambda values, *, deviation: values)
-    found = measured_shares(training, phases[0]).split(list(SIZES))
-    for shares, column, size in zip(found, codes, SIZES, strict=True):
+    monkeypatch.setattr("dpsynth.deep.start.joint_near", lambda table, rows, columns, *, deviation: table)
+    pairs = config.pairs(DOMAIN, people=500)
+    found = measured_start(training, phases[0], pairs=pairs)
+    for shares, column, size in zip(found.shares.split(list(SIZES)), codes, SIZES, strict=True):
         np.testing.assert_allclose(shares.numpy(), np.bincount(column, minlength=size) / 500, atol=1e-4)
-    assert sum(drawn) == sum(SIZES)
+    assert sum(drawn) == sum(SIZES) + sum(SIZES[:-1]) * SIZES[-1]
+    for j, table in enumerate(found.joint):
+        exact = np.zeros_like(table)
+        np.add.at(exact, (codes[j], codes[-1]), 1 / 500)
+        np.testing.assert_allclose(table, exact, atol=1e-4)
+    assert len(found.joint) == len(SIZES) - 1
 
 
-def test_a_columns_noise_is_the_plans_over_its_weight(monkeypatch):
-    asked = []
-    near = lambda values, *, deviation: asked.append((len(values), deviation)) or values  # noqa: E731
-    monkeypatch.setattr("dpsynth.deep.start.distribution_near", near)
+def test_a_columns_noise_is_the_plans_over_its_weight():
     counter = Codes.of(SIZES)
-    counter.shares({name: torch.zeros_like(value) for name, value in counter.initial(SIZES).items()}, 0.5)
+    found = counter.shares(counter.initial(), 0.5)
     whole = math.sqrt(sum(size ** (2 / 3) for size in SIZES))
-    assert sorted(asked) == [(size, pytest.approx(0.5 * whole / size ** (1 / 3))) for size in sorted(SIZES)]
+    expected = [(size, pytest.approx(0.5 * whole / size ** (1 / 3))) for size in sorted(SIZES)]
+    assert sorted((len(value), deviation) for value, deviation in found.values()) == expected
+    joint = [3 * size for size in SIZES[:-1]]
+    found, share = Codes.of(SIZES, pairs=0.3).shares(Codes.of(SIZES, pairs=0.3).initial(), 0.5), 0.3
+    whole = math.sqrt(sum(size ** (2 / 3) for size in joint) / share)
+    for place, size in enumerate(joint, start=len(SIZES)):
+        assert found[place][1] == pytest.approx(0.5 * whole / size ** (1 / 3))
 
 
 def test_the_nearest_distribution_is_the_nearest():
@@ -82,6 +93,75 @@ def test_neighbours_are_averaged_where_it_helps_alone():
         errors[name] = near / monotone
     assert errors["smooth"] < 0.6
     assert errors["apart"] < 1.05
+
+
+def test_a_joint_distribution_is_as_far_from_independence_as_its_noise_lets_one_tell():
+    """Exact where there is no noise, independent where there is nothing else, and between them nearer than either."""
+    rng = np.random.default_rng(4)
+    truth = rng.dirichlet(np.full(12, 3.0)).reshape(4, 3)
+    rows, columns = truth.sum(axis=1), truth.sum(axis=0)
+    product = np.outer(rows, columns)
+    np.testing.assert_allclose(joint_near(truth, rows, columns, deviation=0.0), truth, atol=1e-9)
+    np.testing.assert_allclose(joint_near(product, rows, columns, deviation=1e-3), product, atol=1e-12)
+    deviation, errors = np.abs(truth - product).mean(), []
+    for _ in range(200):
+        noisy = truth + deviation * rng.normal(size=truth.shape)
+        found = joint_near(noisy, rows, columns, deviation=deviation)
+        np.testing.assert_allclose(found.sum(axis=0), columns, atol=1e-9)
+        assert (found > 0).all()
+        errors.append([np.square(other - truth).sum() for other in (found, noisy, product)])
+    ours, raw, independent = np.mean(errors, axis=0)
+    assert ours < 0.5 * raw
+    assert ours < 1.05 * independent
+
+
+def test_pairs_are_measured_of_few_people_with_a_small_target():
+    assert ArConfig().pairs(DOMAIN, people=FEW - 1) > 0
+    assert ArConfig().pairs(DOMAIN, people=FEW) == 0
+    wide = Domain.of({"a": 2, "b": FEW_CODES + 1})
+    assert ArConfig().pairs(wide, people=500) == 0
+    assert ArConfig(target="a").pairs(wide, people=500) > 0
+    assert ArConfig().pairs(Domain.of({"a": 2}), people=500) == 0
+
+
+def pairs_with_the_last(seed=6):
+    """Joint distributions of each other column with the last one, all with the same shares of the last, and shares."""
+    rng = np.random.default_rng(seed)
+    last = rng.dirichlet(np.full(SIZES[-1], 5.0))
+    joint = [rng.dirichlet(np.full(size, 2.0), SIZES[-1]).T * last for size in SIZES[:-1]]
+    shares = torch.tensor(np.concatenate([*(table.sum(axis=1) for table in joint), last]), dtype=torch.float32)
+    return joint, last, shares
+
+
+def test_the_last_column_starts_at_what_its_pairs_say_together():
+    from dpsynth.deep.autoregressive import Autoregressive
+
+    joint, last, shares = pairs_with_the_last()
+    network = Autoregressive.of(SIZES, hidden=5, shares=shares, last_alone=True)
+    parameters = network.initial(random=SeededRandom(1))
+    network.begin_at(parameters, joint)
+    codes = records(SIZES, 40, seed=2)
+    centred = torch.nn.functional.one_hot(codes + network._starts, sum(SIZES)).sum(dim=1) - shares
+    logits = centred @ parameters["skip"] + parameters["bias"]
+    found = torch.softmax(logits[:, -SIZES[-1] :], dim=1).numpy()
+    for row, record in zip(found, codes.numpy(), strict=True):
+        told = last * np.prod([table[code] / last for table, code in zip(joint, record[:-1], strict=True)], axis=0)
+        np.testing.assert_allclose(row, told / told.sum(), atol=1e-5)
+    others = logits[:, : sum(SIZES[:-1])]
+    torch.testing.assert_close(others, torch.log(shares[: sum(SIZES[:-1])]).expand_as(others))
+
+
+def test_a_mixture_starts_at_its_pairs():
+    from dpsynth.deep.mixture import Mixture
+
+    joint, last, shares = pairs_with_the_last()
+    mixture = Mixture.of(SIZES, parts=4000)
+    logits = mixture.initial(shares, spread=0.01, random=SeededRandom(1), joint=joint)
+    found = mixture.probabilities(logits)
+    parts = found.split(list(SIZES), dim=1)
+    for part, table in zip(parts[:-1], joint, strict=True):
+        np.testing.assert_allclose((part.T @ parts[-1] / 4000).numpy(), table, atol=2e-3)
+    np.testing.assert_allclose(parts[-1].mean(dim=0).numpy(), last, atol=1e-3)
 
 
 def test_raking_brings_rows_to_the_shares():
