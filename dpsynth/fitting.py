@@ -11,7 +11,6 @@ from accountant.ledger import Ledger, Reservation, State, StoredRelease
 from accountant.spend import BOTH_SIDES
 from dpsynth.auto import schema_of_run
 from dpsynth.certificate.dossier import SEEDED
-from dpsynth.deep.checkpoints import begin_checkpoints
 from dpsynth.encode import Encoder
 from dpsynth.errors import ParameterError
 from dpsynth.external import ExternalConfig
@@ -22,7 +21,7 @@ from dpsynth.noise.random import SeededRandom, SystemRandom
 from dpsynth.plan import ReleasePlan, make_plan
 from dpsynth.progress import Progress, SilentProgress
 from dpsynth.records import read_records
-from dpsynth.runs import ending, going_on, staying_open
+from dpsynth.runs import begun, ending, going_on, staying_open
 from dpsynth.samples.other_tables import refuse_csv
 from dpsynth.schema import Schema
 from dpsynth.selecting import closed_records, select_labels
@@ -100,9 +99,9 @@ def fit(
     if plan.unit.public:
         refuse_csv(handle.structure.format)
     going = None if folder is None else going_on(folder, book, plan)
-    reservation = going or _reserved(book, plan, declared.dataset, idempotency_key, folder)
+    reservation = going or _reserved(book, plan, declared.dataset, idempotency_key)
     random = SystemRandom() if test_seed is None else SeededRandom(test_seed)
-    with ending(reservation) if folder is None else staying_open(reservation, folder) as kept:
+    with ending(reservation) if folder is None else staying_open(reservation, begun(folder, reservation)) as kept:
         if reservation.state.state is State.RESERVED:
             reservation.touch()
         with told.stage("Reading and encoding"):
@@ -162,10 +161,8 @@ def fit(
     )
 
 
-def _reserved(
-    book: Ledger, plan: ReleasePlan, dataset: str, key: str | None, checkpoints: Path | None
-) -> Reservation:
-    """A new reservation, and its folder of checkpoints."""
+def _reserved(book: Ledger, plan: ReleasePlan, dataset: str, key: str | None) -> Reservation:
+    """A new reservation."""
     reservation = book.reserve(
         dataset=dataset, unit=plan.unit, idempotency_key=key, plan=plan.to_json(), caps=plan.caps
     )
@@ -175,9 +172,6 @@ def _reserved(
             "An ungated model isn't stored, so it can't be returned; its budget was charged once.",
             "Load the model that was saved then, or use a new key and pay again.",
         )
-    if checkpoints is not None:
-        with ending(reservation):
-            begin_checkpoints(checkpoints, run=reservation.release_id)
     return reservation
 
 

@@ -7,7 +7,6 @@ storing and publishing, and a crash anywhere leaves the ledger right and no half
 """
 
 import io
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -16,14 +15,12 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from accountant.ledger import Ledger, StoredRelease
+from accountant.ledger import Ledger, State, StoredRelease
 from dpsynth.attacks.guessing import SideGuesses, guess_members
 from dpsynth.attacks.improbable import by_chance
 from dpsynth.attacks.nearest import prepare
 from dpsynth.auto import schema_of_run
 from dpsynth.certificate.annex import write_annex
-from dpsynth.certificate.commitment import KEY_BYTES, commit
-from dpsynth.certificate.dossier import SEEDED
 from dpsynth.drawing import DrawnTable, draw_table
 from dpsynth.encode import Encoder
 from dpsynth.external import ExternalConfig, ExternalFailed, run_external
@@ -31,12 +28,12 @@ from dpsynth.gate import GateResult, Policy, Verdict
 from dpsynth.gate.annex import GateAnnex
 from dpsynth.gate.layout import layout_of
 from dpsynth.gate.one_run import audit_split, confidential_json
-from dpsynth.gate.reference import measure_reference
 from dpsynth.gate.thresholds import decidable
 from dpsynth.gate.totals import Totals, measure_totals
 from dpsynth.gate.verdict import run_gate, undecidable
 from dpsynth.learning import learn_encoding, recoded
 from dpsynth.measurement import Measurement
+from dpsynth.noise.base import RandomSource
 from dpsynth.noise.random import SeededRandom, SystemRandom
 from dpsynth.noise.seeds import draw_seed
 from dpsynth.plan import ReleasePlan, make_plan
@@ -44,13 +41,14 @@ from dpsynth.progress import Progress, SilentProgress
 from dpsynth.publishing import publish_staged as publish_staged
 from dpsynth.publishing import publish_stored, require_apart, require_free
 from dpsynth.records import CodedRecords, read_records, split_in_three, split_records
-from dpsynth.runs import Run, ending
+from dpsynth.resuming import SPLIT, keep_totals, kept_totals, require_resumable, settled_commitment
+from dpsynth.runs import Run, begun, ending, going_on, referred, staying_open
 from dpsynth.sampling import generator, sample_apart
 from dpsynth.schema import Schema
 from dpsynth.selecting import closed_records, select_labels
 from dpsynth.sources import Codes, MemorySource
 from dpsynth.statement import leak_in_words
-from dpsynth.storing import store_release
+from dpsynth.storing import output_settings, store_release
 from dpsynth.synthesizers import Synthesizer, fit_model
 from dpsynth.tables import open_table
 from dpsynth.workload import Workload
@@ -100,6 +98,7 @@ def release(
     workload: Workload | None = None,
     model_mb: int | None = None,
     idempotency_key: str | None = None,
+    checkpoints: str | Path | None = None,
     annex: str | Path | None = None,
     escape_formulas: bool = False,
     publish: bool = True,
@@ -121,6 +120,8 @@ def release(
       workload: Which marginals matter; by default what the schema declares.
       model_mb: Most megabytes (10^6 bytes) that a fit of the model may take; no such limit by default.
       idempotency_key: The same key and plan returns the stored release, uncharged.
+      checkpoints: Folder in which a training by DP-SGD is written down, so that the same call goes on where it was
+        interrupted, charged once; new, or that run's. Private: until the run ends it tells who is on which side.
       annex: Folder of the confidential annex; beside ``out`` by default.
       escape_formulas: Prefix text that a spreadsheet would run (CSV only); recorded.
       publish: False leaves the release stored, for a review, at ``result.out``.
@@ -153,8 +154,11 @@ def release(
         rows=rows,
         coordinate=book.budget.coordinate,
         claim_share=book.budget.claim_share,
-        output=_output_settings(escape_formulas=escape_formulas, test_seed=test_seed),
+        output=output_settings(escape_formulas=escape_formulas, test_seed=test_seed),
     )
+    folder = None if checkpoints is None else Path(checkpoints)
+    if folder is not None:
+        require_resumable(plan, seeded=test_seed is not None)
     handle = open_table(table, declared)
     target = Path(out)
     confidential = Path(annex) if annex is not None else target.with_name(f"{target.name}.CONFIDENTIAL-annex")
@@ -162,7 +166,7 @@ def release(
     require_free(target)
     if idempotency_key is None:  # a key may return a stored release, whose annex exists
         require_free(confidential)
-    reservation = book.reserve(
+    reservation = (None if folder is None else going_on(folder, book, plan)) or book.reserve(
         dataset=declared.dataset,
         unit=plan.unit,
         idempotency_key=idempotency_key,
@@ -172,16 +176,21 @@ def release(
     if isinstance(reservation, StoredRelease):
         return _return_stored(reservation, book, plan, target, publish_it=publish)
     random = SystemRandom() if test_seed is None else SeededRandom(test_seed)
-    run = Run(plan=plan, schema=declared, handle=handle, book=book, reservation=reservation, random=random, told=told)
-    with ending(reservation):
+    with ending(reservation) if folder is None else staying_open(reservation, begun(folder, reservation)) as kept:
         require_free(confidential)
-        verdict, folder, leak = _run(run, confidential, escape_formulas=escape_formulas)
+        run = Run(
+            plan=plan, schema=declared, handle=handle, book=book, reservation=reservation, random=random, told=told,
+            checkpoints=kept,
+        )  # fmt: skip
+        verdict, stored, leak = _run(run, confidential, escape_formulas=escape_formulas)
+        if kept is not None:
+            kept.forget(SPLIT)
     if publish:
-        folder = publish_stored(folder, target, reservation.state)
+        stored = publish_stored(stored, target, reservation.state)
     return ReleaseResult(
         verdict=verdict.name,
         release_id=reservation.release_id,
-        out=folder,
+        out=stored,
         annex=confidential,
         epsilon=epsilon,
         delta=delta,
@@ -200,15 +209,18 @@ def _run(run: Run, confidential: Path, *, escape_formulas: bool) -> tuple[Verdic
     """Touch the data, make and judge a table, store it, commit; returns verdict, stored folder and leak."""
     policy, gate = run.gated
     encoder = Encoder.of(run.schema.table)
-    key, commitment_key = run.book.split_key(run.schema.dataset), os.urandom(KEY_BYTES)
+    key = run.book.split_key(run.schema.dataset)
     words = io.BytesIO()
-    run.reservation.touch()
+    if run.reservation.state.state is State.RESERVED:
+        run.reservation.touch()
     with run.told.stage("Reading and encoding"):
         records = read_records(run.handle, encoder, unit=run.plan.unit, key=key)
-        commitment = commit(records.blocks_of_bytes(), key=commitment_key)
-        training, holdout, compared = _split(run, records, key=key)
+        commitment, commitment_key, coins = settled_commitment(run, records)
+        training, holdout, compared = _split(run, records, key=key, coins=coins)
     with run.told.stage("Counting people"):
-        totals = measure_totals(training, holdout, plan=gate, spend=run.reservation, random=run.random)
+        totals = kept_totals(run) or keep_totals(
+            run, measure_totals(training, holdout, plan=gate, spend=run.reservation, random=run.random)
+        )
     measured: tuple[Measurement, ...] = ()
     synthetic: DrawnTable | None = None
     strangers: Codes | None = None
@@ -262,7 +274,7 @@ def _run(run: Run, confidential: Path, *, escape_formulas: bool) -> tuple[Verdic
                     spend=run.reservation,
                     random=run.random,
                     reference=strangers,
-                    referred=_referred(run, compared, measured),
+                    referred=referred(run, compared, measured),
                 )
                 guesses = guesses or _audited(run, training, holdout, synthetic.codes, compared)
             found.append(annexed)
@@ -285,23 +297,15 @@ def _run(run: Run, confidential: Path, *, escape_formulas: bool) -> tuple[Verdic
     return outcome.verdict, folder, leak_in_words(outcome)
 
 
-def _split(run: Run, records: CodedRecords, *, key: bytes) -> tuple[MemorySource, MemorySource, MemorySource | None]:
+def _split(
+    run: Run, records: CodedRecords, *, key: bytes, coins: RandomSource
+) -> tuple[MemorySource, MemorySource, MemorySource | None]:
     """Training and holdout people, and those who are compared with where the policy needs them."""
     policy = run.gated[0]
-    how: dict[str, Any] = {"share": policy.holdout_share, "key": key, "random": run.random}
+    how: dict[str, Any] = {"share": policy.holdout_share, "key": key, "random": coins}
     if policy.reference_share:
         return split_in_three(records, reference_share=policy.reference_share, **how)
     return *split_records(records, **how), None
-
-
-def _referred(
-    run: Run, compared: MemorySource | None, measured: tuple[Measurement, ...]
-) -> tuple[Measurement, ...] | None:
-    """Noisy marginals of the people who are compared with, on the cliques that were measured; None without them."""
-    if compared is None:
-        return None
-    cliques = [one.clique for one in measured]
-    return measure_reference(compared, cliques, plan=run.gated[1], spend=run.reservation, random=run.random)
 
 
 def _audited(
@@ -356,6 +360,8 @@ def _synthesize(
             spend=run.reservation,
             random=run.random,
             told=stage,
+            checkpoints=run.checkpoints,
+            paid=() if run.checkpoints is None else run.reservation.state.steps,
             zeros=encoder.forbidden(),
         )
     with run.told.stage("Sampling"):
@@ -380,11 +386,6 @@ def _return_stored(
         public_key=public_key_path(book),
         smallest_leak=None,
     )
-
-
-def _output_settings(*, escape_formulas: bool, test_seed: int | None) -> tuple[tuple[str, str], ...]:
-    settings = [("formulas escaped", "yes")] if escape_formulas else []
-    return (*settings, *([SEEDED] if test_seed is not None else []))
 
 
 def _joined(source: MemorySource) -> Codes:

@@ -8,13 +8,16 @@ from pathlib import Path
 from accountant.canonical import sha256_hex
 from accountant.errors import Refusal
 from accountant.ledger import Ledger, Reservation, State
-from dpsynth.deep.checkpoints import Checkpoints, open_checkpoints, run_in
+from dpsynth.deep.checkpoints import Checkpoints, begin_checkpoints, open_checkpoints, run_in
 from dpsynth.errors import GateRefused, ParameterError
 from dpsynth.gate import GatePlan, Policy
+from dpsynth.gate.reference import measure_reference
+from dpsynth.measurement import Measurement
 from dpsynth.noise.base import RandomSource
 from dpsynth.plan import ReleasePlan
 from dpsynth.progress import Progress
 from dpsynth.schema import Schema
+from dpsynth.sources import MemorySource
 from dpsynth.tables import TableHandle
 
 
@@ -30,6 +33,7 @@ class Run:
       reservation: Charged before each draw.
       random: Where every random bit comes from.
       told: Told of each stage.
+      checkpoints: Where the run is written down, so that it can go on; None for nowhere.
     """
 
     plan: ReleasePlan
@@ -39,6 +43,7 @@ class Run:
     reservation: Reservation
     random: RandomSource
     told: Progress
+    checkpoints: Checkpoints | None = None
 
     @property
     def gated(self) -> tuple[Policy, GatePlan]:
@@ -50,6 +55,21 @@ class Run:
                 "Plan with a gate, or use fit().",
             )
         return self.plan.policy, self.plan.gate
+
+
+def referred(
+    run: Run, compared: MemorySource | None, measured: tuple[Measurement, ...]
+) -> tuple[Measurement, ...] | None:
+    """Noisy marginals of the people who are compared with, on the cliques that were measured; None without them.
+
+    Privacy:
+      As :func:`measure_reference`, from the gate's plan.
+      Checked by: tests/dpsynth/test_reference_release.py::test_too_few_people_charge_no_reference
+    """
+    if compared is None:
+        return None
+    cliques = [one.clique for one in measured]
+    return measure_reference(compared, cliques, plan=run.gated[1], spend=run.reservation, random=run.random)
 
 
 @contextmanager
@@ -81,7 +101,8 @@ def going_on(folder: Path, book: Ledger, plan: ReleasePlan) -> Reservation | Non
 
     Privacy:
       Charges and draws nothing; what was charged stays charged.
-      Checked by: tests/dpsynth/deep/test_checkpoints.py::test_a_fit_goes_on_and_is_charged_once
+      Checked by: tests/dpsynth/deep/test_checkpoints.py::test_a_fit_goes_on_and_is_charged_once,
+        tests/dpsynth/deep/test_resuming.py::test_killed_anywhere_a_release_pays_once_and_splits_once
 
     Raises:
       LedgerError: The run has ended, another ledger's it is, or its process may be alive.
@@ -98,6 +119,22 @@ def going_on(folder: Path, book: Ledger, plan: ReleasePlan) -> Reservation | Non
             "Ask for the plan that was begun, or give a folder that doesn't exist yet.",
         )
     return book.take_over(run)
+
+
+def begun(folder: Path, reservation: Reservation) -> Path:
+    """The folder of checkpoints of a run, made where there is none yet; returns it.
+
+    Privacy:
+      Draws nothing; where it can't be made the reservation is given back.
+      Checked by: tests/dpsynth/deep/test_checkpoints.py::test_a_fit_goes_on_and_is_charged_once
+
+    Raises:
+      OutputError: It can't be made.
+    """
+    if run_in(folder) is None:
+        with ending(reservation):
+            begin_checkpoints(folder, run=reservation.release_id)
+    return folder
 
 
 @contextmanager

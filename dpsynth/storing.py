@@ -71,6 +71,12 @@ def store_release(
     return folder
 
 
+def output_settings(*, escape_formulas: bool, test_seed: int | None) -> tuple[tuple[str, str], ...]:
+    """Settings that change the published bytes, in words."""
+    settings = [("formulas escaped", "yes")] if escape_formulas else []
+    return (*settings, *([SEEDED] if test_seed is not None else []))
+
+
 def _write_table(run: Run, staging: Staging, table: pa.Table, *, escape_formulas: bool) -> Artefact:
     structure = run.handle.structure
     suffix = "csv" if structure.format.value == "csv" else "parquet"

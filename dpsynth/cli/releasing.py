@@ -134,6 +134,16 @@ def release(
             rich_help_panel=_AGAIN,
         ),
     ] = None,
+    checkpoints: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write the training of a synthesizer down in this folder: the same command goes on where it was "
+            "interrupted, charged once. Private, like the ledger.",
+            show_default=False,
+            rich_help_panel=_AGAIN,
+        ),
+    ] = None,
     annex: Annex = None,
     external_config: Annotated[
         Path | None,
@@ -182,6 +192,7 @@ def release(
         model_mb=model_mb,
         rows=rows,
         idempotency_key=idempotency_key,
+        checkpoints=checkpoints,
         annex=annex,
         escape_formulas=escape_formulas,
         publish=not review,

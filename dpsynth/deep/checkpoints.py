@@ -3,7 +3,8 @@
 A folder holds one run: who it is (``run.json``), one byte for each step that was taken (``taken``), and the last kept
 state of each phase. A step's byte is on disk before the step reads a record. So a run that goes on takes only steps of
 which no byte is there, with fresh batches and noise; steps that were taken after the last kept state are lost, and
-stay taken. States are functions of accounted outputs: arrays (npz) and canonical JSON, hashed; no pickle, no code.
+stay taken. States are functions of accounted outputs, but for the key of a release's split (``dpsynth.resuming``). They
+are arrays (npz) and canonical JSON, hashed; no pickle, no code.
 
 One process at a time: the folder is locked while a run has it. A folder that is copied, and run on twice, would take
 steps twice: like a ledger it is the operator's to guard, which is why the ledger's own record must name the same run.
@@ -78,7 +79,7 @@ class Checkpoints:
           phase: Its label.
           plan: Hash of the plan and the settings.
           step: Steps of the phase that are behind it.
-          arrays: Functions of accounted outputs, by name.
+          arrays: Functions of accounted outputs, by name; or keys, removed when the run ends.
 
         Raises:
           OutputError: The disk refused.
@@ -119,6 +120,10 @@ class Checkpoints:
                 return dict(arrays)
         except (OSError, zipfile.BadZipFile, KeyError, ValueError, TypeError) as error:
             raise _refused(self.folder, "holds a state that isn't of this run, or was changed") from error
+
+    def forget(self, phase: str) -> None:
+        """Remove a state that nobody needs any more; one that isn't there is no error."""
+        self._state(phase).unlink(missing_ok=True)
 
     def require_run(self, run: str) -> None:
         """Refuse the checkpoints of another run.

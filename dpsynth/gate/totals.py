@@ -57,6 +57,11 @@ def measure_totals(
     )
 
 
+def label(side: Side) -> str:
+    """Public words of a side's count, for the ledger."""
+    return f"gate: number of {side} people"
+
+
 def _sigma(plan: GatePlan, amount: int) -> float:
     return discrete_gaussian_sigma(amount=amount, coordinate=plan.coordinate)
 
@@ -68,7 +73,7 @@ def _measure(source: RowSource, amount: int, side: Side, *, plan: GatePlan, spen
         sensitivity=1,
         spend=spend,
         random=random,
-        label=f"gate: number of {side} people",
+        label=label(side),
         sides=(side,),
     )
     return max(1, noisy)

@@ -1,4 +1,4 @@
-"""The two random sources: the operating system's CSPRNG stretched by AES-256-CTR, and a seeded one for tests."""
+"""The random sources: the operating system's CSPRNG stretched by AES-256-CTR, one whose key is kept, one for tests."""
 
 import hashlib
 import os
@@ -98,6 +98,35 @@ def _begin_again(reference: "weakref.ref[SystemRandom]") -> None:
     source = reference()
     if source is not None:
         source._begin()
+
+
+def draw_key() -> bytes:
+    """32 bytes of the operating system's, to be a secret key."""
+    return os.urandom(32)
+
+
+class KeptRandom:
+    """Private randomness that comes again: AES-256 in counter mode under a secret key that the caller keeps.
+
+    For coins that a run must see again where it goes on; never for noise, which is drawn once.
+
+    Args:
+      key: 32 bytes of the operating system's, as secret as the records.
+    """
+
+    private = True
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) != 32:
+            raise ValueError("a key has 32 bytes")
+        self._stream = _Words(lambda: key)
+
+    def draw(self, table: CumulativeTable, size: int) -> NDArray[np.int64]:
+        """``size`` indices into ``table``, int64, fixed by the key and by the draws made before."""
+        return table.lookup(self._stream.take, size)
+
+    def __reduce_ex__(self, protocol: object) -> NoReturn:
+        _refuse_to_copy("KeptRandom")
 
 
 class SeededRandom:

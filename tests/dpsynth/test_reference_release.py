@@ -7,7 +7,7 @@ from fractions import Fraction
 import pytest
 
 from accountant.spend import Side
-from dpsynth import line
+from dpsynth import line, runs
 from dpsynth.certificate.verify import verify_release
 from dpsynth.errors import GateRefused
 from dpsynth.external import ExternalConfig
@@ -36,7 +36,7 @@ def run(folder, book, *, by_id=False, rows=6_000, **more):
 @pytest.mark.parametrize("by_id", [False, True])
 def test_reference_people_pay_for_their_marginals_and_the_certificate_says_so(tmp_path, monkeypatch, by_id):
     seen = {}
-    measured, tested = line.measure_reference, line.run_gate
+    measured, tested = runs.measure_reference, line.run_gate
 
     def reference(source, *given, **named):
         seen["reference"] = source
@@ -46,7 +46,7 @@ def test_reference_people_pay_for_their_marginals_and_the_certificate_says_so(tm
         seen.update(training=training, holdout=holdout, referred=named["referred"])
         return tested(training, holdout, *given, **named)
 
-    monkeypatch.setattr(line, "measure_reference", reference)
+    monkeypatch.setattr(runs, "measure_reference", reference)
     monkeypatch.setattr(line, "run_gate", gate)
     schema = lines.schema(lines.PERSON_SCHEMA if by_id else lines.SCHEMA)
     book = lines.ledger(tmp_path, declared=schema)

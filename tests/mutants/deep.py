@@ -12,6 +12,7 @@ _SGD, _PLAN, _LAYERS, _GAN = (
     f"tests/dpsynth/deep/test_{name}.py::test_" for name in ("sgd", "plan", "layers", "trained")
 )
 GHOST, _GHOST = "dpsynth/deep/ghost.py", "tests/dpsynth/deep/test_ghost.py::test_"
+_RESUMED = "tests/dpsynth/deep/test_resuming.py::test_killed_anywhere_a_release_pays_once_and_splits_once"
 _REFUSED = _GHOST + "what_joins_records_draws_decides_or_remembers_is_refused_uncharged"
 _KILLS = "tests/dpsynth/deep/test_checkpoints.py::test_killed_anywhere_no_step_is_taken_twice_or_uncharged"
 _NORMS = _LAYERS + "norms_of_every_layer_are_those_of_vmap"
@@ -180,12 +181,12 @@ MUTANTS = (
         (_SGD + "the_noise_is_the_plans",), "a phase that is priced for more noise runs with less",
     ),
     Mutant(
-        "deep: shares of codes are counted", START, "    shares = counter.shares(found,",
+        "deep: shares of codes are counted", START, "    noisy = counter.shares(found,",
         "    from dpsynth.deep.sgd import add_clipped\n"
         "    found = {name: value.double() for name, value in found.items()}\n"
         "    for codes in training.people.batch(sampling_probability=1.0, random=training.random):\n"
         "        add_clipped(counter, found, codes, clip=phase.clip, into=found)\n"
-        "    shares = counter.shares(found,",
+        "    noisy = counter.shares(found,",
         (_GAN + "people_are_seen_through_noisy_gradients_alone",), "raw frequencies of codes make the rows",
     ),
     Mutant(
@@ -269,5 +270,37 @@ MUTANTS = (
         (_GHOST + "the_plan_is_charged_before_a_record_is_read",
          "tests/dpsynth/deep/test_modules.py::test_the_plan_is_charged_before_a_record_is_read"),
         "a refused training has read its people",
+    ),
+    Mutant(
+        "deep: pairs are measured beside the bound", START, '("pairs of", len(sizes), joint, pairs)):',
+        '("pairs of", len(sizes), joint, 1.0)):',
+        (_START + "every_record_moves_the_counts_by_one_in_all",), "every record is clipped, and shares are wrong",
+    ),
+    Mutant(
+        "deep: pairs are believed whole", START, "max(0.0, 1.0 - explained) * beyond", "beyond",
+        (_START + "a_joint_distribution_is_as_far_from_independence_as_its_noise_lets_one_tell",),
+        "noise becomes a relation of columns",
+    ),
+    Mutant(
+        "deep: a release that goes on splits anew", "dpsynth/resuming.py", 'KeptRandom(found["split key"].tobytes())',
+        "run.random",
+        (_RESUMED,), "people who paid as holdout pay as training people, too",
+    ),
+    Mutant(
+        "deep: a release that goes on counts people anew", "dpsynth/resuming.py",
+        "    if run.reservation.state.steps:\n        raise _lost(\"the numbers",
+        "    if len(run.reservation.state.steps) > 9:\n        raise _lost(\"the numbers",
+        (_RESUMED,), "people are counted twice, or a count that was lost is drawn again",
+    ),
+    Mutant(
+        "deep: a verdict is drawn again", "dpsynth/resuming.py", "    if any(step.label not in known",
+        "    if all(step.label not in known",
+        (_RESUMED,), "whoever kills a release after a bad verdict gets another one",
+    ),
+    Mutant(
+        "deep: a release goes on with any table", "dpsynth/resuming.py",
+        'if found["commitment"].tobytes().hex() != commitment:', "if not found:",
+        ("tests/dpsynth/deep/test_resuming.py::test_it_goes_on_with_its_own_table_and_plan_alone",),
+        "coins by position put other people on the sides",
     ),
 )

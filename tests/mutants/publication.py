@@ -42,9 +42,9 @@ MUTANTS = (
     ),
     Mutant(
         "release: read before the touch", RELEASE,
-        '    run.reservation.touch()\n    with run.told.stage("Reading and encoding"):\n'
+        '        run.reservation.touch()\n    with run.told.stage("Reading and encoding"):\n'
         "        records = read_records(run.handle, encoder, unit=run.plan.unit, key=key)\n",
-        '    with run.told.stage("Reading and encoding"):\n'
+        '        pass\n    with run.told.stage("Reading and encoding"):\n'
         "        records = read_records(run.handle, encoder, unit=run.plan.unit, key=key)\n"
         "        run.reservation.touch()\n",
         (_LINE + "test_records_are_read_only_after_the_ledger_says_touched",), "a run that read the data is refunded",

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
 from dpsynth.errors import Refusal
 from dpsynth.noise import random as module
-from dpsynth.noise.random import SeededRandom, SystemRandom
+from dpsynth.noise.random import KeptRandom, SeededRandom, SystemRandom
 from dpsynth.noise.tables import CumulativeTable
 
 BYTES = CumulativeTable.from_weights([1] * 256)
@@ -22,6 +22,19 @@ BYTES = CumulativeTable.from_weights([1] * 256)
 def test_only_the_system_source_is_private():
     assert SystemRandom().private is True
     assert SeededRandom(1).private is False
+
+
+def test_what_is_kept_comes_again_under_its_key_alone():
+    one, other = bytes(range(32)), bytes(32)
+    drawn = KeptRandom(one).draw(BYTES, 1000).tolist()
+    assert drawn == KeptRandom(one).draw(BYTES, 1000).tolist() != KeptRandom(other).draw(BYTES, 1000).tolist()
+    assert KeptRandom(one).private is True
+    block = Cipher(algorithms.AES(one), modes.ECB()).encryptor().update(bytes(16))
+    assert drawn[:2] == [block[7], block[15]]
+    with pytest.raises(ValueError, match="32 bytes"):
+        KeptRandom(bytes(16))
+    with pytest.raises(Refusal):
+        pickle.dumps(KeptRandom(one))
 
 
 def test_the_seeded_stream_is_aes_256_in_counter_mode():
