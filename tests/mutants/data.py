@@ -33,6 +33,18 @@ MUTANTS = (
         (_EVERY + "test_a_narrow_float_is_held_against_what_it_stands_for",), "what is at an edge falls beside it",
     ),
     Mutant(
+        "frames: a NumPy span among objects is none", "dpsynth/tables/memory.py",
+        "    (np.timedelta64, _numpy_span),\n", "",
+        ("tests/dpsynth/encode/test_one_value_one_meaning.py::test_an_intruder_changes_nobody_elses_code_or_key",),
+        "one record decides what others mean",
+    ),
+    Mutant(
+        "drawing: text views come out as plain text", "dpsynth/drawing.py",
+        "    whole = whole if structure is None else whole.cast(structure.arrow)\n", "",
+        (_EVERY + "test_values_of_codes_have_these_codes_in_every_type_and_all_else_is_as_declared",),
+        "types out aren't types in",
+    ),
+    Mutant(
         "frames: labels that spell one number are read", "dpsynth/tables/opening.py",
         "        memory.require_told_apart(table, declared)\n", "        pass\n",
         ("tests/dpsynth/encode/test_one_value_one_meaning.py::"

@@ -160,9 +160,12 @@ def _number_types(column: dict[str, Any]) -> tuple[pa.DataType, ...]:
         out.append(pa.decimal128(20, 2))
         return (*out, *([pa.float16()] if far <= 2**11 else []), *([pa.float32()] if far <= 2**24 else []))
     width = column["bounds"][1] - column["bounds"][0]
-    if far <= 60_000 and far <= width:
-        out.append(pa.float16())
-    return (*out, *([pa.float32()] if far <= 1_000 * width else []))
+    for kind, scalar, fits in (
+        (pa.float16(), np.float16, far <= 60_000 and far <= width), (pa.float32(), np.float32, far <= 1_000 * width)
+    ):
+        if fits and all(float(str(scalar(code))) == code for code in column.get("special", [])):
+            out.append(kind)
+    return tuple(out)
 
 
 def _number(column: dict[str, Any], value: Any) -> bool:
