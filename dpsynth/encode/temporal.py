@@ -1,5 +1,6 @@
 """Dates, moments, times of day and durations to codes and back: whole multiples of a resolution, binned."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -97,8 +98,8 @@ def stored_microseconds(array: Any, kind: str) -> Micros:
     if group == "time" and _stored_as(array.type) in _READ[kind]:
         stored = _stored(array)
         return stored if kind != "time" else Micros(stored.values % UNITS["day"], stored.state)
-    if group in ("float", "int") and kind == "duration":
-        return _seconds(array)
+    if group in ("float", "int", "decimal"):
+        return _seconds(array) if kind == "duration" else stored_microseconds(_digits(array), kind)
     null = np.asarray(pc.is_null(array, nan_is_null=group == "float").to_numpy(zero_copy_only=False), bool)
     return Micros(np.zeros(len(array), np.int64), np.where(null, ABSENT, UNKNOWN).astype(np.int8))
 
@@ -109,6 +110,16 @@ def _spread(inner: Micros, array: Any) -> Micros:
     return Micros(np.append(inner.values, 0)[at], np.append(inner.state, np.int8(ABSENT))[at])
 
 
+def _digits(array: Any) -> Any:
+    """Stored numbers as the texts that they are among other objects: a number such as 20200102 means a day in each."""
+    if family(array.type) != "float":
+        return pc.cast(array, pa.string())
+    found = numbers(array)
+    states = found.state.tolist()
+    texts = [repr(value) if state == 0 else "inf" for value, state in zip(found.values.tolist(), states, strict=True)]
+    return pa.array(texts, pa.string(), mask=found.state == ABSENT)
+
+
 def _micros(values: Sequence[int], states: Sequence[int]) -> Micros:
     return Micros(np.array(values, np.int64), np.array(states, np.int8))
 
@@ -117,8 +128,14 @@ def _meaning(text: bytes, kind: str) -> tuple[int, int]:
     plain = text.decode(errors="replace").strip()
     if not plain:
         return 0, ABSENT
+    if kind != "duration" and (whole := _WHOLE.fullmatch(plain)):
+        plain = whole[1]
     found = microseconds(plain, kind)
     return (found, 0) if found is not None else (0, UNKNOWN)
+
+
+_WHOLE = re.compile(r"(\d+)\.0+")
+"""A whole number as a float or a decimal is spelled."""
 
 
 def _stored_as(kind: pa.DataType) -> str:

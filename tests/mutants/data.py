@@ -33,6 +33,13 @@ MUTANTS = (
         (_EVERY + "test_a_narrow_float_is_held_against_what_it_stands_for",), "what is at an edge falls beside it",
     ),
     Mutant(
+        "times: a stored 20200102 is no day", "dpsynth/encode/temporal.py",
+        '    if group in ("float", "int", "decimal"):', '    if group in ("float", "int") and kind == "duration":',
+        ("tests/dpsynth/encode/test_one_value_one_meaning.py::test_an_intruder_changes_nobody_elses_code_or_key",
+         "tests/dpsynth/encode/test_temporal.py::test_digits_of_a_day_are_that_day_in_every_form"),
+        "one record decides what others mean",
+    ),
+    Mutant(
         "frames: a NumPy span among objects is none", "dpsynth/tables/memory.py",
         "    (np.timedelta64, _numpy_span),\n", "",
         ("tests/dpsynth/encode/test_one_value_one_meaning.py::test_an_intruder_changes_nobody_elses_code_or_key",),

@@ -1,6 +1,7 @@
 """A record of another type turns a pandas column into objects; nobody else's code or key may change by it."""
 
 import datetime
+import decimal
 import json
 import uuid
 
@@ -26,6 +27,9 @@ tables:
       n: {kind: integer, bounds: [0, 9]}
       r: {kind: real, bounds: [0, 1], edges: [0.3, 0.7], special: [-0.1]}
       s: {kind: duration, bounds: [0, 86400], bins: 24}
+      d: {kind: date, bounds: [2019-12-30, 2020-12-31]}
+      m: {kind: datetime, bounds: [2019-12-30, 2020-12-31], resolution: hour}
+      t: {kind: time, bounds: ['00:00:00', '23:59:59'], bins: 24}
 """
 UTC = datetime.UTC
 VALUES = {
@@ -34,6 +38,10 @@ VALUES = {
     "zoned": datetime.datetime(2020, 1, 1, tzinfo=UTC),
     "stamp": pd.Timestamp("2020-01-01 10:30"),
     "span": datetime.timedelta(days=1),
+    "digits of a day": 20200102,
+    "digits of a day, as a float": 20200102.0,
+    "digits of a time": np.uint64(123456),
+    "digits of a decimal": decimal.Decimal("20200103"),
     "numpy span": np.timedelta64(3_600, "s"),
     "period": pd.Period("2020-01", "M"),
     "complex": 7 + 0j,
@@ -52,7 +60,7 @@ TYPED = {"narrow": "float32", "short": "float16"}
 
 def read(values, dtype=None):
     declared = parse_schema(SCHEMA)
-    frame = pd.DataFrame({name: pd.Series(values, dtype=dtype) for name in ("who", "x", "n", "r", "s")})
+    frame = pd.DataFrame({name: pd.Series(values, dtype=dtype) for name in ("who", "x", "n", "r", "s", "d", "m", "t")})
     (block,) = open_table(frame, declared).blocks()
     encoder = Encoder.of(declared)
     return encoder.encode(block), encoder.unit_ids(block)

@@ -200,3 +200,23 @@ def test_free_text_and_times_without_bounds_load_but_are_not_released(column):
     declared = parse_schema(f"name: t\ncolumns:\n  x: {{{column}}}\n  y: {{kind: boolean}}\n")
     with pytest.raises(SchemaError, match="no finite public domain"):
         Encoder.of(declared)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        pa.array([20130601, 7, None], pa.int64()),
+        pa.array([20130601, 7, None], pa.float64()),
+        pa.array([20130601, 7, None], pa.decimal128(12, 2)),
+        pa.array(["20130601", "7", None]),
+        pa.array(["20130601.0", "7.0", ""]),
+        pa.array([20130601, 7, None]).dictionary_encode(),
+    ],
+)
+def test_digits_of_a_day_are_that_day_in_every_form(array):
+    """An undeclared one is null, as is what is no day."""
+    encoder = Encoder.of(schema_of("date"))
+    null = encoder.domain.sizes[0] - 1
+    day = encoder.encode({"x": pa.array([datetime.date(2013, 6, 1)])})[0, 0]
+    assert encoder.encode({"x": array})[0].tolist() == [day, null, null]
+    assert encoder.columns[0].problems(array) == {"not a finite number": 1}
