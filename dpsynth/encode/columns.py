@@ -15,6 +15,8 @@ from dpsynth.encode.raw import ABSENT, UNKNOWN, Numbers, levels, numbers
 from dpsynth.schema import Boolean, Categorical, Column, Integer, Real
 
 Code = NDArray[np.int64]
+NO_NUMBER = "not a finite number"
+"""What the operator's check says of values that are none."""
 
 
 class ColumnEncoder(Protocol):
@@ -183,7 +185,7 @@ class NumericEncoder:
         return _counted({
             "below the lower bound": number & (found.values < lower),
             "above the upper bound": number & (found.values > upper),
-            "not a finite number": found.state == UNKNOWN,
+            NO_NUMBER: found.state == UNKNOWN,
             "undeclared null": _undeclared(found.state, self.column),
         })
 

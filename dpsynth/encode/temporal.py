@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from dpsynth.encode.columns import NumericEncoder, numeric_encoder
+from dpsynth.encode.columns import NO_NUMBER, NumericEncoder, numeric_encoder
 from dpsynth.encode.raw import ABSENT, UNKNOWN, Numbers, dictionary_indices, numbers
 from dpsynth.schema import Temporal
 from dpsynth.schema.temporal import UNITS, microseconds
@@ -70,7 +70,8 @@ class TemporalEncoder:
 
     def problems(self, array: pa.Array) -> dict[str, int]:
         """CONFIDENTIAL: counts of values outside the bounds, of what means no such value, and of undeclared nulls."""
-        return self.inner.problems_of(self._ticks(array))
+        found = self.inner.problems_of(self._ticks(array))
+        return {f"no {self.column.kind}" if what == NO_NUMBER else what: count for what, count in found.items()}
 
     def describe(self) -> dict[str, Any]:
         """Size and cuts, as text; cuts are in multiples of the resolution."""

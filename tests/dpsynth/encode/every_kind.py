@@ -394,7 +394,8 @@ def python_values(draw: Any, column: dict[str, Any]) -> Any:
         try:
             return draw(st.sampled_from([label, _as_python(draw, float(label))]))
         except (ValueError, OverflowError):
-            return draw(st.sampled_from([label, label.encode(), np.str_(label)]))
+            plain = np.str_(label.rstrip("\0"))  # an array of text drops final NULs
+            return draw(st.sampled_from([label, label.encode(), plain]))
     if kind == "boolean":
         return draw(st.sampled_from([True, False, np.True_, "true", "False", 1, 0.0, np.float32(1), "1", "yes"]))
     if kind == "duration":
