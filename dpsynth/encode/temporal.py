@@ -115,10 +115,10 @@ def _digits(array: Any) -> Any:
     """Stored numbers as the texts that they are among other objects: a number such as 20200102 means a day in each."""
     if family(array.type) != "float":
         return pc.cast(array, pa.string())
-    found = numbers(array)
-    states = found.state.tolist()
-    texts = [repr(value) if state == 0 else "inf" for value, state in zip(found.values.tolist(), states, strict=True)]
-    return pa.array(texts, pa.string(), mask=found.state == ABSENT)
+    plain = numbers(array)
+    states = plain.state.tolist()
+    texts = [repr(value) if state == 0 else "inf" for value, state in zip(plain.values.tolist(), states, strict=True)]
+    return pa.array(texts, pa.string(), mask=plain.state == ABSENT)
 
 
 def _micros(values: Sequence[int], states: Sequence[int]) -> Micros:
