@@ -21,6 +21,7 @@ SEEDS = (0, 1, 2, 3, 4)
 DECIDES = (
     *("accountant", "dpsynth/deep", "dpsynth/noise", "dpsynth/estimation/pool.py", "dpsynth/sampling/sampler.py"),
     *("benchmarks/deep*.py", "benchmarks/oracles/dp_sgd.py", "benchmarks/harness.py", "constraints.txt"),
+    *(":!accountant/ledger", ":!accountant/report.py"),
 )
 """The paths that decide a trained model and its figures."""
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL", "NUMBA")}

@@ -63,7 +63,8 @@ TABLES = (
     ),
     RealTable(name="german_credit", file="german_credit.csv.gz", target="class-label", seeds=(0, 1, 2, 3)),
 )
-PATHS = (*DECIDES, "dpsynth", "benchmarks/fit_coded.py")
+ROOMS = ("domain.py", "encode", "estimation", "mechanisms", "sampling", "schema", "sources", "synthesizers.py")
+PATHS = (*DECIDES, *(f"dpsynth/{room}" for room in ROOMS), "dpsynth/tables", "benchmarks/fit_coded.py")
 
 
 def table_section(table: RealTable) -> Iterator[Figure]:
