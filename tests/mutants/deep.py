@@ -278,7 +278,7 @@ MUTANTS = (
     ),
     Mutant(
         "deep: pairs are believed whole", START, "max(0.0, 1.0 - explained) * beyond", "beyond",
-        (_START + "a_joint_distribution_is_as_far_from_independence_as_its_noise_lets_one_tell",),
+        (_START + "what_noise_explains_of_a_pair_is_taken_away",),
         "noise becomes a relation of columns",
     ),
     Mutant(

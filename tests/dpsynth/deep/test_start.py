@@ -115,6 +115,19 @@ def test_a_joint_distribution_is_as_far_from_independence_as_its_noise_lets_one_
     assert ours < 1.05 * independent
 
 
+def test_what_noise_explains_of_a_pair_is_taken_away():
+    """Columns that have nothing to do with each other: most of what noise says is gone."""
+    rng = np.random.default_rng(4)
+    rows, columns = rng.dirichlet(np.full(4, 3.0)), rng.dirichlet(np.full(3, 3.0))
+    product, errors = np.outer(rows, columns), []
+    for _ in range(200):
+        noisy = product + 0.01 * rng.normal(size=product.shape)
+        shrunk, believed = (joint_near(noisy, rows, columns, deviation=found) for found in (0.01, 0.0))
+        errors.append([np.square(other - product).sum() for other in (shrunk, believed)])
+    shrunk, believed = np.mean(errors, axis=0)
+    assert shrunk < 0.4 * believed
+
+
 def test_pairs_are_measured_of_few_people_with_a_small_target():
     assert ArConfig().pairs(DOMAIN, people=FEW - 1) > 0
     assert ArConfig().pairs(DOMAIN, people=FEW) == 0
