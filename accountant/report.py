@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 
+from accountant.adjacency import Adjacency
 from accountant.convert import epsilon_from_mu, epsilon_from_rho
 from accountant.errors import ParameterError
 from accountant.price import AMOUNT_UNIT, DELTA_UNIT, Coordinate, Price
@@ -77,8 +78,20 @@ class PlainReading:
     advantage: float
     tpr_at: tuple[tuple[float, float], ...]
 
-    def sentence(self) -> str:
-        """The reading as one sentence."""
+    def sentence(self, *, adjacency: Adjacency = Adjacency.ADD_REMOVE) -> str:
+        """The reading as one sentence.
+
+        Under ``REPLACE_PRIVATE`` it speaks of what a row's private part may be, which is all that is protected: any
+        statement about it is a bet on one set of values against the others, and each is as likely as any other to give
+        what was released, up to e^epsilon and delta.
+        """
+        if adjacency is Adjacency.REPLACE_PRIVATE:
+            return (
+                f"Whoever believed with {self.prior:.0%} something of the private columns of a person's row can come "
+                f"to believe it with at most {self.posterior:.1%} (outside events of chance about {self.delta:g}); no "
+                f"attack that tells two private parts of a row apart has an advantage above {self.advantage:.1%}. Who "
+                "is in the data, and public columns, aren't protected."
+            )
         return (
             f"Whoever believed with {self.prior:.0%} that a person is in the data can come to believe it with at most "
             f"{self.posterior:.1%} (outside events of chance about {self.delta:g}); no membership attack has an "

@@ -13,21 +13,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-
 from accountant.ledger import Ledger, State, StoredRelease
-from dpsynth.attacks.guessing import SideGuesses, guess_members
-from dpsynth.attacks.improbable import by_chance
-from dpsynth.attacks.nearest import prepare
+from dpsynth.annexed import audited, figures
 from dpsynth.auto import schema_of_run
 from dpsynth.certificate.annex import write_annex
 from dpsynth.drawing import DrawnTable, draw_table
 from dpsynth.encode import Encoder
 from dpsynth.external import ExternalConfig, ExternalFailed, run_external
-from dpsynth.gate import GateResult, Policy, Verdict
+from dpsynth.gate import Policy, Verdict
 from dpsynth.gate.annex import GateAnnex
 from dpsynth.gate.layout import layout_of
-from dpsynth.gate.one_run import audit_split, confidential_json
 from dpsynth.gate.thresholds import decidable
 from dpsynth.gate.totals import Totals, measure_totals
 from dpsynth.gate.verdict import run_gate, undecidable
@@ -36,6 +31,7 @@ from dpsynth.measurement import Measurement
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.random import SeededRandom, SystemRandom
 from dpsynth.noise.seeds import draw_seed
+from dpsynth.partly import make_partly
 from dpsynth.plan import ReleasePlan, make_plan
 from dpsynth.progress import Progress, SilentProgress
 from dpsynth.publishing import publish_staged as publish_staged
@@ -43,10 +39,12 @@ from dpsynth.publishing import publish_stored, require_apart, require_free
 from dpsynth.records import CodedRecords, read_records, split_in_three, split_records
 from dpsynth.resuming import SPLIT, keep_totals, kept_totals, require_resumable, settled_commitment
 from dpsynth.runs import Run, begun, ending, going_on, referred, staying_open
+from dpsynth.samples.kept import read_public, require_same
+from dpsynth.samples.other_tables import refuse_csv
 from dpsynth.sampling import generator, sample_apart
 from dpsynth.schema import Schema
 from dpsynth.selecting import closed_records, select_labels
-from dpsynth.sources import Codes, MemorySource
+from dpsynth.sources import Codes, MemorySource, joined
 from dpsynth.statement import leak_in_words
 from dpsynth.storing import output_settings, store_release
 from dpsynth.synthesizers import Synthesizer, fit_model
@@ -71,6 +69,7 @@ class ReleaseResult:
       stored: Whether an earlier release of the same key and plan was returned, uncharged.
       public_key: The key that verifies the certificate.
       smallest_leak: What the gate could have seen, in words; None where a stored release was returned.
+      not_protected: Public columns that are in the table as they are; none but where the schema declares them.
     """
 
     verdict: str
@@ -82,6 +81,7 @@ class ReleaseResult:
     stored: bool
     public_key: Path
     smallest_leak: str | None
+    not_protected: tuple[str, ...] = ()
 
 
 def release(
@@ -132,10 +132,12 @@ def release(
       How it ended. FAIL and UNDECIDABLE publish a certificate without a table; their budget stays spent.
 
     Privacy:
-      (epsilon, delta) for add-remove of one unit of the schema, over everything that is published, the verdict
-      included: every step is charged to the ledger before its noise is drawn, by side, within caps reserved before the
-      data was opened.
-      Checked by: tests/dpsynth/test_release.py::test_every_charge_is_on_disk_and_within_its_cap
+      (epsilon, delta) for add-remove of one unit of the schema, or, where it declares public columns, for replacing
+      the other columns of one row, over everything that is published, the verdict included: every step is charged to
+      the ledger before its noise is drawn, by side, within caps reserved before the data was opened (but for columns
+      that are declared public, which are kept and not protected).
+      Checked by: tests/dpsynth/test_release.py::test_every_charge_is_on_disk_and_within_its_cap,
+      tests/dpsynth/test_partly_release.py::test_training_people_pay_for_measurements_and_both_for_the_gate
 
     Raises:
       Refusal: Something was refused; nothing was charged unless the data had been opened, as the message then says.
@@ -160,6 +162,9 @@ def release(
     if folder is not None:
         require_resumable(plan, seeded=test_seed is not None)
     handle = open_table(table, declared)
+    public = plan.unit.public
+    if public:
+        refuse_csv(handle.structure.format)
     target = Path(out)
     confidential = Path(annex) if annex is not None else target.with_name(f"{target.name}.CONFIDENTIAL-annex")
     require_apart(target, confidential, book.path)
@@ -178,9 +183,10 @@ def release(
     random = SystemRandom() if test_seed is None else SeededRandom(test_seed)
     with ending(reservation) if folder is None else staying_open(reservation, begun(folder, reservation)) as kept:
         require_free(confidential)
+        part = read_public(table, Encoder.of(declared.table), structure=handle.structure) if public else None
         run = Run(
             plan=plan, schema=declared, handle=handle, book=book, reservation=reservation, random=random, told=told,
-            checkpoints=kept,
+            checkpoints=kept, kept=part,
         )  # fmt: skip
         verdict, stored, leak = _run(run, confidential, escape_formulas=escape_formulas)
         if kept is not None:
@@ -197,6 +203,7 @@ def release(
         stored=False,
         public_key=public_key_path(book),
         smallest_leak=leak,
+        not_protected=public,
     )
 
 
@@ -215,6 +222,8 @@ def _run(run: Run, confidential: Path, *, escape_formulas: bool) -> tuple[Verdic
         run.reservation.touch()
     with run.told.stage("Reading and encoding"):
         records = read_records(run.handle, encoder, unit=run.plan.unit, key=key)
+        if run.kept is not None:
+            require_same(run.kept, encoder, joined(records.source))
         commitment, commitment_key, coins = settled_commitment(run, records)
         training, holdout, compared = _split(run, records, key=key, coins=coins)
     with run.told.stage("Counting people"):
@@ -276,7 +285,7 @@ def _run(run: Run, confidential: Path, *, escape_formulas: bool) -> tuple[Verdic
                     reference=strangers,
                     referred=referred(run, compared, measured),
                 )
-                guesses = guesses or _audited(run, training, holdout, synthetic.codes, compared)
+                guesses = guesses or audited(run, training, holdout, synthetic.codes, compared)
             found.append(annexed)
             if outcome.verdict is Verdict.PASS:
                 break
@@ -288,7 +297,7 @@ def _run(run: Run, confidential: Path, *, escape_formulas: bool) -> tuple[Verdic
         confidential,
         release_id=run.reservation.release_id,
         commitment_key=commitment_key,
-        records={**_figures(outcome, found, words.getvalue()), **guesses},
+        records={**figures(outcome, found, words.getvalue()), **guesses},
     )
     with run.told.stage("Writing and signing"):
         folder = store_release(
@@ -308,41 +317,18 @@ def _split(
     return *split_records(records, **how), None
 
 
-def _audited(
-    run: Run, training: MemorySource, holdout: MemorySource, synthetic: Codes, compared: MemorySource | None
-) -> Mapping[str, object]:
-    """The audit by the split's coins, from exact counts: for the annex, after the verdict, which it can't change.
-
-    Nobody who was held out was learned from, whether they were tested or compared with. It looks at the first table
-    that was made: whether there is another one, the verdict decides, which read the people who were held out.
-    """
-    share, budget = run.gated[0].holdout_share, run.plan.budget
-    table = prepare(synthetic, training.domain.sizes)
-    chance = by_chance(table)
-    sides = (side for side in (training, holdout, compared) if side is not None)
-    inside, *held = (guess_members(side.blocks(), table, chance) for side in sides)
-    outside = SideGuesses(people=sum(s.people for s in held), guessed=sum(s.guessed for s in held))
-    bound = audit_split(inside, outside, holdout_share=share, delta=budget.delta)
-    told = confidential_json(
-        bound,
-        epsilon=budget.epsilon,
-        training=inside,
-        holdout=outside,
-        one_key=run.plan.unit.column is not None,
-    )
-    return {"one_run_audit": told}
-
-
 def _synthesize(
     run: Run, encoder: Encoder, training: MemorySource, totals: Totals, *, transcript: BinaryIO
 ) -> tuple[tuple[Measurement, ...], DrawnTable, Codes | None]:
     """Measure, estimate and sample; or run the outside command. Measurements, the table, and rows like strangers."""
     made, share = run.plan.synthesizer, run.gated[0].holdout_share
+    if run.kept is not None:
+        return make_partly(run, run.kept, encoder, training, strangers=STRANGERS)
     if isinstance(made, ExternalConfig):
         with run.told.stage("Running the outside synthesizer"):
             made_outside = run_external(
                 made,
-                records=_joined(training),
+                records=joined(training),
                 domain=training.domain,
                 rows=run.plan.rows or max(1, round(totals.training / (1 - share))),
                 unit=run.plan.unit,
@@ -385,16 +371,5 @@ def _return_stored(
         stored=True,
         public_key=public_key_path(book),
         smallest_leak=None,
+        not_protected=plan.unit.public,
     )
-
-
-def _joined(source: MemorySource) -> Codes:
-    empty = np.zeros((len(source.domain.names), 0), dtype=np.uint8)
-    return np.concatenate([codes for codes, _ in source.blocks()] or [empty], axis=1)
-
-
-def _figures(outcome: GateResult, found: list[GateAnnex], words: bytes) -> Mapping[str, object]:
-    *failed, exact = [one.confidential_json() for one in found] or [{}]
-    said = {"outside synthesizer said": words.decode(errors="replace")} if words else {}
-    earlier = {"failed attempts": failed} if failed else {}
-    return {"gate": exact, "verdict": outcome.verdict.name, **earlier, **said}

@@ -25,10 +25,11 @@ from dpsynth.mechanisms.histograms import histogram_sigma
 from dpsynth.noise.gaussian import LARGEST_SIGMA
 from dpsynth.plan_checks import LARGEST_TABLE as LARGEST_TABLE
 from dpsynth.plan_checks import (
-    require_add_remove,
     require_distinct_codes,
+    require_everybody,
     require_limitable,
     require_possible,
+    require_priced,
     require_room_for_slack,
     require_rows,
     require_small_secrets,
@@ -205,25 +206,23 @@ class ReleasePlan:
     def _shares(self) -> list[tuple[str, Side, int, str]]:
         name = self.synthesizer_name
         sides = BOTH_SIDES if self.gate is None else (Side.TRAINING,)
-        selected = ("open columns", planned_amount(self.selections), SELECTED)
-        before = (selected, ("encoding", self.encoding_amount, LEARNED))
-        learned = [(purpose, side, amount, meaning) for purpose, amount, meaning in before for side in sides if amount]
+        early = ("open columns", planned_amount(self.selections), SELECTED), ("encoding", self.encoding_amount, LEARNED)
+        learned = [(purpose, side, amount, meaning) for purpose, amount, meaning in early for side in sides if amount]
         if self.gate is None:
-            meaning = f"{name}, fitted to everybody"
-            return [*learned, *(("synthesizer", side, self.synthesizer_amount, meaning) for side in sides)]
+            return [*learned, *(("synthesizer", s, self.synthesizer_amount, f"{name}, fitted to all") for s in sides)]
         gate = self.gate
         times = f", in each of {gate.attempts} attempts" if gate.attempts > 1 else ""
         made, compared = gate.attempts * self.synthesizer_amount, gate.attempts * gate.reference_amount
-        marginals = ("reference", Side.REFERENCE, compared, f"noisy marginals to compare with{times}")
-        return [
+        shares = [
             ("totals", Side.TRAINING, gate.training_count, "noisy number of training people"),
             ("totals", Side.HOLDOUT, gate.holdout_count, "noisy number of holdout people"),
             *learned,
             ("synthesizer", Side.TRAINING, made, f"{name}: measurements and selection{times}"),
-            *([marginals] if compared else []),
+            ("reference", Side.REFERENCE, compared, f"noisy marginals to compare with{times}"),
             ("gate", Side.TRAINING, gate.attempts * gate.training_gate, f"one noisy threshold test{times}"),
             ("gate", Side.HOLDOUT, gate.attempts * gate.holdout_gate, "the same test, weighed by the sides' sizes"),
         ]
+        return [share for share in shares if share[2]]
 
 
 def make_plan(
@@ -265,12 +264,12 @@ def make_plan(
       ParameterError: A number is out of range, the domain is too large, the budget is too small, or the program of an
         outside synthesizer doesn't exist.
       UnsupportedEvent: The privacy unit is replaced, not added or removed, or an outside claim isn't about it.
-      GateRefused: The gate can't be paid within the budget.
+      GateRefused: The gate can't be paid within the budget, or its policy isn't one for the privacy unit.
       SchemaError: A column can't be released.
     """
     table = schema.table
     table.check_releasable()
-    require_add_remove(table.unit, gated=gated)
+    require_priced(table.unit)
     budget = Budget(epsilon=epsilon, delta=delta, coordinate=coordinate, claim_share=claim_share)
     if isinstance(synthesizer, str) and synthesizer.startswith("external:"):
         synthesizer = load_external_config(Path(synthesizer.removeprefix("external:")))
@@ -289,6 +288,7 @@ def make_plan(
         wanted.check(domain)
     require_rows(rows, len(domain.names))
     rules = policy if isinstance(policy, Policy) else load_policy(policy or "standard")
+    require_everybody(table.unit, rows=rows, reference=gated and bool(rules.reference_share))
     attempts = rules.attempts if gated else 1
     slack = attempts * max(SLACK_UNITS, SLACK_UNITS_A_COLUMN * len(domain.names))
     require_room_for_slack(budget, slack)

@@ -6,7 +6,7 @@ from accountant.compose import price
 from accountant.errors import UnsupportedEvent
 from accountant.price import DELTA_UNIT
 from dpsynth.encode import Encoder
-from dpsynth.errors import ParameterError, SchemaError
+from dpsynth.errors import GateRefused, ParameterError, SchemaError
 from dpsynth.external import ExternalConfig
 from dpsynth.selecting import Selection, plan_selections, planned_amount
 from dpsynth.synthesizers import Synthesizer
@@ -40,25 +40,44 @@ def require_distinct_codes(encoder: Encoder) -> None:
         )
 
 
-def require_add_remove(unit: PrivacyUnit, *, gated: bool = True) -> None:
+def require_priced(unit: PrivacyUnit) -> None:
     """Refuse before the data is opened what the first charge would refuse after it.
 
     Raises:
-      UnsupportedEvent: The unit is replaced, not added or removed; of a fit, its private part may be.
+      UnsupportedEvent: The unit is replaced as a whole, neither added or removed nor replaced in its private part.
     """
-    if unit.public:
-        if gated:
-            raise UnsupportedEvent(
-                f"A release was planned under {unit.adjacency}.",
-                "Only a fit can be: no gate of this version tells a leak of a row's private part from its public part.",
-                "Use fit() and synthesize() inside the circle that may see the model, or declare add-remove.",
-            )
-        return
-    if unit.adjacency is not Adjacency.ADD_REMOVE:
+    if unit.adjacency not in (Adjacency.ADD_REMOVE, Adjacency.REPLACE_PRIVATE):
         raise UnsupportedEvent(
             f"A run was planned under {unit.adjacency}.",
             "Its measurements are priced for a unit that is added or removed, and a replaced one may change sides.",
             "Declare add-remove in the schema, and make the ledger from that.",
+        )
+
+
+def require_everybody(unit: PrivacyUnit, *, rows: int | None, reference: bool) -> None:
+    """Where public columns are kept, everybody's are: refuse a number of rows, and people who are only compared with.
+
+    Args:
+      unit: The privacy unit.
+      rows: Number of synthetic rows that was asked for.
+      reference: Whether the gate compares with people whom nothing else looks at.
+
+    Raises:
+      ParameterError: A number of rows was asked for.
+      GateRefused: The policy needs reference people.
+    """
+    if unit.public and rows is not None:
+        raise ParameterError(
+            f"{rows:,} rows were asked for where a part of each row is public.",
+            "Everybody's public part is kept, so there are as many rows as there are records, and that is public.",
+            "Leave the number of rows out.",
+        )
+    if unit.public and reference:
+        raise GateRefused(
+            "A policy with a likelihood attack was chosen where a part of each row is public.",
+            "Its reference people would pay for noisy marginals of public columns, too, and no price is stated for "
+            "that under this adjacency.",
+            "Use another policy, such as standard.",
         )
 
 

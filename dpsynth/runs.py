@@ -16,6 +16,7 @@ from dpsynth.measurement import Measurement
 from dpsynth.noise.base import RandomSource
 from dpsynth.plan import ReleasePlan
 from dpsynth.progress import Progress
+from dpsynth.samples.kept import PublicPart
 from dpsynth.schema import Schema
 from dpsynth.sources import MemorySource
 from dpsynth.tables import TableHandle
@@ -34,6 +35,7 @@ class Run:
       random: Where every random bit comes from.
       told: Told of each stage.
       checkpoints: Where the run is written down, so that it can go on; None for nowhere.
+      kept: The public columns, where a part of each row is public and kept as it is; None elsewhere.
     """
 
     plan: ReleasePlan
@@ -44,6 +46,7 @@ class Run:
     random: RandomSource
     told: Progress
     checkpoints: Checkpoints | None = None
+    kept: PublicPart | None = None
 
     @property
     def gated(self) -> tuple[Policy, GatePlan]:

@@ -26,6 +26,7 @@ from dpsynth.certificate.dossier import (
     Share,
     Synthesis,
 )
+from dpsynth.certificate.partly import AS_MANY, COUNTED, KEPT, private_columns, unprotected_in_words
 from dpsynth.certificate.planned import (
     ENCODING_STEP,
     LEARNED_ENCODING,
@@ -195,6 +196,8 @@ def _data(facts: Facts) -> Data:
         unit_bound=bound,
         adjacency=str(unit.adjacency),
         public_inputs=tuple(_public_inputs(facts.table, facts.form)),
+        protected=private_columns(facts.table.canonical(), unit.public) if unit.public else (),
+        not_protected=unit.public,
     )
 
 
@@ -253,9 +256,10 @@ def _guidance(delta: float, facts: Facts) -> str:
     """Reference people are counted as those of the test: as many were drawn, by the same coin."""
     held = facts.outcome.holdout_people * facts.policy.holdout_share / facts.policy.tested_share
     people = facts.outcome.training_people + round(held)
+    number = "public" if facts.plan.unit.public else "noisy"
     return (
-        f"delta is {delta * people:.2g} of one over the noisy number of people ({people:,}); guidance asks for a delta "
-        "well below one over that number"
+        f"delta is {delta * people:.2g} of one over the {number} number of people ({people:,}); guidance asks for a "
+        "delta well below one over that number"
     )
 
 
@@ -270,6 +274,7 @@ def _synthesis(facts: Facts) -> Synthesis:
             *_learned(facts),
             f"people are split by coins: a share of {facts.policy.holdout_share} is held out for the gate",
             *([REFERENCE_SPLIT] if facts.policy.reference_share else []),
+            *([COUNTED] if plan.unit.public else []),
         ),
         post_processing=(
             *_after_the_charges(facts),
@@ -300,6 +305,8 @@ def _after_the_charges(facts: Facts) -> tuple[str, ...]:
     """What became of the synthesizer's accounted outputs."""
     if facts.outcome.verdict is Verdict.UNDECIDABLE:
         return ("none: no table was made",)
+    if facts.plan.unit.public:
+        return ("a graphical model is estimated from the measurements", KEPT, AS_MANY)
     outside = isinstance(facts.plan.synthesizer, ExternalConfig)
     total = "the noisy number of training people" if outside else "the model's noisy total"
     rows = "as the publisher asked" if facts.plan.rows is not None else f"{total} over the training share"
@@ -339,7 +346,7 @@ def _trained(facts: Facts) -> bool:
 def leak_in_words(outcome: GateResult) -> str:
     """The smallest leak that the gate could have seen, as one sentence."""
     if outcome.verdict is Verdict.UNDECIDABLE:
-        return "none: too few people for a decision, as the noisy totals say"
+        return "none: too few people for a decision, as the noisy or public totals say"
     if outcome.smallest_leak > 1:
         return "none: even a table of nothing but copies might have passed"
     return f"{outcome.smallest_leak:.2%} of training people copied verbatim, seen with the policy's probability"
@@ -347,10 +354,11 @@ def leak_in_words(outcome: GateResult) -> str:
 
 def _process(facts: Facts) -> Process:
     draws = sum(_draws(step.event) for step in facts.kept.steps)
+    public = facts.plan.unit.public
     used = (*_SOFTWARE, "torch") if _trained(facts) else _SOFTWARE
     return Process(
         trust_model=TRUST_MODEL,
-        not_covered=NOT_COVERED,
+        not_covered=(*([unprotected_in_words(public)] if public else []), *NOT_COVERED),
         random_source=_random_source(facts),
         sampler=SAMPLER + (TRAINING_SAMPLER if _trained(facts) else ""),
         sampler_slack=draws * SLACK_PER_DRAW,

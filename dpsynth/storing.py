@@ -82,6 +82,8 @@ def _write_table(run: Run, staging: Staging, table: pa.Table, *, escape_formulas
     suffix = "csv" if structure.format.value == "csv" else "parquet"
     name = table_name(run.schema.table.name, suffix, private=run.random.private)
     label = SYNTHETIC if run.random.private else NOT_PRIVATE
+    if run.plan.unit.public:
+        label += f"; NOT PROTECTED, and as they are, by declaration: {', '.join(run.plan.unit.public)}"
     written = write_table(table, staging.folder / name, like=structure, escape_formulas=escape_formulas, label=label)
     return Artefact(name=name, sha256=written.sha256)
 

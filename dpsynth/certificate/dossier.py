@@ -102,6 +102,8 @@ class Data:
       unit_bound: How its bound is enforced.
       adjacency: The neighbouring relation.
       public_inputs: Bounds, categories, magnitudes taken as public, each with its provenance.
+      protected: The private columns, where the others of a row are public; empty where the whole unit is protected.
+      not_protected: The public columns, which are in the table as they are; empty where there are none.
     """
 
     dataset_id: str
@@ -113,6 +115,8 @@ class Data:
     unit_bound: str
     adjacency: str
     public_inputs: tuple[Fact, ...] = ()
+    protected: tuple[str, ...] = ()
+    not_protected: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,8 +221,8 @@ class GateFacts:
       detection: The probability that ``smallest_leak`` refers to.
       training_amount: What the test cost a training person, in units of 2^-40 of the coordinate.
       holdout_amount: What it cost a holdout person.
-      training_people: Noisy number of training people.
-      holdout_people: Noisy number of holdout people.
+      training_people: Number of training people: noisy, but where it is public.
+      holdout_people: The same of holdout people.
       sigma_records: Scale of the test's noise, in training records.
       grid: Steps of one training record.
       margin_steps: Largest noisy statistic that passes, in steps.

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any
 
+from accountant.adjacency import Adjacency
 from accountant.compose import price
 from accountant.events import DiscreteGaussian
 from accountant.spend import BOTH_SIDES, Side, Step
@@ -44,8 +45,7 @@ def check_gate_facts(dossier: Dossier, policy: Mapping[str, Any]) -> str:
     for name, (stated, declared) in pairs.items():
         require(stated == declared, f"The {name} of the gate isn't that of its policy.")
     require(1 <= gate.grid <= policy["grid"], "The grid of the gate is finer than its policy allows.")
-    for side in BOTH_SIDES:
-        _step(dossier, GATE_COUNT, side)
+    _check_counts(dossier)
     _check_reference(dossier, policy)
     told = attempts_in_words(1 + policy["retries"]) in dossier.synthesis.post_processing
     require(told == (policy["retries"] > 0), "Retries are declared and not stated, or stated and not declared.")
@@ -86,6 +86,16 @@ def _tested(dossier: Dossier, policy: Mapping[str, Any]) -> None:
     enough = min(gate.training_people, gate.holdout_people) >= policy["smallest_side"]
     require(enough, "The gate decided with fewer people than its policy asks for.")
     check_margin(gate.margin_steps, training.sigma, float(_fraction(policy["noise_alpha"])))
+
+
+def _check_counts(dossier: Dossier) -> None:
+    """Each side paid for its number of people, but where these numbers are public."""
+    if dossier.data.adjacency == Adjacency.REPLACE_PRIVATE:
+        labels = {GATE_COUNT.format(side=side) for side in Side}
+        require(not any(step.label in labels for step in dossier.steps), "A public number of people was charged.")
+        return
+    for side in BOTH_SIDES:
+        _step(dossier, GATE_COUNT, side)
 
 
 def _step(dossier: Dossier, label: str, side: Side) -> DiscreteGaussian:

@@ -18,6 +18,7 @@ from dpsynth.certificate.envelope import Statement, canonical_json, key_id, load
 from dpsynth.certificate.errors import VerificationFailed
 from dpsynth.certificate.files import NOT_PRIVATE, SYNTHETIC, plain_name, sha256_file
 from dpsynth.certificate.gating import check_gate_facts
+from dpsynth.certificate.partly import check_protection
 from dpsynth.certificate.planned import check_measurements, check_plan
 
 CERTIFICATE = "certificate.json"
@@ -230,6 +231,11 @@ def _check_gate(statement: Statement, documents: Mapping[str, Any]) -> Check:
     return Check(name="gate", detail=check_gate_facts(statement.dossier, documents["policy.json"]))
 
 
+def _check_protection(statement: Statement, documents: Mapping[str, Any]) -> Check:
+    found = check_protection(statement.dossier, documents["ledger.json"], documents["schema.json"])
+    return Check(name="protected", detail=found)
+
+
 def _check_measurements(statement: Statement, documents: Mapping[str, Any]) -> Check:
     return Check(name="measurements", detail=check_measurements(statement.dossier))
 
@@ -241,5 +247,6 @@ _RULES: tuple[Callable[[Statement, Mapping[str, Any]], Check], ...] = (
     _check_plan,
     _check_gate,
     _check_measurements,
+    _check_protection,
     _check_claim,
 )

@@ -48,15 +48,8 @@ def plan(
     from dpsynth.plan import make_plan
 
     declared = schema_of_run(schema, synthesizer, epsilon=epsilon, delta=delta)
-    public = declared.table.unit.public
     made = make_plan(
-        declared,
-        epsilon=epsilon,
-        delta=delta,
-        synthesizer=synthesizer,
-        policy=policy,
-        gated=not public,
-        model_mb=model_mb,
+        declared, epsilon=epsilon, delta=delta, synthesizer=synthesizer, policy=policy, model_mb=model_mb
     )
     header = ("purpose", "side", "share", "mu", "what it means")
     rows = [tuple(str(cell) for cell in row) for row in made.lines()]
@@ -72,17 +65,15 @@ def plan(
             "moves": [{"marginals with": list(m.holding), "sensitivity": m.sensitivity} for m in made.moves],
         }
     )
-    kind = "fit" if public else "release"
-    title = f"The plan of a {kind} at epsilon {epsilon:g}, delta {delta:g} with {made.synthesizer_name}"
+    title = f"The plan of a release at epsilon {epsilon:g}, delta {delta:g} with {made.synthesizer_name}"
     output.table(title, header, rows, numbers=(2, 3))
     if made.why:
         output.say(f"{made.why[0].upper()}{made.why[1:]}.")
     if made.moves:
         output.say(f"One person moves marginals by at most, in rows: {'; '.join(m.in_words() for m in made.moves)}.")
-    if public:
+    if made.unit.public:
         output.say(f"Protected: {made.unit.describe()}.")
-        output.say("It is fitted to everybody; this version has no gated release for it.")
-        return
+        output.say("Everybody's public columns are in the table as they are; numbers of people are public, and free.")
     *sides, last = map(str, made.caps)
     output.say(f"Each person pays one side's sum: {', '.join(sides)} or {last}. The release is charged the largest.")
 
@@ -263,6 +254,7 @@ def facts(result: "ReleaseResult") -> dict[str, object]:
         "public_key": str(result.public_key),
         "annex": None if result.annex is None else str(result.annex),
         "smallest_leak": result.smallest_leak,
+        "not_protected": list(result.not_protected),
     }
 
 
@@ -283,6 +275,8 @@ def _story(result: "ReleaseResult", *, staged: bool) -> list[str]:
     again = ["Returned from the ledger as it was, uncharged."] if result.stored else []
     told = _PASSED if result.verdict == "PASS" else _NOT_PASSED
     lines = [*again, *(line.format(result=result, cost=cost, where=where) for line in told)]
+    if result.not_protected:
+        lines.append(f"NOT PROTECTED, as declared public: {', '.join(result.not_protected)}.")
     if result.smallest_leak:
         lines.append(f"Smallest leak that the gate could have seen: {result.smallest_leak}.")
     if result.annex is not None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import lru_cache
 
+from accountant.adjacency import Adjacency
 from accountant.calibrate import discrete_gaussian_sigma
 from accountant.events import DiscreteGaussian
 from accountant.price import Coordinate
@@ -27,12 +28,14 @@ class GateNoise:
       training_steps: Most that one training person moves the floored statistic.
       holdout_steps: Most that one holdout person moves it.
       sigma: Scale of the discrete Gaussian, in steps.
+      adjacency: What the sensitivities are stated under.
     """
 
     grid: int
     training_steps: int
     holdout_steps: int
     sigma: float
+    adjacency: Adjacency = Adjacency.ADD_REMOVE
 
     @property
     def records(self) -> float:
@@ -46,16 +49,22 @@ class GateNoise:
         Every person is on one side only, so each side's people see the same noise against their own sensitivity.
         """
         return (
-            _step(Side.TRAINING, sigma=self.sigma, sensitivity=self.training_steps),
-            _step(Side.HOLDOUT, sigma=self.sigma, sensitivity=self.holdout_steps),
+            self._step(Side.TRAINING, self.training_steps),
+            self._step(Side.HOLDOUT, self.holdout_steps),
         )
+
+    def _step(self, side: Side, steps: int) -> Step:
+        event = DiscreteGaussian(sigma=self.sigma, sensitivity=float(steps), adjacency=self.adjacency)
+        return Step(label=f"gate: noisy threshold test, {side} people", event=event, sides=(side,))
 
 
 def gate_noise(policy: Policy, *, plan: GatePlan, totals: Totals) -> GateNoise:
     """The least noise with which both sides stay within their caps.
 
     In steps of 1/(g N_tr) one training person moves the statistic by at most 1/N_tr, g steps; one holdout person by
-    1/N_ho, at most ceil(g N_tr / N_ho) steps. The floor keeps both bounds, because they are whole numbers.
+    1/N_ho, at most ceil(g N_tr / N_ho) steps. The floor keeps both bounds, because they are whole numbers. A person who
+    comes or goes moves it by their own f - c, one whose private part is replaced by the difference of two f: at most 1
+    either way, and on one side either way.
     """
     rough = max(_sigma(plan, plan.training_gate, 1), _sigma(plan, plan.holdout_gate, totals.training / totals.holdout))
     grid = max(1, min(policy.grid, int(_STEPS_OF_NOISE / rough)))
@@ -65,6 +74,7 @@ def gate_noise(policy: Policy, *, plan: GatePlan, totals: Totals) -> GateNoise:
         training_steps=grid,
         holdout_steps=holdout_steps,
         sigma=max(_sigma(plan, plan.training_gate, grid), _sigma(plan, plan.holdout_gate, holdout_steps)),
+        adjacency=plan.adjacency,
     )
 
 
@@ -97,8 +107,3 @@ def _sigma(plan: GatePlan, amount: int, sensitivity: float) -> float:
 @lru_cache(maxsize=64)
 def _least_sigma(amount: int, coordinate: Coordinate, sensitivity: float) -> float:
     return discrete_gaussian_sigma(amount=amount, coordinate=coordinate, sensitivity=sensitivity)
-
-
-def _step(side: Side, *, sigma: float, sensitivity: int) -> Step:
-    event = DiscreteGaussian(sigma=sigma, sensitivity=float(sensitivity))
-    return Step(label=f"gate: noisy threshold test, {side} people", event=event, sides=(side,))

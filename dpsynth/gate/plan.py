@@ -8,6 +8,10 @@ Where an attack compares with reference people, these are half of those held out
 alone; the other half is the holdout of every attack, so that ``share`` above is that half's. Where retries are
 declared, every attempt has the same gate, all attempts are within the cap together, and each makes do with its part of
 what is left to the synthesizer and to the reference.
+
+Where only the private part of a row is protected (replace-private-part), the numbers of people are public facts: the
+coins aren't the data's, and a row whose private part changes keeps its coin. So nobody pays for a count; the gate costs
+what it does under add-remove, because f of one row on one side changes by at most 1.
 """
 
 import math
@@ -47,6 +51,7 @@ class GatePlan:
       delta: Sampler slack of a side's count and of its tests, in units of 2^-62.
       reference_amount: For the noisy marginals of a reference person, in each attempt; 0 where there are none.
       attempts: Tables that may be made and tested.
+      adjacency: What the charges are stated under; it decides whether numbers of people are public.
     """
 
     coordinate: Coordinate
@@ -60,6 +65,12 @@ class GatePlan:
     delta: int
     reference_amount: int = 0
     attempts: int = 1
+    adjacency: Adjacency = Adjacency.ADD_REMOVE
+
+    @property
+    def counted(self) -> bool:
+        """Whether numbers of people are private, and so measured with noise."""
+        return self.adjacency is not Adjacency.REPLACE_PRIVATE
 
     @property
     def gate_mu(self) -> float:
@@ -76,14 +87,14 @@ def plan_gate(
       policy: Says the holdout share and the largest gate_mu.
       amount: The release's cap, in units of 2^-40 of ``coordinate``.
       coordinate: What the scope adds up.
-      unit: The privacy unit; add-remove.
+      unit: The privacy unit, which never changes sides: added or removed, or replaced in its private part.
       gate_mu: Asked for by a person, as exact text or fraction: granted or refused, never lowered.
 
     Raises:
       GateRefused: ``gate_mu`` costs holdout people more than the cap, the cap is too small for any gate or for a
         reference, or the adjacency is replace-one.
     """
-    if unit.adjacency is not Adjacency.ADD_REMOVE:
+    if unit.adjacency.changes_sides:
         raise GateRefused(
             f"A gate was planned under {unit.adjacency}.",
             "A replaced person may change sides, and the gate is priced for people who stay on theirs.",
@@ -97,6 +108,9 @@ def plan_gate(
         most = min((_HOLDOUT_USE / ratio) ** 2, _TRAINING_MOST) * amount / attempts
         gate = min(gate, math.floor(most))
     count, holdout_gate = math.floor(_COUNT_SHARE * amount), math.ceil(gate * held)
+    left = held_out = amount - attempts * holdout_gate
+    if unit.adjacency is Adjacency.REPLACE_PRIVATE:
+        count = held_out = 0  # numbers of people are public
     plan = GatePlan(
         coordinate=coordinate,
         amount=amount,
@@ -104,13 +118,14 @@ def plan_gate(
         training_count=count,
         training_gate=gate,
         training_amount=amount - count - attempts * gate,
-        holdout_count=amount - attempts * holdout_gate,
+        holdout_count=held_out,
         holdout_gate=holdout_gate,
         delta=(1 + attempts) * price(DiscreteGaussian(sigma=1.0), coordinate).delta,
         reference_amount=amount // attempts if policy.reference_share else 0,
         attempts=attempts,
+        adjacency=unit.adjacency,
     )
-    _require_room(plan, ratio)
+    _require_room(plan, ratio, left)
     return plan
 
 
@@ -128,10 +143,11 @@ def _asked(gate_mu: Fraction | str) -> Fraction:
     return asked
 
 
-def _require_room(plan: GatePlan, ratio: Fraction) -> None:
+def _require_room(plan: GatePlan, ratio: Fraction, left: int) -> None:
     least = _LEAST_MU**2 * _PER_MU_SQUARED[plan.coordinate]
-    room = min(plan.training_amount, plan.holdout_count - plan.training_count)
-    if room < 0 or min(plan.training_count, plan.training_gate, plan.holdout_count) < least:
+    room = min(plan.training_amount, left - plan.training_count)
+    counts = (plan.training_count, plan.holdout_count) if plan.counted else ()
+    if room < 0 or min((plan.training_gate, *counts)) < least:
         total = math.sqrt(plan.amount / _PER_MU_SQUARED[plan.coordinate])
         raise GateRefused(
             f"A gate_mu of {plan.gate_mu:.4g} can't be paid within a total mu of {total:.4g}.",

@@ -13,7 +13,7 @@ class Verdict(StrEnum):
     FAIL = "fail"
     """The noisy statistic is above the margin: the table is destroyed, its budget stays spent."""
     UNDECIDABLE = "undecidable"
-    """Too few people, as noisy totals say, for any decision; no table was drawn."""
+    """Too few people, as totals say, for any decision; no table was drawn."""
     REFUTED = "refuted"
     """Canaries or a charged pair contradict the claim; reserved."""
 
@@ -33,8 +33,8 @@ class GateResult:
       coordinate: What the amounts are ("gdp": mu^2, "zcdp": rho).
       training_amount: Charged to training people for the test, in units of 2^-40; 0 where undecidable.
       holdout_amount: Charged to holdout people for the test.
-      training_people: Noisy number of training people.
-      holdout_people: Noisy number of holdout people.
+      training_people: Number of training people, noisy where it isn't public.
+      holdout_people: The same of holdout people.
       sigma_records: Scale of the test's noise, in training records.
       grid: Steps of one training record.
       margin_steps: Largest noisy statistic that passes, in steps.

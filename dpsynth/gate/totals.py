@@ -1,4 +1,4 @@
-"""Noisy numbers of people on each side, and whether they suffice for a decision: before a synthetic row exists."""
+"""Numbers of people on each side before a synthetic row exists: noisy, or exact where they are public."""
 
 from dataclasses import dataclass
 
@@ -14,12 +14,12 @@ from dpsynth.sources.base import RowSource
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """Numbers of people as everybody may know them: noisy, charged, at least 1.
+    """Numbers of people as everybody may know them, at least 1: noisy and charged, or public.
 
     Attributes:
       training: People the synthesizer learns from.
       holdout: People held out.
-      training_sigma: Standard deviation of the noise of ``training``, in people.
+      training_sigma: Standard deviation of the noise of ``training``, in people; 0 where it is public.
       holdout_sigma: The same for ``holdout``.
     """
 
@@ -32,7 +32,7 @@ class Totals:
 def measure_totals(
     training: RowSource, holdout: RowSource, *, plan: GatePlan, spend: Spend, random: RandomSource
 ) -> Totals:
-    """Measure the number of privacy units on each side with discrete Gaussian noise.
+    """The number of privacy units on each side, with discrete Gaussian noise where it isn't public.
 
     Args:
       training: Rows of the people the synthesizer learns from. Private.
@@ -43,12 +43,18 @@ def measure_totals(
 
     Privacy:
       Spends one ``DiscreteGaussian`` of sensitivity 1 on training people (within ``plan.training_count``) and one on
-      holdout people (within ``plan.holdout_count``): one person changes one of the two numbers by 1.
-      Checked by: tests/dpsynth/gate/test_totals.py::test_each_side_pays_its_own_count
+      holdout people (within ``plan.holdout_count``): one person changes one of the two numbers by 1. Nothing where
+      the plan says that only private parts of rows are protected: then all data sets that are neighbours have the
+      same rows, whose coins read nothing of them, and both numbers are the same.
+      Checked by: tests/dpsynth/gate/test_totals.py::test_each_side_pays_its_own_count,
+      tests/dpsynth/gate/test_partly.py::test_numbers_of_people_are_public_only_where_rows_stay
 
     Raises:
       BudgetExceeded: The spend refused; nothing was drawn for that side.
     """
+    if not plan.counted:
+        exact = (max(1, _people(side)) for side in (training, holdout))
+        return Totals(training=next(exact), holdout=next(exact), training_sigma=0.0, holdout_sigma=0.0)
     return Totals(
         training=_measure(training, plan.training_count, Side.TRAINING, plan=plan, spend=spend, random=random),
         holdout=_measure(holdout, plan.holdout_count, Side.HOLDOUT, plan=plan, spend=spend, random=random),

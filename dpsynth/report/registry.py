@@ -14,11 +14,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+from accountant.adjacency import Adjacency
 from accountant.budget import Budget
 from accountant.errors import ParameterError
 from accountant.events import BoundedRange, DiscreteGaussian, DiscreteLaplace, Event
 from accountant.report import epsilon_of
 from dpsynth.certificate import Dossier
+from dpsynth.certificate.partly import unprotected_in_words
 
 OPEN = "OPEN:"
 """What a field holds where the publisher has to write."""
@@ -111,13 +113,24 @@ def _variant(dossier: Dossier) -> dict[str, Any]:
             f"Every table with the declared columns of {dossier.data.table} (schema.json, SHA-256 "
             f"{dossier.data.schema_sha256}), whatever number of rows it has."
         ),
-        "unprotected_quantities": f"Declared as public before the data was opened: {inputs}.",
+        "unprotected_quantities": f"{_not_protected(dossier)}Declared as public before the data was opened: {inputs}.",
     }
+
+
+def _not_protected(dossier: Dossier) -> str:
+    public = dossier.data.not_protected
+    return f"{unprotected_in_words(public)} " if public else ""
+
+
+_NOISY_COUNT = "a noisy count and is part of what was paid for"
+_PUBLIC_COUNT = "public, and not protected"
 
 
 def _loss(dossier: Dossier, budget: Budget) -> dict[str, Any]:
     claim, gate = dossier.claim, dossier.gate
     parameters: dict[str, float] = {"epsilon": claim.epsilon, "delta": claim.delta}
+    reading = claim.reading.sentence(adjacency=Adjacency(dossier.data.adjacency))
+    counted = _PUBLIC_COUNT if dossier.data.not_protected else _NOISY_COUNT
     curve = ", ".join(f"{epsilon:.4g} at {delta:g}" for delta, epsilon in claim.curve)
     return {
         "privacy_unit": dossier.data.unit,
@@ -125,8 +138,8 @@ def _loss(dossier: Dossier, budget: Budget) -> dict[str, Any]:
         "number_of_privacy_units": gate.training_people + gate.holdout_people,
         "privacy_parameters": parameters,
         "privacy_parameters_details": (
-            f"{claim.notion}. The number of privacy units is a noisy count and is part of what was paid for. "
-            f"The same release as epsilon at delta: {curve}. {_over_all(dossier, budget)} {claim.reading.sentence()}"
+            f"{claim.notion}. The number of privacy units is {counted}. "
+            f"The same release as epsilon at delta: {curve}. {_over_all(dossier, budget)} {reading}"
         ),
     }
 

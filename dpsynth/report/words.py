@@ -28,7 +28,7 @@ from dpsynth.fit_report import ExpectedError, expected_error, merge_sigmas
 VERDICT_WORDS = {
     "pass": "The attacks found no leak above the margin. The table was released.",
     "fail": "The attacks found more than the margin allows. The table was destroyed; its budget stays spent.",
-    "undecidable": "Too few people, by noisy totals, for the gate to decide anything. No table was drawn.",
+    "undecidable": "Too few people, by noisy or public totals, for the gate to decide anything. No table was drawn.",
     "refuted": "A planted or paid-for audit contradicts the claim. The table was destroyed; its budget stays spent.",
 }
 _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")

@@ -15,22 +15,20 @@ from dpsynth.drawing import Keep
 from dpsynth.encode import Encoder
 from dpsynth.encode.computed import with_computed
 from dpsynth.encode.derived import derive
-from dpsynth.encode.observed import Observed
 from dpsynth.encode.values import constant
-from dpsynth.errors import ParameterError, TableError
+from dpsynth.errors import ParameterError
 from dpsynth.estimation import Model
-from dpsynth.samples.completing import PartlyKnown, complete_table
+from dpsynth.samples.completing import complete_table
+from dpsynth.samples.kept import complete_public, partly_known, read_public
 from dpsynth.samples.other_tables import (
     identifiers,
     observed_columns,
     outside,
     read_other,
-    refuse_csv,
     require_other,
     require_possible,
 )
 from dpsynth.samples.targets import Target, allot_rows, allotted
-from dpsynth.sampling.sampler import smallest_dtype
 from dpsynth.schema.columns import Constant
 
 SYNTHETIC_ROWS, PUBLIC_ROWS = "synthetic", "public"
@@ -173,7 +171,7 @@ def impute(
     fields = other.structure.arrow
     seen = observed_columns(other, encoder, fields, null_is_value=null_is_value)
     require_possible(seen, other.rows, encoder)
-    asked = _partly_known(seen, other.rows, encoder)
+    asked = partly_known(seen, other.rows, encoder)
     drawn = complete_table(model, asked, encoder=encoder, rng=rng, structure=other.structure)
     made = encoder.with_surrogates(drawn.table)
     for name, array in identifiers(other, encoder, fields).items():
@@ -210,41 +208,14 @@ def synthesize(model: Model, table: Any, *, encoder: Encoder, rng: np.random.Gen
     Privacy:
       None; post-processing. Public columns aren't protected.
     """
-    public = encoder.schema.unit.public
-    other = read_other(table, encoder.schema, whole=False, only=public)
-    refuse_csv(other.structure.format)
-    if lacking := [name for name in public if name not in other.arrays]:
-        raise TableError(
-            f"The table lacks {len(lacking)} of {len(public)} public columns, the first of them {lacking[0]!r}.",
-            "Private columns are drawn given all of them.",
-            "Give a table that has them.",
-        )
-    seen = observed_columns(other, encoder, other.structure.arrow, null_is_value=public)
-    for name, found in seen.items():
-        if (found.codes < 0).any():
-            raise outside(name)
-    require_possible(seen, other.rows, encoder)
-    asked = _partly_known(seen, other.rows, encoder)
-    drawn = complete_table(model, asked, encoder=encoder, rng=rng, structure=other.structure)
-    names = ", ".join(public)
+    part = read_public(table, encoder)
+    drawn = complete_public(model, part, np.arange(part.rows), encoder=encoder, rng=rng)
+    names = ", ".join(part.names)
     return Made(
         table=encoder.with_surrogates(drawn.table),
         note=f"PARTLY SYNTHETIC: {names} are those of the table as they are, and are NOT PROTECTED",
-        facts={"made": "partly synthetic", "not protected": list(public), "rows": other.rows},
+        facts={"made": "partly synthetic", "not protected": list(part.names), "rows": part.rows},
     )
-
-
-def _partly_known(seen: Mapping[str, Observed], rows: int, encoder: Encoder) -> PartlyKnown:
-    names = encoder.domain.names
-    fine = np.full((len(names), rows), -1, np.int64)
-    codes = np.zeros(fine.shape, smallest_dtype(encoder.domain.sizes))
-    for i, name in enumerate(names):
-        if name in seen:
-            fine[i] = seen[name].codes
-            plain = np.maximum(fine[i], 0)
-            codes[i] = encoder.merges[name].groups[plain] if name in encoder.merges else plain
-    kept = {name: found.values for name, found in seen.items()}
-    return PartlyKnown(codes=codes, known=fine >= 0, fine=fine, values=kept)
 
 
 def join_public(

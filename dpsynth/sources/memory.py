@@ -115,6 +115,12 @@ class MemorySource:
         )
 
 
+def joined(source: MemorySource) -> Codes:
+    """All coded rows of a source, shape (attributes, rows). Private."""
+    empty = np.zeros((len(source.domain.names), 0), dtype=np.uint8)
+    return np.concatenate([codes for codes, _ in source.blocks()] or [empty], axis=1)
+
+
 def _renumber(units: NDArray[np.int64]) -> NDArray[np.int64]:
     inverse: NDArray[Any] = np.unique(units, return_inverse=True)[1]
     return inverse.astype(np.int64).reshape(-1)

@@ -27,7 +27,6 @@ from dpsynth.cli import main
 from dpsynth.errors import SchemaError, TableError
 from dpsynth.fitted import MADE
 from dpsynth.fitting import fit, load_model
-from dpsynth.line import release
 from dpsynth.plan import make_plan
 from dpsynth.schema import parse_schema
 from tests.dpsynth import lines
@@ -175,10 +174,12 @@ def test_adjacencies_and_public_columns_are_never_mixed_in_a_scope(tmp_path):
         fit(table(50), parse_schema(SCHEMA), ledger=ledger(tmp_path / "other", plain), **BUDGET)
 
 
-def test_a_gated_release_and_other_synthesizers_are_refused_before_the_data(tmp_path):
-    book, declared = ledger(tmp_path), parse_schema(SCHEMA)
-    with pytest.raises(UnsupportedEvent, match="replace-private-part"):
-        release(table(50), declared, ledger=book, out=tmp_path / "out", **BUDGET)
+def test_other_synthesizers_and_units_replaced_as_a_whole_are_refused_before_the_data(tmp_path):
+    declared = parse_schema(SCHEMA)
+    moving = SCHEMA.replace("replace-private-part, public: [ward, age]", "replace-one")
+    for gated in (True, False):
+        with pytest.raises(UnsupportedEvent, match="may change sides"):
+            make_plan(parse_schema(moving), **BUDGET, gated=gated)
     for synthesizer in ("mst", "independent", "adaptive"):
         with pytest.raises(ParameterError, match="a part of each row is public"):
             make_plan(declared, **BUDGET, gated=False, synthesizer=synthesizer)

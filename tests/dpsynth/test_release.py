@@ -407,8 +407,8 @@ def test_the_audit_by_the_splits_coins_is_in_the_annex_alone(tmp_path, monkeypat
     assert told["inclusion"] == "4/5"
     assert told["speaks_of"] == "this release"
     assert not told["contradicts_the_claim"]
-    audited = line._audited
-    monkeypatch.setattr(line, "_audited", lambda *given: {**audited(*given), "marked": "MARK-OF-THE-AUDIT"})
+    audited = line.audited
+    monkeypatch.setattr(line, "audited", lambda *given: {**audited(*given), "marked": "MARK-OF-THE-AUDIT"})
     result = run(tmp_path, lines.ledger(tmp_path))
     assert "MARK-OF-THE-AUDIT" in (result.annex / "annex.json").read_text()
     public = [file.read_bytes() for file in result.out.rglob("*") if file.is_file()]

@@ -111,7 +111,7 @@ MUTANTS = (
         "chance explains a common row",
     ),
     Mutant(
-        "one-run: the table that verdicts chose", LINE, "guesses = guesses or _audited(", "guesses = _audited(",
+        "one-run: the table that verdicts chose", LINE, "guesses = guesses or audited(", "guesses = audited(",
         ("tests/dpsynth/gate/test_retries.py::test_the_audit_looks_at_the_table_that_no_verdict_chose",),
         "a verdict reads the people who were held out",
     ),

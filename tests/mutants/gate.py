@@ -31,13 +31,13 @@ MUTANTS = (
     ),
     Mutant(
         "gate: training price charged to holdout people", NOISE,
-        "_step(Side.HOLDOUT, sigma=self.sigma, sensitivity=self.holdout_steps)",
-        "_step(Side.HOLDOUT, sigma=self.sigma, sensitivity=self.training_steps)", _PRICE, "the price of the other side",
+        "self._step(Side.HOLDOUT, self.holdout_steps)",
+        "self._step(Side.HOLDOUT, self.training_steps)", _PRICE, "the price of the other side",
     ),
     Mutant(
         "gate: holdout people pay nothing", NOISE,
-        "_step(Side.HOLDOUT, sigma=self.sigma, sensitivity=self.holdout_steps)",
-        "_step(Side.TRAINING, sigma=self.sigma, sensitivity=self.holdout_steps)", _PRICE, "a missing charge",
+        "self._step(Side.HOLDOUT, self.holdout_steps)",
+        "self._step(Side.TRAINING, self.holdout_steps)", _PRICE, "a missing charge",
     ),
     Mutant(
         "gate: noise of the cheaper side", NOISE, "sigma=max(_sigma(plan", "sigma=min(_sigma(plan",
@@ -51,7 +51,11 @@ MUTANTS = (
     ),
     Mutant(
         "gate: not charged", VERDICT, "    spend.charge(noise.steps)\n", "",
-        (_VERDICT + "test_charges_stand_before_the_draw_and_a_refusal_draws_nothing",), "a missing charge",
+        (
+            _VERDICT + "test_charges_stand_before_the_draw_and_a_refusal_draws_nothing",
+            "tests/dpsynth/test_partly_release.py::test_training_people_pay_for_measurements_and_both_for_the_gate",
+        ),
+        "a missing charge",
     ),
     Mutant(
         "gate: only training people charged", VERDICT, "spend.charge(noise.steps)", "spend.charge(noise.steps[:1])",
@@ -112,7 +116,7 @@ MUTANTS = (
         "the holdout's price is another one than planned",
     ),
     Mutant(
-        "gate: replace-one is planned", PLAN, "if unit.adjacency is not Adjacency.ADD_REMOVE:", "if False:",
+        "gate: replace-one is planned", PLAN, "if unit.adjacency.changes_sides:", "if False:",
         ("tests/dpsynth/gate/test_plan.py::test_tiny_budgets_and_replace_one_are_refused",),
         "a person may change sides",
     ),
@@ -251,8 +255,8 @@ MUTANTS = (
         "half as many people weigh twice as much",
     ),
     Mutant(
-        "gate: one attempt is reserved", PLAN, "holdout_count=amount - attempts * holdout_gate,",
-        "holdout_count=amount - holdout_gate,",
+        "gate: one attempt is reserved", PLAN, "left = held_out = amount - attempts * holdout_gate",
+        "left = held_out = amount - holdout_gate",
         (_RETRIES + "test_all_attempts_are_within_the_cap_of_each_side",), "retries come on top of the plan",
     ),
     Mutant(

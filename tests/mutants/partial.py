@@ -3,9 +3,13 @@
 from tests.mutants.base import Mutant
 
 ADJACENCY, PARTIAL = "accountant/adjacency.py", "dpsynth/mechanisms/partial.py"
+KEPT, PARTLY, CHECKS = "dpsynth/samples/kept.py", "dpsynth/partly.py", "dpsynth/certificate/partly.py"
 
 _ORACLE = "tests/oracles/test_partial.py::"
 _LINE = "tests/dpsynth/test_partial.py::"
+_RELEASE = "tests/dpsynth/test_partly_release.py::"
+_READ = _RELEASE + "test_a_public_part_is_read_alone_and_is_the_same_for_neighbours"
+_GATE = "tests/dpsynth/gate/test_partly.py::"
 
 MUTANTS = (
     Mutant(
@@ -63,7 +67,7 @@ MUTANTS = (
         "two sets of public columns add up in one scope",
     ),
     Mutant(
-        "synthesize: private columns are read", "dpsynth/samples/making.py",
+        "synthesize: private columns are read", KEPT,
         "whole=False, only=public)", "whole=False)",
         (_LINE + "test_nothing_but_public_columns_is_read",), "private values are kept as they are",
     ),
@@ -78,12 +82,6 @@ MUTANTS = (
         (_LINE + "test_what_cannot_be_kept_is_refused",), "a private field changes which records there are",
     ),
     Mutant(
-        "plan: a gated release of a partly public table", "dpsynth/plan.py",
-        "require_add_remove(table.unit, gated=gated)", "require_add_remove(table.unit, gated=False)",
-        (_LINE + "test_a_gated_release_and_other_synthesizers_are_refused_before_the_data",),
-        "a gate whose price isn't stated under this adjacency",
-    ),
-    Mutant(
         "fitted: a label that doesn't name what isn't protected", "dpsynth/fitted.py",
         "return NOT_RELEASED + partly + (", "return NOT_RELEASED + (",
         (_LINE + "test_a_fit_is_charged_under_its_own_adjacency",), "readers take public columns for protected ones",
@@ -93,5 +91,125 @@ MUTANTS = (
         "known = [n for n in order if n in names and (only is None or n in only)]",
         "known = [n for n in order if n in names]",
         (_LINE + "test_no_private_value_decides_a_type_of_what_is_made",), "one private value decides a type",
+    ),
+    Mutant(
+        "partly: private columns are kept as they are", KEPT, "    public = encoder.schema.unit.public\n",
+        "    public = tuple(n for n in encoder.domain.names)\n",
+        (_RELEASE + "test_no_private_column_is_emitted_as_it_is", _READ), "everybody's record is published",
+    ),
+    Mutant(
+        "partly: one private column is kept as it is", KEPT, "    public = encoder.schema.unit.public\n",
+        "    public = (*encoder.schema.unit.public, encoder.domain.names[-1])\n",
+        (_RELEASE + "test_no_private_column_is_emitted_as_it_is",), "a column of everybody's is published",
+    ),
+    Mutant(
+        "partly: public columns are drawn like private ones", KEPT, "known=fine >= 0, fine=fine, values=kept",
+        "known=fine >= 9, fine=np.full_like(fine, -1), values={}",
+        (_RELEASE + "test_everybodys_public_part_is_there_once_and_their_private_part_is_not",),
+        "what is said to be kept is not",
+    ),
+    Mutant(
+        "partly: only training people's public columns are emitted", PARTLY,
+        "everybody, some = rng.permutation(part.rows), ",
+        "everybody, some = rng.permutation(part.rows)[: len(training._units)], ",
+        (_RELEASE + "test_everybodys_public_part_is_there_once_and_their_private_part_is_not",),
+        "an honest table fails, as people in training are nearer to it",
+    ),
+    Mutant(
+        "partly: rows in the records' order", PARTLY, "everybody, some = rng.permutation(part.rows), ",
+        "everybody, some = np.arange(part.rows), ",
+        (_RELEASE + "test_everybodys_public_part_is_there_once_and_their_private_part_is_not",),
+        "a file that is sorted by a private column tells it",
+    ),
+    Mutant(
+        "partly: read before the scope is asked", "dpsynth/line.py",
+        "    if public:\n        refuse_csv(handle.structure.format)\n",
+        "    if public:\n        read_public(table, Encoder.of(declared.table), structure=handle.structure)\n",
+        (_RELEASE + "test_a_scope_of_another_adjacency_or_other_public_columns_is_refused",),
+        "columns that another scope protects decide what is refused",
+    ),
+    Mutant(
+        "ledger: a scope of another unit is charged", "accountant/ledger/reservation.py",
+        "    if unit != scope.unit:\n", "    if False:\n",
+        (_RELEASE + "test_a_scope_of_another_adjacency_or_other_public_columns_is_refused",),
+        "prices of different promises add up",
+    ),
+    Mutant(
+        "partly: the gate charges holdout people alone", "dpsynth/gate/verdict.py", "spend.charge(noise.steps)",
+        "spend.charge(noise.steps[1:])",
+        (_RELEASE + "test_training_people_pay_for_measurements_and_both_for_the_gate",), "a missing charge",
+    ),
+    Mutant(
+        "partly: the gate is charged as if rows came and went", "dpsynth/gate/noise.py",
+        "sensitivity=float(steps), adjacency=self.adjacency)", "sensitivity=float(steps))",
+        (_GATE + "test_the_gate_is_charged_under_the_adjacency_of_its_plan",), "adjacencies are mixed in one total",
+    ),
+    Mutant(
+        "gate: numbers of people are always public", "dpsynth/gate/totals.py", "if not plan.counted:", "if True:",
+        (_GATE + "test_numbers_of_people_are_public_only_where_rows_stay",), "exact counts where they are private",
+    ),
+    Mutant(
+        "gate: counts are free where whole rows are protected", "dpsynth/gate/plan.py",
+        "if unit.adjacency is Adjacency.REPLACE_PRIVATE:", "if True:",
+        (_GATE + "test_numbers_of_people_are_public_only_where_rows_stay",), "counts without a share of the budget",
+    ),
+    Mutant(
+        "partly: a table that changed is released", KEPT, "    if not (same and all(", "    if not (True or all(",
+        (_RELEASE + "test_a_table_that_changes_while_it_is_read_is_refused_and_stays_charged",),
+        "private parts are judged against other people's public parts",
+    ),
+    Mutant(
+        "partly: a public part without a possible private one", KEPT,
+        "    _require_room(seen, other.rows, encoder)\n", "",
+        (_RELEASE + "test_a_public_part_that_breaks_a_rule_by_itself_is_refused_and_names_no_value",),
+        "the refusal comes after everything was charged",
+    ),
+    Mutant(
+        "partly: a label that doesn't name what isn't protected", "dpsynth/storing.py",
+        "    if run.plan.unit.public:\n", "    if False:\n",
+        (_RELEASE + "test_everybodys_public_part_is_there_once_and_their_private_part_is_not",),
+        "a file that is passed on alone is taken for a protected one",
+    ),
+    Mutant(
+        "certificate: doesn't say what isn't protected", "dpsynth/statement.py",
+        "        not_protected=unit.public,\n", "",
+        (_RELEASE + "test_the_certificate_names_what_is_protected_and_what_is_not",), "readers aren't told",
+    ),
+    Mutant(
+        "verify: public columns aren't those of the scope", CHECKS,
+        "    same = data.not_protected == unit.public\n", "    same = True\n",
+        (_RELEASE + "test_verification_notices_what_is_said_wrongly",), "a column is protected on paper alone",
+    ),
+    Mutant(
+        "verify: protected columns are taken on trust", CHECKS,
+        "data.protected == private_columns(table, unit.public)", "True",
+        (_RELEASE + "test_verification_notices_what_is_said_wrongly",), "a public column is called protected",
+    ),
+    Mutant(
+        "verify: a table of training people alone", CHECKS, "made.rows in (None, people)", "True",
+        (_RELEASE + "test_verification_notices_what_is_said_wrongly",), "people who were held out are missing",
+    ),
+    Mutant(
+        "verify: a marginal priced as if a row came or went", CHECKS, "step.event.sensitivity >= moved", "True",
+        (_RELEASE + "test_verification_notices_what_is_said_wrongly",), "half of the price",
+    ),
+    Mutant(
+        "verify: others than training people are measured", CHECKS, "step.sides == (Side.TRAINING,)", "True",
+        (_RELEASE + "test_verification_notices_what_is_said_wrongly",), "the holdout isn't held out",
+    ),
+    Mutant(
+        "reading: speaks of who is in the data", "accountant/report.py",
+        "        if adjacency is Adjacency.REPLACE_PRIVATE:\n", "        if False:\n",
+        (_RELEASE + "test_the_certificate_names_what_is_protected_and_what_is_not",), "a promise that nothing keeps",
+    ),
+    Mutant(
+        "plan: fewer rows than people", "dpsynth/plan_checks.py", "if unit.public and rows is not None:", "if False:",
+        (_RELEASE + "test_what_cannot_be_released_is_refused_before_anything_is_charged",),
+        "a number of rows that nobody gets",
+    ),
+    Mutant(
+        "plan: reference people under another adjacency", "dpsynth/plan_checks.py", "if unit.public and reference:",
+        "if False:",
+        (_RELEASE + "test_what_cannot_be_released_is_refused_before_anything_is_charged",), "a charge without a price",
     ),
 )

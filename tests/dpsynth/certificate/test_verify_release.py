@@ -87,6 +87,7 @@ def test_an_honest_release_verifies(tmp_path: Path, coordinate: Coordinate) -> N
         "plan",
         "gate",
         "measurements",
+        "protected",
         "privacy",
     ]
     assert any(f"{dossier.claim.epsilon:.6g} is stated" in line for line in verified.lines())

@@ -51,7 +51,8 @@ def plan(of, mu, *, coordinate=Coordinate.GDP, gate_mu=None):
 
 
 def budget(of_plan):
-    return FilterSpend(coordinate=of_plan.coordinate, caps=dict.fromkeys(Side, Price(of_plan.amount, of_plan.delta)))
+    caps = dict.fromkeys(Side, Price(of_plan.amount, of_plan.delta))
+    return FilterSpend(coordinate=of_plan.coordinate, caps=caps, adjacency=of_plan.adjacency)
 
 
 def source(codes, units=None, domain=DOMAIN, max_rows=1):

@@ -128,8 +128,8 @@ def test_the_first_table_that_passes_is_the_one_that_leaves(tmp_path, monkeypatc
 def test_the_audit_looks_at_the_table_that_no_verdict_chose(tmp_path, monkeypatch):
     """Whether there is a second table the people who were held out decide, too."""
     tables = unlucky(monkeypatch, 1)
-    seen, audited = [], line._audited
-    monkeypatch.setattr(line, "_audited", lambda *given: seen.append(given[3]) or audited(*given))
+    seen, audited = [], line.audited
+    monkeypatch.setattr(line, "audited", lambda *given: seen.append(given[3]) or audited(*given))
     assert run(tmp_path, lines.ledger(tmp_path), retrying(1), rows=300).verdict == "PASS"
     assert len(tables) == 2
     assert len(seen) == 1
