@@ -51,7 +51,8 @@ def schema_of_run(
     That is so from the signal on from which rounds that adapt pay off: below it, bins that are learned from noise are
     no better than declared ones. Labels are merged where a column that follows from them says which belong together;
     others are measured better by the synthesizer, which gives wide columns
-    more. A part of each row that is public, and an encoding that is declared, stay as they are.
+    more. Columns in which a person's rows differ keep their codes. A part of each row that is public, and an encoding that
+    is declared, stay as they are.
 
     Args:
       schema: The declaration, or its file.
@@ -74,7 +75,8 @@ def schema_of_run(
     budget = replace(like or Budget(epsilon=epsilon, delta=delta), epsilon=epsilon, delta=delta)
     signal = _signal(budget.cap.amount, budget.coordinate, table.unit, table.rows_magnitude or ASSUMED_ROWS)
     labels = {name for name, column in table.learned.items() if isinstance(column, Categorical)}
-    keep = tuple(sorted(name for name in labels if derived_groups(table, name) is None))
+    own = {name for name in labels if derived_groups(table, name) is None} | set(table.privacy_unit.distinct)
+    keep = tuple(sorted(own))
     wanted = table.model_copy(update={"encoding": DeclaredEncoding(keep=keep)})
     if signal < CLEAR or not any(is_learned(wanted, name, column) for name, column in wanted.learned.items()):
         return schema

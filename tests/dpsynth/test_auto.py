@@ -151,3 +151,12 @@ def test_a_run_of_auto_publishes_what_it_learned_by(tmp_path):
     assert model.schema == of_run(schema)
     assert model.schema.table.encoding is not None
     assert set(model.merges) == set(model.encoder.learned) == {"age"}
+
+
+def test_columns_in_which_a_persons_rows_differ_keep_their_codes():
+    unit = "privacy_unit: {column: id, max_rows: 3, distinct: [month]}\ncolumns:\n  id: {kind: identifier}"
+    month = "\n  month: {kind: integer, bounds: [1, 48]}"
+    schema = parse_schema(WITH_LABELS.replace("columns:", unit + month, 1))
+    found = of_run(schema)
+    assert Encoder.of(found.table).learned == ("code", "wage")
+    assert make_plan(found, epsilon=1.0, delta=1e-6).moves
