@@ -50,9 +50,9 @@ def schema_of_run(
 
     That is so from the signal on from which rounds that adapt pay off: below it, bins that are learned from noise are
     no better than declared ones. Labels are merged where a column that follows from them says which belong together;
-    others are measured better by the synthesizer, which gives wide columns more. Columns
-    in which a person's rows differ keep their codes. A part of each row that is public, and an encoding that is declared,
-    stay as they are.
+    others are measured better by the synthesizer, which gives wide columns more. Columns in which a
+    person's rows differ keep their codes. A part of each row that is public, and an encoding that is declared, stay as
+    they are.
 
     Args:
       schema: The declaration, or its file.
