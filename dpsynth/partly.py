@@ -67,6 +67,6 @@ def make_partly(
             complete_public(fitted.model, part, np.asarray(at, np.int64), encoder=encoder, rng=rng)
             for at in (everybody, some)
         )
-        table = encoder.with_surrogates(whole.table)
+        table = encoder.with_surrogates(whole.table.cast(part.structure.arrow))
         noisy = tuple(m for m in fitted.measurements if m.sigma > EXACT)
         return noisy, DrawnTable(codes=whole.codes, table=table), apart.codes

@@ -52,7 +52,7 @@ def observe(column: ColumnEncoder, array: pa.Array, kind: pa.DataType, *, null_i
     written = array if array.type == kind else _WRITTEN[type(column)](column, array, codes, absent, kind)
     if written is None:
         return None
-    kept = pc.if_else(pa.array(absent), pa.scalar(None, kind), written)
+    kept = pc.if_else(pa.array(absent), pa.nulls(1, kind)[0], written)
     if not (null_is_value and nullable.size == column.size):
         codes = np.where(absent, -1, codes)
     return Observed(codes=codes, values=kept)

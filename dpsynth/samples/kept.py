@@ -21,6 +21,7 @@ from dpsynth.samples.completing import PartlyKnown, complete_table
 from dpsynth.samples.other_tables import observed_columns, outside, read_other, refuse_csv, require_possible
 from dpsynth.sampling.sampler import smallest_dtype
 from dpsynth.tables import Structure
+from dpsynth.tables.structure import working_fields
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -30,7 +31,7 @@ class PublicPart:
     Attributes:
       names: The public columns.
       rows: How many rows there are.
-      structure: Order and types of what is made of it.
+      structure: Order and types of what is made of it; while it is made, plain text stands for text views.
       seen: What each public column holds.
     """
 
@@ -68,7 +69,7 @@ def read_public(table: Any, encoder: Encoder, *, structure: Structure | None = N
             "Give a table that has them.",
         )
     form = other.structure if structure is None else structure
-    seen = observed_columns(other, encoder, form.arrow, null_is_value=public)
+    seen = observed_columns(other, encoder, working_fields(form.arrow), null_is_value=public)
     for name, found in seen.items():
         if (found.codes < 0).any():
             raise outside(name)
@@ -88,6 +89,9 @@ def complete_public(
       at: Which of its rows, in the order of the result; a row may come several times.
       encoder: The encoding of the model's codes.
       rng: A generator of post-processing randomness.
+
+    Returns:
+      The rows; a column of text views is plain text in them.
 
     Raises:
       ParameterError: A row can't be completed.

@@ -129,6 +129,12 @@ MUTANTS = (
         "columns that another scope protects decide what is refused",
     ),
     Mutant(
+        "partly: text views are taken from", KEPT, "encoder, working_fields(form.arrow), null_is_value",
+        "encoder, form.arrow, null_is_value",
+        (_RELEASE + "test_public_columns_of_every_type_are_kept_as_they_are_stored",),
+        "a run fails after everything was charged",
+    ),
+    Mutant(
         "ledger: a scope of another unit is charged", "accountant/ledger/reservation.py",
         "    if unit != scope.unit:\n", "    if False:\n",
         (_RELEASE + "test_a_scope_of_another_adjacency_or_other_public_columns_is_refused",),
