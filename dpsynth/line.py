@@ -37,7 +37,7 @@ from dpsynth.progress import Progress, SilentProgress
 from dpsynth.publishing import publish_staged as publish_staged
 from dpsynth.publishing import publish_stored, require_apart, require_free
 from dpsynth.records import CodedRecords, read_records, split_in_three, split_records
-from dpsynth.resuming import SPLIT, keep_totals, kept_totals, require_resumable, settled_commitment
+from dpsynth.resuming import forget_run, keep_totals, kept_totals, require_resumable, settled_commitment
 from dpsynth.runs import Run, begun, ending, going_on, referred, staying_open
 from dpsynth.samples.kept import read_public, require_same
 from dpsynth.samples.other_tables import refuse_csv
@@ -167,11 +167,11 @@ def release(
         refuse_csv(handle.structure.format)
     target = Path(out)
     confidential = Path(annex) if annex is not None else target.with_name(f"{target.name}.CONFIDENTIAL-annex")
-    require_apart(target, confidential, book.path)
+    require_apart(target, confidential, book.path, checkpoints=folder)
     require_free(target)
     if idempotency_key is None:  # a key may return a stored release, whose annex exists
         require_free(confidential)
-    reservation = (None if folder is None else going_on(folder, book, plan)) or book.reserve(
+    reservation = (None if folder is None else going_on(folder, book, plan, key=idempotency_key)) or book.reserve(
         dataset=declared.dataset,
         unit=plan.unit,
         idempotency_key=idempotency_key,
@@ -189,8 +189,6 @@ def release(
             checkpoints=kept, kept=part,
         )  # fmt: skip
         verdict, stored, leak = _run(run, confidential, escape_formulas=escape_formulas)
-        if kept is not None:
-            kept.forget(SPLIT)
     if publish:
         stored = publish_stored(stored, target, reservation.state)
     return ReleaseResult(
@@ -291,6 +289,7 @@ def _run(run: Run, confidential: Path, *, escape_formulas: bool) -> tuple[Verdic
                 break
     else:
         outcome = undecidable(totals=totals, plan=gate, policy=policy)
+    forget_run(run)  # on FAIL the model dies with the table, before the ledger says so
     passed = synthetic.table if synthetic is not None and outcome.verdict is Verdict.PASS else None
     del synthetic
     write_annex(

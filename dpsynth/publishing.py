@@ -82,14 +82,17 @@ def require_free(*folders: Path) -> None:
             )
 
 
-def require_apart(out: Path, annex: Path, ledger: Path) -> None:
-    """The public folder, the confidential one and the ledger each stand alone: none is or holds another.
+def require_apart(out: Path, annex: Path, ledger: Path, *, checkpoints: Path | None = None) -> None:
+    """The public folder, the confidential ones and the ledger each stand alone: none is or holds another.
 
     Raises:
       OutputError: Two of them don't; nothing was charged.
     """
     public, confidential, book = (Path(os.path.realpath(folder)) for folder in (out, annex, ledger))
     pairs = ((public, confidential), (confidential, public), (public, book), (confidential, book))
+    if checkpoints is not None:
+        kept = Path(os.path.realpath(checkpoints))
+        pairs += tuple(pair for other in (public, confidential, book) for pair in ((kept, other), (other, kept)))
     if any(one.is_relative_to(other) for one, other in pairs):
         raise OutputError(
             "The output folder and the annex don't stand apart; nothing was charged.",

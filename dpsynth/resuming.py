@@ -1,10 +1,10 @@
 """A release whose training is written down: what must be the same where it goes on, and where it can't go on any more.
 
 A release that is interrupted goes on with the same people on the same sides: the key of their coins is in the folder of
-checkpoints before anything is charged, and is removed when the run ends. Whoever reads it knows who was trained on: the
-folder is to be guarded like the ledger. Numbers of people are measured once, and written down. Of the training those
-steps are run that nobody took (``dpsynth.deep.checkpoints``). After it nothing is drawn twice: a run that may have
-drawn its verdict doesn't go on, and stays charged.
+checkpoints before anything is charged, and is removed, with all that was trained, once the verdict is drawn. Whoever
+reads it knows who was trained on: the folder is to be guarded like the ledger. Numbers of people are measured once, and
+written down. Of the training those steps are run that nobody took (``dpsynth.deep.checkpoints``). After it nothing is
+drawn twice: a run that may have drawn its verdict doesn't go on, and stays charged.
 """
 
 import numpy as np
@@ -87,6 +87,7 @@ def kept_totals(run: Run) -> Totals | None:
         people, sigmas = found["people"].tolist(), found["sigmas"].tolist()
         return Totals(training=people[0], holdout=people[1], training_sigma=sigmas[0], holdout_sigma=sigmas[1])
     if run.reservation.state.steps:
+        run.checkpoints.forget_all()
         raise _lost("the numbers of people")
     return None
 
@@ -100,9 +101,20 @@ def keep_totals(run: Run, totals: Totals) -> Totals:
     return totals
 
 
+def forget_run(run: Run) -> None:
+    """Remove what was kept of a run that has its verdict, or can't go on: model, numbers, who was on which side.
+
+    Raises:
+      OutputError: The disk refused.
+    """
+    if run.checkpoints is not None:
+        run.checkpoints.forget_all()
+
+
 def _require_before_the_verdict(run: Run) -> None:
     known = {*(counted(side) for side in BOTH_SIDES), f"training of {run.plan.synthesizer_name}"}
     if any(step.label not in known for step in run.reservation.state.steps):
+        forget_run(run)
         raise ParameterError(
             "This release can't go on.",
             "It was charged for its gate, so its verdict may have been drawn, and a verdict is drawn once.",

@@ -8,7 +8,8 @@ from pathlib import Path
 from accountant.canonical import sha256_hex
 from accountant.errors import Refusal
 from accountant.ledger import Ledger, Reservation, State
-from dpsynth.deep.checkpoints import Checkpoints, begin_checkpoints, open_checkpoints, run_in
+from accountant.ledger.reservation import hash_of_key
+from dpsynth.deep.checkpoints import Checkpoints, begin_checkpoints, forget_states, open_checkpoints, run_in
 from dpsynth.errors import GateRefused, ParameterError
 from dpsynth.gate import GatePlan, Policy
 from dpsynth.gate.reference import measure_reference
@@ -99,8 +100,11 @@ def ending(reservation: Reservation) -> Iterator[None]:
         raise
 
 
-def going_on(folder: Path, book: Ledger, plan: ReleasePlan) -> Reservation | None:
-    """The reservation of the run that a folder of checkpoints holds, under a new fencing token; None for a new folder.
+def going_on(folder: Path, book: Ledger, plan: ReleasePlan, *, key: str | None = None) -> Reservation | None:
+    """The reservation of the run that a folder of checkpoints holds, under a new fencing token.
+
+    None for a new folder, and where the run is complete and has this idempotency key: the ledger then returns what is
+    stored. Where the run has ended, in whatever way, its states are removed.
 
     Privacy:
       Charges and draws nothing; what was charged stays charged.
@@ -121,6 +125,11 @@ def going_on(folder: Path, book: Ledger, plan: ReleasePlan) -> Reservation | Non
             "What was charged for one plan can't pay for another, and its steps aren't those of this one.",
             "Ask for the plan that was begun, or give a folder that doesn't exist yet.",
         )
+    found = book.release(run)
+    if found.state not in (State.RESERVED, State.TOUCHED):
+        forget_states(folder)
+        if key is not None and found.state is State.COMMITTED and found.key_hash == hash_of_key(key):
+            return None
     return book.take_over(run)
 
 

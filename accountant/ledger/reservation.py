@@ -211,6 +211,11 @@ def _require(pattern: re.Pattern[str], value: str, what: str) -> None:
         )
 
 
+def hash_of_key(idempotency_key: str) -> str:
+    """What a ledger keeps of an idempotency key: its SHA-256."""
+    return sha256_hex({"idempotency_key": idempotency_key})
+
+
 def reserve(
     ledger: "Ledger",
     *,
@@ -230,7 +235,7 @@ def reserve(
     """
     release_id = os.urandom(8).hex()
     plan_hash = sha256_hex(plan)
-    key_hash = None if idempotency_key is None else sha256_hex({"idempotency_key": idempotency_key})
+    key_hash = None if idempotency_key is None else hash_of_key(idempotency_key)
     by_id = split is not None and split.id_column is not None
     split_key_id = ledger.split_key_id(dataset) if by_id else None  # read before the transaction
     found: list[VerifiedRelease] = []

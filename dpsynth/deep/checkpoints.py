@@ -4,7 +4,8 @@ A folder holds one run: who it is (``run.json``), one byte for each step that wa
 state of each phase. A step's byte is on disk before the step reads a record. So a run that goes on takes only steps of
 which no byte is there, with fresh batches and noise; steps that were taken after the last kept state are lost, and
 stay taken. States are functions of accounted outputs, but for the key of a release's split (``dpsynth.resuming``). They
-are arrays (npz) and canonical JSON, hashed; no pickle, no code.
+are arrays (npz) and canonical JSON, hashed; no pickle, no code. A gated run's states are removed once its verdict is
+drawn: on FAIL the model dies with the table.
 
 One process at a time: the folder is locked while a run has it. A folder that is copied, and run on twice, would take
 steps twice: like a ledger it is the operator's to guard, which is why the ledger's own record must name the same run.
@@ -125,6 +126,10 @@ class Checkpoints:
         """Remove a state that nobody needs any more; one that isn't there is no error."""
         self._state(phase).unlink(missing_ok=True)
 
+    def forget_all(self) -> None:
+        """Remove every state: the run has its verdict, or can't get one. Its name and its steps stay."""
+        forget_states(self.folder)
+
     def require_run(self, run: str) -> None:
         """Refuse the checkpoints of another run.
 
@@ -136,6 +141,20 @@ class Checkpoints:
 
     def _state(self, phase: str) -> Path:
         return self.folder / f"{phase}.state"
+
+
+def forget_states(folder: Path) -> None:
+    """Remove every state of a run that has ended, whole or half written; its name and steps stay.
+
+    Raises:
+      OutputError: The disk refused.
+    """
+    try:
+        for path in (*folder.glob("*.state"), *folder.glob("*.state.new")):
+            path.unlink(missing_ok=True)
+        flush_folder(folder)
+    except OSError as error:
+        raise _refused(folder, "can't be cleared") from error
 
 
 def run_in(folder: Path) -> str | None:

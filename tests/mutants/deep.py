@@ -12,6 +12,16 @@ _SGD, _PLAN, _LAYERS, _GAN = (
     f"tests/dpsynth/deep/test_{name}.py::test_" for name in ("sgd", "plan", "layers", "trained")
 )
 GHOST, _GHOST = "dpsynth/deep/ghost.py", "tests/dpsynth/deep/test_ghost.py::test_"
+ALONE, _OWN = "dpsynth/deep/alone.py", "tests/dpsynth/deep/test_modules.py::test_"
+_AT_ONCE = """        losses, square = self.losses_and_squared_norms(codes)
+        weights = torch.clamp(clip * 0.99 / torch.sqrt(square), max=1.0)
+        trained = [value for value in self.hooked._module.parameters() if value.requires_grad]
+        with _silent():
+            found = torch.autograd.grad((losses * weights).sum(), trained)
+        for name, value in zip(into, found, strict=True):
+            into[name].add_(value)
+"""
+_FORGETS = "tests/dpsynth/deep/test_resuming.py::test_on_fail_the_model_dies_before_the_ledger_says_so"
 _RESUMED = "tests/dpsynth/deep/test_resuming.py::test_killed_anywhere_a_release_pays_once_and_splits_once"
 _REFUSED = _GHOST + "what_joins_records_draws_decides_or_remembers_is_refused_uncharged"
 _KILLS = "tests/dpsynth/deep/test_checkpoints.py::test_killed_anywhere_no_step_is_taken_twice_or_uncharged"
@@ -224,15 +234,32 @@ MUTANTS = (
         "a state of another run goes on in this one",
     ),
     Mutant(
-        "deep: a module's gradients without a bound", "dpsynth/deep/modules.py",
+        "deep: a module's gradients without a bound", ALONE,
         "torch.clamp(clip * (1.0 - MARGIN) / torch.sqrt(square[finite]), max=1.0)", "torch.ones_like(square[finite])",
-        ("tests/dpsynth/deep/test_modules.py::test_a_neighbour_moves_the_sum_by_at_most_the_bound",),
+        ("tests/dpsynth/deep/test_modules.py::test_a_neighbour_moves_the_sum_by_at_most_the_bound",
+         _GHOST + "a_neighbour_moves_the_sum_by_at_most_the_bound"),
         "one person moves a module's sum by any amount",
     ),
     Mutant(
-        "deep: through opacus without a bound", GHOST,
-        "torch.clamp(clip * (1.0 - MARGIN) / torch.sqrt(square), max=1.0)", "torch.ones_like(square)",
-        (_GHOST + "a_neighbour_moves_the_sum_by_at_most_the_bound",), "one person moves the sum by any amount",
+        "deep: a module's code runs on people", ALONE, "each = vmap(graph,", "each = vmap(of_values,",
+        (_OWN + "what_a_module_keeps_or_writes_changes_nobodys_gradient",),
+        "a module keeps one batch for the next, where one person moves everybody's gradient",
+    ),
+    Mutant(
+        "deep: a module calls any code", ALONE, "    _require_torch(graph)\n", "",
+        (_OWN + "what_draws_decides_writes_or_calls_other_code_is_refused_uncharged",),
+        "code that isn't torch's sees people",
+    ),
+    Mutant(
+        "deep: batches go through a module at once", GHOST,
+        "        add_alone(self.gradients, parameters, codes, clip=clip, into=into)\n",
+        _AT_ONCE,
+        (_GHOST + "the_bound_holds_whatever_a_module_does_on_rare_codes_or_in_large_batches",),
+        "what made-up records don't show moves the sum past the bound",
+    ),
+    Mutant(
+        "deep: small losses are close to anything", GHOST, "CLOSE * other.detach().abs().max()", "CLOSE",
+        (_REFUSED,), "a scaled loss hides from the look what joins records",
     ),
     Mutant(
         "deep: through opacus in float32", GHOST, "copy.deepcopy(module).double().train()",
@@ -260,7 +287,7 @@ MUTANTS = (
         (_REFUSED,), "a batch norm joins the records of a batch",
     ),
     Mutant(
-        "deep: what isn't finite is summed through opacus", GHOST, "finite = torch.isfinite(square)",
+        "deep: what isn't finite is summed through opacus", ALONE, "finite = torch.isfinite(square)",
         "finite = torch.ones_like(square, dtype=torch.bool)",
         (_GHOST + "a_gradient_that_is_not_finite_adds_nothing",), "one record makes the whole sum infinite",
     ),
@@ -302,5 +329,30 @@ MUTANTS = (
         'if found["commitment"].tobytes().hex() != commitment:', "if not found:",
         ("tests/dpsynth/deep/test_resuming.py::test_it_goes_on_with_its_own_table_and_plan_alone",),
         "coins by position put other people on the sides",
+    ),
+    Mutant(
+        "deep: a failed model stays on the disk", "dpsynth/line.py",
+        "    forget_run(run)  # on FAIL the model dies with the table, before the ledger says so\n", "",
+        (_FORGETS,), "on FAIL the model outlives its table",
+    ),
+    Mutant(
+        "deep: what can't go on keeps its model", "dpsynth/resuming.py",
+        "        forget_run(run)\n        raise", "        raise",
+        (_RESUMED,), "a process that dies after a bad verdict leaves the model",
+    ),
+    Mutant(
+        "deep: a run that was ended keeps its split", "dpsynth/runs.py", "        forget_states(folder)\n", "",
+        ("tests/dpsynth/deep/test_resuming.py::test_a_run_that_was_ended_by_hand_leaves_no_states",),
+        "who was trained on stays readable",
+    ),
+    Mutant(
+        "deep: checkpoints lie where the table is published", "dpsynth/publishing.py", "if checkpoints is not None:",
+        "if checkpoints is None and ledger is None:",
+        ("tests/dpsynth/deep/test_resuming.py::test_checkpoints_stand_apart_from_what_is_published_and_the_ledger",),
+        "states of a run are published",
+    ),
+    Mutant(
+        "deep: any key returns the stored release", "dpsynth/runs.py", " and found.key_hash == hash_of_key(key)", "",
+        (_FORGETS,), "another release is reserved and never ended",
     ),
 )

@@ -1,5 +1,6 @@
 """Modules through opacus: norms and sums are ours, the bound holds, coins and noise are the engine's."""
 
+import copy
 import itertools
 from dataclasses import dataclass
 
@@ -10,7 +11,8 @@ from torch import nn
 
 from accountant.errors import BudgetExceeded
 from dpsynth.deep import extra
-from dpsynth.deep.ghost import ghost_network, made_up, train_by_opacus
+from dpsynth.deep.alone import gradients_alone
+from dpsynth.deep.ghost import _of_one, ghost_network, made_up, train_by_opacus
 from dpsynth.deep.layers import Tape, squared_norms
 from dpsynth.deep.modules import train_module
 from dpsynth.deep.plan import plan_event
@@ -280,6 +282,70 @@ class Keeping(Batched):
         return super().forward(codes) * (1.0 + 0.1 * self.calls)
 
 
+class Wide(nn.Module):
+    """A loss of a column of 100 codes, which made-up records don't all hit, and what a subclass does with it."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.table, self.last = nn.Embedding(100, 4), nn.Linear(4, 4)
+
+    def forward(self, codes):
+        return self.odd(self.last(self.table(codes[:, 0])), codes)
+
+    def odd(self, found, codes):
+        return found
+
+
+class RareUse(Wide):
+    """Uses a layer's weights a second time for one code alone."""
+
+    def odd(self, found, codes):
+        return torch.where(codes[:, :1] == 99, found + 30.0 * found @ self.last.weight, found)
+
+
+class RareCompany(Wide):
+    """Joins records where one of them has a rare code."""
+
+    def odd(self, found, codes):
+        rare = (codes[:, :1] == 99).to(found.dtype)
+        return torch.where((rare > 0).any(), found + (rare * found).sum(dim=0), found)
+
+
+class LargeBatches(Wide):
+    """Writes records into its weights, in batches larger than those that were looked at."""
+
+    def odd(self, found, codes):
+        if codes.shape[0] > 64:
+            self.table.weight.data[codes[:, 0]] *= 0.5
+        return found
+
+
+class LargeCompany(Wide):
+    """Joins records in large batches."""
+
+    def odd(self, found, codes):
+        return found - found.mean(dim=0) if len(codes) > 64 else found
+
+
+def squared(outputs, codes):
+    return (outputs - 1.0).square().sum(dim=1)
+
+
+@pytest.mark.parametrize("made", [RareUse, RareCompany, LargeBatches, LargeCompany])
+def test_the_bound_holds_whatever_a_module_does_on_rare_codes_or_in_large_batches(made):
+    """Taken or not: each part keeps the bound, and the sum is that of the parts, none of which changes in company."""
+    network, clip = ghost_network(made(), squared, domain((100, 2))), 1.0
+    codes = torch.stack([torch.arange(100), torch.arange(100) % 2], dim=1)
+    before = {name: value.clone() for name, value in network.parameters.items()}
+    parts = [sums(network, codes[i : i + 1], clip) for i in range(100)]
+    whole = sums(network, codes, clip)
+    assert max(float(sum(value.square().sum() for value in part.values())) for part in parts) <= clip**2
+    for name, value in whole.items():
+        torch.testing.assert_close(value, sum(part[name] for part in parts), rtol=1e-9, atol=1e-9)
+        assert torch.equal(network.parameters[name], before[name])
+
+
 class Frozen(Batched):
     """Trains nothing."""
 
@@ -299,6 +365,8 @@ class Frozen(Batched):
         (Keeping(), entropy, "on what was before"),
         (Around(), entropy, "norms of its gradients"),
         (Frozen(), entropy, "no parameter to train"),
+        (Centring(), lambda logits, codes: 1e-9 * entropy(logits, codes), "depends on its company"),
+        (Around(), lambda logits, codes: 1e-9 * entropy(logits, codes), "norms of its gradients"),
         (Batched(), lambda logits, codes: entropy(logits, codes).mean(), "isn't a number of its own"),
         (Batched(), lambda logits, codes: entropy(logits, codes) / len(codes), "isn't a number of its own"),
         (Batched(), lambda logits, codes: entropy(logits, codes).roll(1), "isn't a number of its own"),
@@ -343,7 +411,8 @@ def test_a_gradient_that_is_not_finite_adds_nothing():
 
     network = ghost_network(module, entropy, domain())
     codes = records(SIZES, 50)
-    whole = type(network)(hooked=network.hooked, loss=loss)
+    each = gradients_alone(_of_one(copy.deepcopy(module).double(), loss)[0], network.parameters, codes)
+    whole = type(network)(gradients=each, hooked=network.hooked, loss=loss)
     found, expected = sums(whole, codes, 1.0), sums(network, codes[codes[:, 0] != 2], 1.0)
     for name, value in found.items():
         torch.testing.assert_close(value, expected[name], rtol=1e-9, atol=1e-9)

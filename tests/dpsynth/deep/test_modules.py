@@ -8,7 +8,7 @@ import torch
 
 from accountant.errors import BudgetExceeded
 from dpsynth.deep import Phase, SgdPlan
-from dpsynth.deep.modules import OwnNetwork, train_module
+from dpsynth.deep.modules import own_network, train_module
 from dpsynth.deep.plan import plan_event
 from dpsynth.deep.sgd import add_clipped
 from dpsynth.deep.training import Terms
@@ -44,6 +44,10 @@ class Remembering(Dense):
         self.norm = torch.nn.BatchNorm1d(5)
 
 
+def network_of(module, parameters, columns=3):
+    return own_network(module, parameters, columns=columns)
+
+
 def clipped(network, parameters, codes, clip):
     """The clipped sum by parameter."""
     found = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in parameters.items()}
@@ -72,7 +76,7 @@ def test_sums_are_those_of_our_own_layers(clip):
     expected = {name: torch.zeros_like(value, dtype=torch.float64) for name, value in p.items()}
     add_clipped(ours, p, codes, clip=clip, into=expected)
     own = {"first.weight": p["in"].T, "first.bias": p["in bias"], "second.weight": p["out"].T, "second.bias": p["bias"]}
-    found = clipped(OwnNetwork(module=Dense()), own, codes, clip)
+    found = clipped(network_of(Dense(), own), own, codes, clip)
     pairs = (("first.weight", "in"), ("first.bias", "in bias"), ("second.weight", "out"), ("second.bias", "bias"))
     for name, other in pairs:
         torch.testing.assert_close(found[name].mT if found[name].ndim > 1 else found[name], expected[other], **CLOSE)
@@ -82,8 +86,8 @@ def test_sums_are_those_of_our_own_layers(clip):
 def test_a_neighbour_moves_the_sum_by_at_most_the_bound(clip):
     torch.manual_seed(1)
     module = Dense(sizes=(2, 2))
-    network = OwnNetwork(module=module)
     parameters = {name: 5.0 * torch.randn_like(value) for name, value in module.named_parameters()}
+    network = network_of(module, parameters, columns=2)
 
     def whole(data):
         found = clipped(network, parameters, torch.tensor(data).reshape(-1, 2), clip)
@@ -97,7 +101,7 @@ def test_a_neighbour_moves_the_sum_by_at_most_the_bound(clip):
 
 def test_the_plan_is_charged_before_a_record_is_read():
     class Refusing:
-        max_rows = 1
+        max_rows, domain = 1, Domain.of({"a": 3, "b": 2, "c": 4})
 
         def blocks(self, rows=1):
             raise AssertionError("a record was read")
@@ -131,5 +135,74 @@ def test_what_remembers_records_is_refused_uncharged():
 def test_a_gradient_that_is_not_finite_adds_nothing():
     module = Dense()
     parameters = {name: torch.full_like(value, 1e30) for name, value in module.named_parameters()}
-    found = clipped(OwnNetwork(module=module), parameters, records(SIZES, 5), 1.0)
+    found = clipped(network_of(module, parameters), parameters, records(SIZES, 5), 1.0)
     assert all(bool(torch.isfinite(value).all()) for value in found.values())
+
+
+class Stashing(Dense):
+    """Keeps a batch for the next one."""
+
+    last = None
+
+    def forward(self, codes):
+        loss = super().forward(codes)
+        found = loss if self.last is None else loss * self.last.to(loss.dtype).mean()
+        self.last = codes
+        return found
+
+
+class Drawing(Dense):
+    """With chance of its own."""
+
+    def forward(self, codes):
+        return super().forward(codes) * torch.rand(())
+
+
+class Deciding(Dense):
+    """Decides by a record's values which way it goes."""
+
+    def forward(self, codes):
+        return super().forward(codes) * (2.0 if int(codes.max()) > 1 else 1.0)
+
+
+class Writing(Dense):
+    """Writes records into what others read."""
+
+    def __init__(self):
+        super().__init__()
+        self.seen = [torch.zeros(3)]
+
+    def forward(self, codes):
+        self.seen[0].add_(codes)
+        return super().forward(codes) * self.seen[0].sum()
+
+
+@torch.library.custom_op("dpsynth_tests::kept", mutates_args=())
+def _kept(codes: torch.Tensor) -> torch.Tensor:
+    return codes.clone()
+
+
+class Calling(Dense):
+    """Calls what could do anything."""
+
+    def forward(self, codes):
+        return super().forward(_kept(codes))
+
+
+def test_what_a_module_keeps_or_writes_changes_nobodys_gradient():
+    module = Stashing()
+    parameters = {name: value.detach().clone() for name, value in module.named_parameters()}
+    network, codes = network_of(module, parameters), records(SIZES, 40)
+    first = clipped(network, parameters, codes, 0.5)
+    clipped(network, parameters, torch.zeros_like(codes), 0.5)
+    again = clipped(network, parameters, codes, 0.5)
+    assert all(torch.equal(value, again[name]) for name, value in first.items())
+    assert module.last is None
+
+
+@pytest.mark.parametrize("made", [Drawing, Deciding, Writing, Calling])
+def test_what_draws_decides_writes_or_calls_other_code_is_refused_uncharged(made):
+    spend = Noted()
+    with pytest.raises(ParameterError, match="doesn't run on a made-up record"):
+        train_module(made(), source(), terms(spend), rate=0.1)
+    assert not spend.steps

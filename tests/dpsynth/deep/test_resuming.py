@@ -11,14 +11,16 @@ from dataclasses import replace
 import pytest
 
 from accountant import faults
+from accountant.errors import LedgerError
 from accountant.events import FixedPlan
-from accountant.ledger import Ledger, State
+from accountant.ledger import Ledger, Reservation, State
 from accountant.spend import BOTH_SIDES
 from dpsynth import line
 from dpsynth.certificate.verify import verify_release
-from dpsynth.deep.checkpoints import TAKEN
+from dpsynth.deep.checkpoints import RUN, TAKEN
 from dpsynth.deep.sgd import People
-from dpsynth.errors import ParameterError
+from dpsynth.errors import OutputError, ParameterError
+from dpsynth.gate import Verdict
 from dpsynth.plan import make_plan
 from dpsynth.resuming import SPLIT
 from tests.dpsynth import lines
@@ -110,6 +112,11 @@ def ended(folder):
     return found
 
 
+def left(folder):
+    """What is in the folder of checkpoints."""
+    return {path.name for path in (folder / "kept").iterdir()}
+
+
 KILLS = {
     "the key of the split": (("keep.after", 1), True),
     "a count that was charged": (("draw.before", 1), False),
@@ -130,6 +137,7 @@ def test_killed_anywhere_a_release_pays_once_and_splits_once(tmp_path):
                 run(folder)
             assert ended(folder).state is State.TOUCHED
             assert not (folder / "out").exists()
+            assert left(folder) == {RUN, TAKEN}, name
             continue
         result = run(folder)
         found, release = points(folder), ended(folder)
@@ -144,7 +152,7 @@ def test_killed_anywhere_a_release_pays_once_and_splits_once(tmp_path):
         assert (folder / "kept" / TAKEN).stat().st_size == STEPS
         (sides,) = set((folder / "sides").read_text().splitlines())  # of both processes
         splits.add(sides)
-        assert not (folder / "kept" / f"{SPLIT}.state").exists()
+        assert left(folder) == {RUN, TAKEN}
     verify_release(result.out, result.public_key.read_bytes())
     assert len(splits) == 3  # each run has a key of its own
 
@@ -161,6 +169,52 @@ def test_it_goes_on_with_its_own_table_and_plan_alone(tmp_path):
         run(folder)
     key.rename(folder / "kept" / f"{SPLIT}.state")
     assert run(folder).verdict == "PASS"
+
+
+def test_on_fail_the_model_dies_before_the_ledger_says_so(tmp_path, monkeypatch):
+    folder, commit, seen = begun(tmp_path, "one"), Reservation.commit, []
+
+    def noted(self, **how):
+        seen.append(left(folder))
+        return commit(self, **how)
+
+    judge = line.run_gate
+
+    def failing(*given, **how):
+        outcome, annexed = judge(*given, **how)
+        return replace(outcome, verdict=Verdict.FAIL), annexed
+
+    monkeypatch.setattr(Reservation, "commit", noted)
+    monkeypatch.setattr(line, "run_gate", failing)
+    assert run(folder, idempotency_key="k").verdict == "FAIL"
+    assert seen == [{RUN, TAKEN}]
+    assert left(folder) == {RUN, TAKEN}
+    again = run(folder, idempotency_key="k", out=folder / "copy")
+    assert (again.verdict, again.stored) == ("FAIL", True)
+    with pytest.raises(LedgerError):
+        run(folder, idempotency_key="other", out=folder / "third")
+    assert ended(folder).release_id == again.release_id  # and nothing else was reserved
+
+
+def test_a_run_that_was_ended_by_hand_leaves_no_states(tmp_path):
+    folder = begun(tmp_path, "one")
+    assert killed(folder, ("step.taken", 2))
+    assert f"{SPLIT}.state" in left(folder)
+    with Ledger.open(folder / "ledger") as book:
+        (release,) = book.releases()
+        book.reconcile(release.release_id)
+    with pytest.raises(LedgerError):
+        run(folder)
+    assert left(folder) == {RUN, TAKEN}
+
+
+@pytest.mark.parametrize("place", ["out", "out.CONFIDENTIAL-annex", "ledger/kept"])
+def test_checkpoints_stand_apart_from_what_is_published_and_the_ledger(place, tmp_path):
+    folder = begun(tmp_path, "one")
+    with pytest.raises(OutputError, match="stand apart"):
+        run(folder, checkpoints=folder / place)
+    with Ledger.open(folder / "ledger") as book:
+        assert not book.releases()
 
 
 @pytest.mark.parametrize("changes", [{"synthesizer": "mst"}, {"test_seed": 1}])
