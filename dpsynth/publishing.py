@@ -89,7 +89,8 @@ def require_apart(out: Path, annex: Path, ledger: Path, *, checkpoints: Path | N
       OutputError: Two of them don't; nothing was charged.
     """
     public, confidential, book = (Path(os.path.realpath(folder)) for folder in (out, annex, ledger))
-    pairs = ((public, confidential), (confidential, public), (public, book), (confidential, book))
+    pairs: tuple[tuple[Path, Path], ...] = ((public, confidential), (confidential, public))
+    pairs += ((public, book), (confidential, book))
     if checkpoints is not None:
         kept = Path(os.path.realpath(checkpoints))
         pairs += tuple(pair for other in (public, confidential, book) for pair in ((kept, other), (other, kept)))
