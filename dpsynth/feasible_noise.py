@@ -20,7 +20,7 @@ from dpsynth.mechanisms import (
     mixture,
     mwem,
 )
-from dpsynth.mechanisms.adaptive import MANY_ATTRIBUTES
+from dpsynth.mechanisms.adaptive import FOR_LOST, MANY_ATTRIBUTES
 from dpsynth.mechanisms.aim import ROUNDS_PER_ATTRIBUTE, SELECTION_SHARE
 from dpsynth.mechanisms.partial import PartialConfig
 from dpsynth.mechanisms.shares import by_cells, sigmas, split
@@ -129,12 +129,14 @@ def _of_adaptive(config: AdaptiveConfig, sizes: Sizes, amount: int) -> list[int]
     one_way, tree = int(amount * config.one_way_share), amount * config.tree_share
     found = [max(1, one_way // n)]
     if n > 1:
-        planned = config.rounds_per_attribute * n
-        rest = 1.0 - config.one_way_share - config.tree_share - config.round_share
+        planned, rounds = config.rounds_per_attribute * n, config.round_share
+        rest = 1.0 - config.one_way_share - config.tree_share - rounds
+        if n >= MANY_ATTRIBUTES:  # wide attributes may take their part of both
+            rounds, rest = rounds - min(FOR_LOST[0], rounds / 2), rest - min(FOR_LOST[1], rest / 2)
         found += [
             max(1, int(tree * config.error_share / pairs)),
             _smallest_pair(sizes, int(tree * (1.0 - config.error_share))),
-            max(1, int(amount * config.round_share / planned * (1.0 - config.selection_share))),
+            max(1, int(amount * rounds / planned * (1.0 - config.selection_share))),
             max(1, int(amount * rest / (n - 1 + planned + (n if n >= MANY_ATTRIBUTES else 0)) / 2)),
         ]
     return found

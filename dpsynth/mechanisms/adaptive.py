@@ -57,6 +57,10 @@ MANY_TREE_PENALTY = 0.3
 """Noise that a cell of the tree must beat there, as a multiple of sigma: the widest pairs get the largest shares."""
 MANY_CODES = 20
 """Attributes of so many codes are there measured on their own in the end."""
+WIDE_CODES, LOST = 100, 0.25
+"""Of many attributes, from so many codes on and from such a share of rows misplaced by noise, wide ones come first."""
+FOR_LOST = (0.15, 0.05)
+"""Shares of the whole budget that wide attributes then take from the rounds and from the end."""
 MOST_ROUNDS_PER_ATTRIBUTE = 16
 WEIGHTS = {2: 10, 3: 7}
 """Integer weight of a candidate's score by its number of attributes."""
@@ -158,6 +162,9 @@ def measure_adaptive(
     if len(source.domain.names) == 1:
         return measured
     total = estimate_total(measured)
+    if lost := run.lost(measured, total):
+        more, rounds, rest = _moved(amount, rounds, rest)
+        measured += run.measure(lost, more, [run.domain.cells(q) ** (2 / 3) for q in lost], "wide columns, once more")
     measured += run.tree(measured, total, tree)
     chosen, fit = run.rounds(measured, total, rounds)
     measured += chosen
@@ -190,6 +197,15 @@ class _Adaptive:
         return measure_marginals(
             self.source, cliques, sigmas=noise, spend=self.spend, random=self.random, label=label, sides=self.sides
         )
+
+    def lost(self, one_ways: Sequence[Measurement], total: float) -> list[Clique]:
+        """Of many attributes those of many codes, if noise misplaces more than ``LOST`` of the rows in one of them.
+
+        Noise in a wide attribute is an error of every marginal with it, so it is measured first of all.
+        """
+        wide = [m for m in one_ways if self.many and m.values.size >= MANY_CODES]
+        rough = [m for m in wide if 0.4 * m.values.size * m.sigma > LOST * max(total, 1.0)]
+        return [m.clique for m in wide] if any(m.values.size >= WIDE_CODES for m in rough) else []
 
     def tree(self, one_ways: Sequence[Measurement], total: float, amount: int) -> list[Measurement]:
         """The pairs of a maximum spanning tree of noisy pairwise errors against independence."""
@@ -337,6 +353,13 @@ class _Adaptive:
         return fit_tree(
             self.domain, measured, total=total, warm=warm, max_calls=FIT_CALLS, tolerance=FIT_TOLERANCE
         )
+
+
+def _moved(amount: int, rounds: int, rest: int) -> tuple[int, int, int]:
+    """For wide attributes that are lost in noise: a share of the whole, taken from the rounds and from the end."""
+    from_rounds, from_rest = (int(amount * part) for part in FOR_LOST)
+    taken = min(from_rounds, rounds // 2), min(from_rest, rest // 2)
+    return sum(taken), rounds - taken[0], rest - taken[1]
 
 
 def _positive_share(measurement: Measurement) -> NDArray[np.float64]:

@@ -247,6 +247,21 @@ def test_adaptive_measures_wide_columns_alone_in_the_end_within_its_amount(monke
     assert 0.999 * AMOUNT_UNIT <= spent <= AMOUNT_UNIT
 
 
+def test_adaptive_measures_wide_columns_once_more_before_all_others_where_noise_hides_them(monkeypatch):
+    """Of many: with a thousandth of the budget noise misplaces more than a quarter of the rows of 200 codes."""
+    monkeypatch.setattr(adaptive, "MANY_ATTRIBUTES", 3)
+    amount = AMOUNT_UNIT // 1_000
+    fitted, spent = fit_shifted(amount)
+    alone = [m.clique[0] for m in fitted.measurements if len(m.clique) == 1]
+    assert alone[:5] == ["a", "b", "c", "a", "b"]
+    first, again = fitted.measurements[0].sigma, fitted.measurements[3].sigma
+    assert 0.4 * 200 * first > adaptive.LOST * 20_000
+    assert again < first / 2
+    assert 0.999 * amount <= spent <= amount
+    monkeypatch.setattr(adaptive, "WIDE_CODES", 201)
+    assert [m.clique for m in fit_shifted(amount)[0].measurements[3:5]] != [("a",), ("b",)]
+
+
 def test_the_tree_of_adaptive_holds_a_wide_pair_whose_dependence_is_clear(monkeypatch):
     """40,000 cells, of which noise would reach a small part: their number alone doesn't keep the pair out of many."""
     monkeypatch.setattr(adaptive, "MANY_ATTRIBUTES", 3)
