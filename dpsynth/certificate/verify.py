@@ -19,6 +19,7 @@ from dpsynth.certificate.errors import VerificationFailed
 from dpsynth.certificate.files import NOT_PRIVATE, SYNTHETIC, plain_name, sha256_file
 from dpsynth.certificate.gating import check_gate_facts
 from dpsynth.certificate.partly import check_protection
+from dpsynth.certificate.people import check_people
 from dpsynth.certificate.planned import check_measurements, check_plan
 
 CERTIFICATE = "certificate.json"
@@ -236,6 +237,11 @@ def _check_protection(statement: Statement, documents: Mapping[str, Any]) -> Che
     return Check(name="protected", detail=found)
 
 
+def _check_people(statement: Statement, documents: Mapping[str, Any]) -> Check:
+    found = check_people(statement.dossier, documents["ledger.json"], documents["schema.json"])
+    return Check(name="people", detail=found)
+
+
 def _check_measurements(statement: Statement, documents: Mapping[str, Any]) -> Check:
     return Check(name="measurements", detail=check_measurements(statement.dossier))
 
@@ -247,6 +253,7 @@ _RULES: tuple[Callable[[Statement, Mapping[str, Any]], Check], ...] = (
     _check_plan,
     _check_gate,
     _check_measurements,
+    _check_people,
     _check_protection,
     _check_claim,
 )

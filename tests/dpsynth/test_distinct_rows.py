@@ -1,13 +1,21 @@
 """Rows of a person that differ in declared columns: schema, plan, reading, mechanisms, release and certificate."""
 
 import json
+import math
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from accountant.adjacency import Adjacency, moved_by
 from accountant.events import DiscreteGaussian
+from accountant.ledger.entries import unit_to_json
+from accountant.spend import Side, Step
+from dpsynth.certificate.dossier import Marginal
+from dpsynth.certificate.errors import VerificationFailed
+from dpsynth.certificate.people import check_people
 from dpsynth.certificate.verify import verify_release
 from dpsynth.encode import Encoder
 from dpsynth.errors import SchemaError
@@ -25,6 +33,7 @@ BOUND = "{column: person, max_rows: 3, distinct: [ward]}"
 TEXT = lines.PERSON_SCHEMA.replace("{column: person, max_rows: 3}", BOUND)
 OPENED = "{kind: open, otherwise: elsewhere,"
 ROOT = 3**0.5
+ADD_REMOVE = Adjacency.ADD_REMOVE
 
 
 def read(data, text=TEXT, key=KEY):
@@ -159,6 +168,40 @@ def test_a_release_is_charged_for_what_the_source_enforces(tmp_path, name):
     assert said.count("with ward: 1.73205; others: 3") == 1
     kept = book.release(result.release_id)
     assert all(kept.totals[side].fits(kept.caps[side]) for side in kept.totals)
+
+
+TWO = TEXT.replace("[ward]", "[ward, smoker, age]").replace("max_rows: 3", "max_rows: 8")
+SIDES = (Side.TRAINING,)
+
+
+def checked(labels, text=TWO, cells=100):
+    """What a verifier says of these marginals, charged with these sensitivities."""
+    steps = tuple(
+        Step(label=label, event=DiscreteGaussian(sigma=9.0, sensitivity=s, draws=4), sides=SIDES)
+        for label, s in labels.items()
+    )
+    alone = (Marginal(attributes=("age",), cells=cells, sigma=9.0),) if cells else ()
+    made = SimpleNamespace(steps=steps, synthesis=SimpleNamespace(marginals=alone))
+    declared = lines.schema(text)
+    return check_people(made, [{"unit": unit_to_json(declared.table.unit)}], declared.canonical())
+
+
+def test_verification_asks_of_each_marginal_what_a_person_can_do_to_it():
+    """Rows that differ in ward, smoker and age: two of a ward and an age may differ in smoker alone."""
+    honest = {
+        "x (ward, age, smoker)": moved_by(8, ADD_REMOVE, in_one_cell=1),
+        "x (ward, age)": moved_by(8, ADD_REMOVE, in_one_cell=3),
+        "x (age, smoker)": moved_by(8, ADD_REMOVE, in_one_cell=4),
+        "x (age)": 8.0, "x (ward, smoker)": 8.0, "x (score)": 8.0, "encoding: histogram of score, cells": 8.0,
+    }  # fmt: skip
+    assert "up to 8 rows, distinct in" in checked(honest)
+    for label, moved in honest.items():
+        with pytest.raises(VerificationFailed, match="below what one person can do"):
+            checked(honest | {label: math.nextafter(moved, 0.0)})
+    assert checked({"x (ward, smoker)": 8**0.5 + 1e-9}, cells=0)  # how many ages there are isn't told: no refusal
+    with pytest.raises(VerificationFailed):
+        checked({"x (ward)": ROOT}, lines.PERSON_SCHEMA)
+    assert checked({"x (ward)": 3.0}, lines.PERSON_SCHEMA)
 
 
 def test_a_fit_has_less_noise_where_rows_differ(tmp_path):

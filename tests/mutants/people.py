@@ -106,4 +106,16 @@ MUTANTS = (
         ("tests/dpsynth/mechanisms/test_mechanisms.py::test_spends_at_most_and_nearly_the_whole_amount",),
         "spends more than planned",
     ),
+    Mutant(
+        "verify: the root is enough for every marginal", "dpsynth/certificate/people.py",
+        "math.prod(sizes[name] for name in lacking)", "1",
+        (_RECORDS + "test_verification_asks_of_each_marginal_what_a_person_can_do_to_it",),
+        "an engine that charges too little verifies",
+    ),
+    Mutant(
+        "verify: no marginal's sensitivity is looked at", "dpsynth/certificate/people.py",
+        "require(step.event.sensitivity >= least,", "require(True,",
+        (_RECORDS + "test_verification_asks_of_each_marginal_what_a_person_can_do_to_it",),
+        "an engine that charges too little verifies",
+    ),
 )

@@ -87,6 +87,7 @@ def test_an_honest_release_verifies(tmp_path: Path, coordinate: Coordinate) -> N
         "plan",
         "gate",
         "measurements",
+        "people",
         "protected",
         "privacy",
     ]
