@@ -27,6 +27,9 @@ from dpsynth.synthesizers import REGISTRY, Synthesizer, check_size
 
 AUTO = "auto"
 
+CHOSEN = "chosen by dpsynth, because the schema declares none"
+"""What the schema of a run says of an encoding that nobody declared."""
+
 ASSUMED_ROWS = 10_000
 """Rows of a table whose schema declares no magnitude."""
 
@@ -77,7 +80,7 @@ def schema_of_run(
     labels = {name for name, column in table.learned.items() if isinstance(column, Categorical)}
     own = {name for name in labels if derived_groups(table, name) is None} | set(table.privacy_unit.distinct)
     keep = tuple(sorted(own))
-    wanted = table.model_copy(update={"encoding": DeclaredEncoding(keep=keep)})
+    wanted = table.model_copy(update={"encoding": DeclaredEncoding(keep=keep, provenance=CHOSEN)})
     if signal < CLEAR or not any(is_learned(wanted, name, column) for name, column in wanted.learned.items()):
         return schema
     return schema.model_copy(update={"tables": (wanted,)})

@@ -13,7 +13,7 @@ from accountant.price import AMOUNT_UNIT, Coordinate, Price
 from accountant.spend import BOTH_SIDES, Side
 from dpsynth.auto import AUTO, choose_synthesizer
 from dpsynth.deep.config import TrainedConfig
-from dpsynth.deep.planning import additive_delta, plan_training, start_amount
+from dpsynth.deep.planning import STARTING, additive_delta, plan_training, start_amount
 from dpsynth.encode import Encoder
 from dpsynth.errors import ParameterError
 from dpsynth.external import ExternalConfig, find_program, load_external_config, require_matching_claim
@@ -191,7 +191,7 @@ class ReleasePlan:
         first, name = self.start_amount, self.synthesizer_name
         if purpose != "synthesizer" or not 0 < first < amount:
             return [(purpose, side, amount, meaning)]
-        start = f"{name}: how often each code is, by one noisy step over everybody"
+        start = f"{name}: {STARTING}"
         return [(purpose, side, first, start), (purpose, side, amount - first, f"{name}: the other steps of training")]
 
     def share(self, purpose: str) -> dict[Side, int]:

@@ -213,7 +213,8 @@ def _public_inputs(table: TableSchema, form: Format) -> list[Fact]:
         columns.append(Fact(name=f"rule {number}", value=value, source=rule.provenance or unstated))
     if table.encoding is not None:
         value = f"a share of {table.encoding.share:g} of the synthesizer's budget, for columns of many declared values"
-        columns.append(Fact(name="learned encoding", value=value, source=table.provenance or unstated))
+        source = table.encoding.provenance or table.provenance or unstated
+        columns.append(Fact(name="learned encoding", value=value, source=source))
     stored = [_STORED[form]] if form in _STORED else []
     if table.rows_magnitude is not None:
         rows = f"about {table.rows_magnitude:,}, never compared with the data"

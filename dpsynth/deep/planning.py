@@ -13,7 +13,7 @@ from accountant.events import Gaussian
 from accountant.price import AMOUNT_UNIT, DELTA_UNIT, Coordinate
 from accountant.spend import Side, Spend, Step
 from dpsynth.deep.checkpoints import Checkpoints
-from dpsynth.deep.config import ArConfig, ArGanConfig, GanConfig, TrainedConfig, VaeConfig
+from dpsynth.deep.config import FEW, ArConfig, ArGanConfig, GanConfig, TrainedConfig, VaeConfig
 from dpsynth.deep.extra import require_torch
 from dpsynth.deep.plan import SgdPlan, plan_event, plan_for_amount, require_one_row
 from dpsynth.domain import Domain
@@ -22,6 +22,10 @@ from dpsynth.estimation.pool import PoolModel
 from dpsynth.noise.base import RandomSource
 from dpsynth.progress import Stage
 
+STARTING = (
+    f"how often each code is (of fewer than {FEW:,} people, pairs with a target, too), by one noisy step over everybody"
+)
+"""What the first step of a training buys."""
 SHARE_OF_DELTA = 99
 """Percent of the delta for claims that a plan takes: all of it would leave nothing for the conversion's rounding."""
 

@@ -126,10 +126,12 @@ class DeclaredEncoding(Declared):
     Attributes:
       share: Share of the synthesizer's budget for noisy histograms of these columns.
       keep: Columns that are coded as declared all the same.
+      provenance: Who says so, and why.
     """
 
     share: Annotated[Number, Field(gt=0, le=0.5)] = 0.05
     keep: tuple[StrictStr, ...] = ()
+    provenance: StrictStr = ""
 
 
 class TableSchema(Declared):

@@ -119,6 +119,7 @@ def test_auto_learns_the_encoding_of_numbers_and_of_labels_whose_groups_are_decl
     found = of_run(schema)
     assert Encoder.of(found.table).learned == ("code", "wage")
     assert found.table.encoding.share == 0.05
+    assert found.table.encoding.provenance == "chosen by dpsynth, because the schema declares none"
     assert found.sha256 != schema.sha256
     assert parse_schema(json.dumps(found.canonical())) == found
     plan = make_plan(found, epsilon=1.0, delta=1e-6)

@@ -45,7 +45,7 @@ def test_what_a_form_makes_public_is_stated(tmp_path, form, people):
 
 
 RULED = lines.SCHEMA + """
-    encoding: {share: 0.1}
+    encoding: {share: 0.1, provenance: nobody knows the bins}
     rules:
       - {when: {ward: north}, then: {smoker: null}, provenance: nobody is asked there}
       - {forbid: {ward: [south, east], age: {from: 60.5}}}
@@ -68,3 +68,4 @@ def test_rules_derived_columns_and_what_is_learned_are_public_inputs_with_their_
     assert json.loads(second[0].partition(": ")[2]) == {"forbid": {"ward": ["south", "east"], "age": {"from": 60.5}}}
     assert second[1] == "declared in the schema, provenance not stated"
     assert found["learned encoding"][0].startswith("a share of 0.1 of the synthesizer's budget")
+    assert found["learned encoding"][1] == "nobody knows the bins"

@@ -114,6 +114,7 @@ def test_settings_are_completed_from_public_facts_and_hashed(plan):
 def test_a_plan_says_what_the_first_step_takes(plan):
     """Two rows whose sum is the training's: the step over everybody at its own price, and the rest."""
     first, others = [row for row in plan.lines() if row.purpose == "synthesizer"]
+    assert "of fewer than 4,000 people, pairs with a target, too" in first.meaning
     config = plan.synthesizer.config
     domain = Encoder.of(lines.schema(DECLARED).table).domain
     start = config.phases(domain, people=2400)[0]
