@@ -8,6 +8,8 @@ from functools import partial
 from importlib import import_module
 from pathlib import Path
 
+from benchmarks.deep_peers import DECIDES as PEERS_DECIDE
+from benchmarks.deep_peers import beside
 from benchmarks.deep_runs import DECIDES, ONE_THREAD, trained
 from benchmarks.deep_tables import PATHS, TABLES, table_section
 from benchmarks.harness import Figure, Section, at_least, at_most, holds, run, tests_pass
@@ -129,6 +131,7 @@ SECTIONS: tuple[Section, ...] = (
     ("speed", speed),
     ("opacus", opacus),
     ("audit", audit),
+    ("dpctgan", beside),
     ("release", release),
     ("correctness", correctness),
     ("mutants", mutants),
@@ -138,5 +141,6 @@ COVERS: Mapping[str, Sequence[str]] = {
     "": DECIDES,
     **dict.fromkeys(("release", "correctness", "mutants"), TESTED),
     **dict.fromkeys((table.name for table in TABLES), PATHS),
+    "dpctgan": (*DECIDES, *PEERS_DECIDE),
 }
 """What decides each section."""

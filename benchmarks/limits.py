@@ -19,15 +19,22 @@ _LIMITED = (
 )
 
 
-def run_limited(command: Sequence[str], *, cwd: Path, environment: dict[str, str], wall_seconds: float) -> Run:
-    """Run a command within ``CPU_LIMIT`` and ``MEMORY_LIMIT``; its first word is the path of a program."""
-    limits = [sys.executable, "-c", _LIMITED, str(CPU_LIMIT), str(MEMORY_LIMIT)]
+def run_limited(
+    command: Sequence[str],
+    *,
+    cwd: Path,
+    environment: dict[str, str],
+    wall_seconds: float,
+    cpu_seconds: int = CPU_LIMIT,
+) -> Run:
+    """Run a command within so many CPU seconds and ``MEMORY_LIMIT``; its first word is the path of a program."""
+    limits = [sys.executable, "-c", _LIMITED, str(cpu_seconds), str(MEMORY_LIMIT)]
     return run([*limits, *command], cwd=cwd, environment=environment, timeout_seconds=wall_seconds)
 
 
-def why_unfinished(done: Run) -> str:
-    """Why a tool didn't finish, in words."""
-    if done.code == -signal.SIGXCPU or done.cpu_seconds >= CPU_LIMIT - 1:
-        return f"stopped at {CPU_LIMIT} CPU s"
+def why_unfinished(done: Run, *, cpu_seconds: int = CPU_LIMIT) -> str:
+    """Why a tool didn't finish within so many CPU seconds, in words."""
+    if done.code == -signal.SIGXCPU or done.cpu_seconds >= cpu_seconds - 1:
+        return f"stopped at {cpu_seconds} CPU s"
     last = [line for line in done.output.splitlines() if line.strip()]
     return f"exit code {done.code}, {last[-1][:200] if last else 'no message'}"
