@@ -22,6 +22,9 @@ MOST_ROWS = 2_000_000
 FEW, MOST_SHARE = 4_000, 0.98
 """So many people, or fewer, tell little more than how often each code is; most that this takes of a plan."""
 
+WIDE, MOST_OF_WIDE = 4.0, 0.4
+"""Share of a plan that the shares of codes of ``vae`` take, over the codes per person, and the most that this makes."""
+
 PAIRS_OF_FEW, FEW_CODES = 0.25, 8
 """Share of the start that pairs with the target take, of few people, and the most codes that such a target has."""
 
@@ -88,14 +91,19 @@ class TrainedConfig(ABC):
         """Rows of the pool for a declared number of people."""
         return min(max(round(self.pool * people), self.fewest_rows), MOST_ROWS)
 
-    def start(self, later: tuple[Phase, ...], *, people: float) -> Phase:
+    def start(self, later: tuple[Phase, ...], *, people: float, least: float = 0.0) -> Phase:
         """The first phase: the shares of codes in one step over everybody, at their share of the plan.
 
         For much noise a sampled step costs the square of its sampling probability over that of its noise, and from that
         follows the noise of this one.
+
+        Args:
+          later: The phases after it.
+          people: Declared magnitude of the people that are trained on.
+          least: Share of the plan that it takes at least.
         """
         sampled = sum(phase.steps * (phase.sampling_probability / phase.noise_factor) ** 2 for phase in later)
-        share = max(self.share_of_codes, min(MOST_SHARE, FEW**2 / (FEW**2 + people**2)))
+        share = max(self.share_of_codes, least, min(MOST_SHARE, FEW**2 / (FEW**2 + people**2)))
         factor = math.sqrt((1.0 - share) / (share * sampled))
         return Phase(label=SHARES, steps=1, sampling_probability=1.0, clip=ROOM, noise_factor=factor)
 
@@ -297,6 +305,9 @@ class GanConfig(TrainedConfig):
 class VaeConfig(TrainedConfig):
     """A variational autoencoder: its rows are the model.
 
+    Where there are many codes for each person, shares of codes take more of the plan than ``share_of_codes``,
+    ``WIDE codes / people`` up to ``MOST_OF_WIDE``: their errors are in every pair of the rows, whatever was learned.
+
     Attributes:
       steps: Steps of the networks; None until an epsilon decides.
       hidden: Hidden units of each network.
@@ -329,7 +340,8 @@ class VaeConfig(TrainedConfig):
             sampling_probability=self.joining(people),
             clip=self.bound * math.sqrt(len(domain.names)),
         )
-        return self.start((rows,), people=people), rows
+        wide = min(MOST_OF_WIDE, WIDE * sum(domain.sizes) / people)
+        return self.start((rows,), people=people, least=wide), rows
 
 
 def paid(epsilon: float) -> tuple[int, int]:

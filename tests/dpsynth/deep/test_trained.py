@@ -276,6 +276,17 @@ def test_shares_of_codes_take_about_their_share_of_a_plan():
     )[0]
 
 
+@pytest.mark.parametrize(
+    ("codes", "people", "share"),
+    [(300, 40_000, 0.2), (1_500, 20_000, 0.3), (1_500, 10_000, 0.4), (1_500, 1_000, 16 / 17)],
+)
+def test_shares_of_many_codes_take_more_of_a_vaes_plan(codes, people, share):
+    domain = Domain.of({"a": codes - 2, "b": 2})
+    first, rows = VaeConfig().for_epsilon(3.0).phases(domain, people=people)
+    sampled = rows.steps * rows.sampling_probability**2
+    assert 1.0 / (1.0 + sampled * first.noise_factor**2) == pytest.approx(share)
+
+
 def critic_of(people):
     """The critic's phase of the default settings at epsilon 1."""
     config = GanConfig().for_epsilon(1.0)
