@@ -10,7 +10,9 @@ import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +20,7 @@ from torch import Tensor
 
 from benchmarks.harness import ROOT, SHARED
 from dpsynth.deep import ChargedSteps, Phase, SgdPlan
-from dpsynth.deep.layers import Tape, squared_norms
+from dpsynth.deep.layers import Tape, column_shares, squared_norms, total_along
 from dpsynth.deep.plan import plan_event
 from dpsynth.deep.sgd import People, noisy_gradient
 from dpsynth.domain import Domain
@@ -26,30 +28,36 @@ from dpsynth.noise.normal import draw_normal
 from dpsynth.noise.random import SeededRandom, SystemRandom
 from dpsynth.sources import MemorySource
 
-BATCHES, HIDDEN, REPEATS, ROUNDS = (256, 1024, 4096), 128, 8, 3
+BATCHES, HIDDEN, REPEATS, ROUNDS, TURNS = (256, 1024, 4096), 128, 2, 6, 3
 ORACLE = ROOT / ".venv-oracles" / "bin" / "python"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TwoLayers:
     """Codes to hidden units to logits of every column; nothing is masked."""
 
     sizes: tuple[int, ...]
     masks: Mapping[str, Tensor] = field(default_factory=dict)
 
-    @property
+    @cached_property
+    def columns(self) -> Tensor:
+        """Which logits are of which column, one-hot."""
+        d = len(self.sizes)
+        return torch.eye(d)[torch.repeat_interleave(torch.arange(d), torch.tensor(self.sizes))]
+
+    @cached_property
     def starts(self) -> Tensor:
         """First logit of each column."""
         return torch.tensor([0, *np.cumsum(self.sizes)[:-1].tolist()])
 
     def objective(self, tape: Tape, codes: Tensor) -> Tensor:
-        """The logits times the gradient of the sum of cross-entropies."""
+        """Of which the gradient alone is worked out: that of the sum of cross-entropies."""
         inner = torch.relu(tape.lookup(codes, self.starts, "in", "in bias"))
         logits = tape.dense(inner, "out", "bias")
         with torch.no_grad():
-            slope = torch.cat([torch.softmax(part, dim=1) for part in logits.split(list(self.sizes), dim=1)], dim=1)
+            slope = column_shares(logits, self.columns)
             slope.scatter_add_(1, codes + self.starts, torch.full(codes.shape, -1.0))
-        return (logits * slope).sum(dim=1)
+        return total_along(logits, slope)
 
 
 def main() -> None:
@@ -59,11 +67,24 @@ def main() -> None:
     rng = np.random.default_rng(0)
     codes = np.stack([rng.integers(0, size, max(BATCHES)) for size in sizes.values()])
     parameters = _parameters(sum(sizes.values()))
-    theirs = _ask(codes, list(sizes.values()), parameters)
+    turns = [_turn(sizes, codes, parameters) for _ in range(TURNS)]
+    norms = turns[0]["norms"]
     own = _norms(TwoLayers(sizes=tuple(sizes.values())), parameters, torch.from_numpy(codes.T[:256].copy()))
-    apart = np.abs(own / np.array(theirs["norms"]) - 1.0).max()
-    times = {str(batch): theirs["milliseconds"][str(batch)] | {"ours": _step(sizes, codes, batch)} for batch in BATCHES}
+    apart = np.abs(own / np.array(norms) - 1.0).max()
+    kinds = turns[0]["milliseconds"]
+    times = {
+        batch: {name: min(turn["milliseconds"][batch][name] for turn in turns) for name in of_batch}
+        for batch, of_batch in kinds.items()
+    }
     print(json.dumps({"norms_apart": float(apart), "milliseconds": times}))
+
+
+def _turn(sizes: dict[str, int], codes: np.ndarray, parameters: dict[str, Tensor]) -> dict[str, Any]:
+    """What the oracle says, and the milliseconds of our steps beside its own: what else the machine does meets both."""
+    found = _ask(codes, list(sizes.values()), parameters)
+    for batch in BATCHES:
+        found["milliseconds"][str(batch)]["ours"] = _step(sizes, codes, batch)
+    return found
 
 
 def _parameters(codes: int) -> dict[str, Tensor]:
@@ -104,7 +125,7 @@ def _step(sizes: dict[str, int], codes: np.ndarray, batch: int) -> float:
     return float(best)
 
 
-def _ask(codes: np.ndarray, sizes: list[int], parameters: dict[str, Tensor]) -> dict[str, dict[str, dict[str, float]]]:
+def _ask(codes: np.ndarray, sizes: list[int], parameters: dict[str, Tensor]) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as folder:
         case = Path(folder) / "case.npz"
         arrays = {name: value.numpy() for name, value in parameters.items()}
@@ -114,7 +135,7 @@ def _ask(codes: np.ndarray, sizes: list[int], parameters: dict[str, Tensor]) -> 
         done = subprocess.run(asked, capture_output=True, text=True, check=False)
     if done.returncode != 0:
         sys.exit(f"the oracle can't answer (make oracles): {done.stderr[-500:]}")
-    found: dict[str, dict[str, dict[str, float]]] = json.loads(done.stdout.strip().splitlines()[-1])
+    found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
     return found
 
 

@@ -22,7 +22,7 @@ from dpsynth.domain import Domain
 from dpsynth.noise.random import SystemRandom
 from dpsynth.sources import MemorySource
 
-BATCHES, HIDDEN, REPEATS, ROUNDS = (256, 1024, 4096), 128, 10, 5
+BATCHES, HIDDEN, REPEATS, ROUNDS = (256, 1024, 4096), 128, 5, 16
 
 
 def main() -> None:

@@ -4,7 +4,7 @@
 
 Run by the interpreter of ``.venv-oracles`` (``make oracles``), never by the project's own. CASE holds codes (records,
 columns), the columns' sizes and the network's weights. Prints JSON: the norm of every record's gradient, and by batch
-the CPU milliseconds of an ordinary step, a step with hooks and one with ghost clipping, the least of several rounds.
+the CPU milliseconds of an ordinary step, a step with hooks and one with ghost clipping, the least of some rounds.
 """
 
 import json
@@ -22,7 +22,7 @@ from opacus.utils.fast_gradient_clipping_utils import DPLossFastGradientClipping
 from torch import nn
 
 warnings.simplefilter("ignore")
-ROUNDS = 3
+ROUNDS = 6
 BOUND, NOISE, RATE = 1.0, 1.0, 1e-6
 
 

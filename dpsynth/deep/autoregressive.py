@@ -15,12 +15,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dpsynth.deep.device import to_array, to_tensor
-from dpsynth.deep.layers import Centre, Reach, Tape, code_starts
+from dpsynth.deep.layers import Centre, Reach, Tape, code_starts, column_shares, total_along
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.normal import draw_normal, draw_uniform
-
-LOWEST = -60.0
-"""Logits further below a record's largest one count as this far below."""
 
 SAMPLED_AT_ONCE = 16_384
 
@@ -126,20 +123,15 @@ class Autoregressive:
             parameters["bias"][last:] += to_tensor((rows @ beyond).astype(np.float32))
 
     def objective(self, tape: Tape, codes: Tensor) -> Tensor:
-        """The logits times the gradient of the negative log-likelihood: its own gradient is that gradient."""
+        """Of which the gradient alone is worked out: that of the negative log-likelihood."""
         inner = torch.relu(tape.lookup(codes, self._starts, "in", "in bias", self._into_hidden, self.centre))
         logits = tape.dense(inner, "out", None, self._into_logits)
         logits = logits + tape.lookup(codes, self._starts, "skip", "bias", self._skip, self.centre)
         with torch.no_grad():
-            slope = self._shares(logits)
+            slope = column_shares(logits, self._skip.inputs)
             slope.scatter_add_(1, codes + self._starts, torch.full(codes.shape, -1.0))
             slope.mul_(self.weights)
-        return (logits * slope).sum(dim=1)
-
-    def _shares(self, logits: Tensor) -> Tensor:
-        """Every column's probabilities, side by side."""
-        powers = (logits.detach() - logits.amax(dim=1, keepdim=True)).clamp_(min=LOWEST).exp_()
-        return powers.div_((powers @ self._skip.inputs) @ self._skip.inputs.T)
+        return total_along(logits, slope)
 
     def sample(self, parameters: Mapping[str, Tensor], rows: int, *, random: RandomSource) -> NDArray[np.int64]:
         """Draw rows, int64, shape (rows, columns).

@@ -8,15 +8,71 @@ single record is ever held.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate
+from functools import lru_cache
+from itertools import accumulate, pairwise
+from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
+
+from dpsynth.deep.kernel import add_rows, block_squares, normalise
 
 
 def code_starts(sizes: Sequence[int]) -> Tensor:
     """Where each column's codes begin where the codes of all columns stand side by side; int64, shape (columns,)."""
     return torch.tensor([0, *accumulate(sizes)][: len(sizes)], dtype=torch.int64)
+
+
+STRIPS = 3
+"""Products that a masked layer's is cut into, so that most of what its mask drops isn't made."""
+
+LOWEST = -60.0
+"""Logits further below a record's largest one count as this far below."""
+
+
+def column_shares(logits: Tensor, columns: Tensor) -> Tensor:
+    """Every column's probabilities, side by side; ``columns`` says which logits are of which column, one-hot."""
+    powers = (logits.detach() - logits.detach().amax(dim=1, keepdim=True)).clamp_(min=LOWEST).exp_()
+    if powers.device.type != "cpu":
+        return powers.div_((powers @ columns) @ columns.T)
+    normalise()(powers.numpy(), _edges(columns))
+    return powers
+
+
+class _Along(torch.autograd.Function):  # type: ignore[misc,unused-ignore]
+    """Nothing but its gradient: a number whose gradient at ``outputs`` is ``slope``."""
+
+    @staticmethod
+    def forward(ctx: Any, outputs: Tensor, slope: Tensor) -> Tensor:
+        ctx.save_for_backward(slope)
+        return outputs.new_zeros(())
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        (slope,) = ctx.saved_tensors
+        return slope if float(grad) == 1.0 else slope * grad, None
+
+
+def total_along(outputs: Tensor, slope: Tensor) -> Tensor:
+    """The objective of a batch whose gradient at a layer's outputs is known; its value has no meaning.
+
+    Args:
+      outputs: Shape (records, outputs).
+      slope: Gradient of each record's loss there, of the same shape; not changed afterwards.
+    """
+    found: Tensor = _Along.apply(outputs, slope)
+    return found
+
+
+@lru_cache(maxsize=64)
+def _edges(blocks: Tensor) -> NDArray[np.int64]:
+    """Where blocks that stand side by side begin and end, of their one-hot matrix; shape (blocks + 1,)."""
+    own = blocks.argmax(dim=1).cpu().numpy()
+    if (np.diff(own) < 0).any():
+        raise ValueError("blocks don't stand side by side in their order")
+    return np.searchsorted(own, np.arange(blocks.shape[1] + 1)).astype(np.int64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -112,7 +168,10 @@ class Tape:
 
     def dense(self, inputs: Tensor, weight: str, bias: str | None = None, reach: Reach | None = None) -> Tensor:
         """A dense layer; returns its outputs."""
-        outputs = self._begin(inputs @ self._take(weight), bias)
+        if bias is None:
+            outputs = self._begin(inputs @ self._take(weight), None)
+        else:
+            outputs = self._begin(torch.addmm(self._take(bias), inputs, self._take(weight)), None)
         self.layers.append(Dense(weight=weight, bias=bias, reach=reach, inputs=inputs.detach(), outputs=outputs))
         return outputs
 
@@ -171,13 +230,22 @@ def squared_norms(layer: Layer, signal: Tensor, memo: Memo | None = None) -> Ten
     """
     memo = {} if memo is None else memo
     own = 0.0 if layer.bias is None else 1.0
-    square = _once(memo, ("square", *_name(signal)), signal.square)
     if layer.reach is None:
-        return square.sum(dim=1) * (_INPUT_NORMS[type(layer)](layer, None) + own)
+        square = _once(memo, ("square", *_name(signal)), lambda: signal.square().sum(dim=1))
+        return square * (_INPUT_NORMS[type(layer)](layer, None) + own)
     outputs = layer.reach.outputs
-    by_block = _once(memo, ("blocks", id(outputs), *_name(signal)), lambda: square @ outputs)
+    by_block = _once(memo, ("blocks", id(outputs), *_name(signal)), lambda: _block_squares(signal, outputs))
     reached = _INPUT_NORMS[type(layer)](layer, layer.reach)
     return (by_block * (reached + own)).sum(dim=1)
+
+
+def _block_squares(values: Tensor, blocks: Tensor) -> Tensor:
+    """Sums of squares by block, shape (records, blocks)."""
+    if values.device.type != "cpu":
+        return values.square() @ blocks
+    out = torch.empty(len(values), blocks.shape[1])
+    block_squares()(values.detach().contiguous().numpy(), _edges(blocks), out.numpy())
+    return out
 
 
 def weighted_gradients(
@@ -193,7 +261,7 @@ def weighted_gradients(
       memo: As in :func:`squared_norms`; for one set of weights.
     """
     memo = {} if memo is None else memo
-    scaled = _once(memo, ("scaled", *_name(signal)), lambda: signal * weights[:, None])  # float64, as the weights are
+    scaled = _once(memo, ("scaled", *_name(signal)), lambda: signal.double().mul_(weights[:, None]))
     _ADD_WEIGHTS[type(layer)](layer, scaled, into[layer.weight])
     if layer.bias is not None:
         into[layer.bias].add_(scaled.sum(dim=0))
@@ -211,8 +279,9 @@ def _once(memo: Memo, key: tuple[object, ...], make: Callable[[], Tensor]) -> Te
 
 
 def _dense_norms(layer: Dense, reach: Reach | None) -> Tensor:
-    square = layer.inputs.square()
-    return square.sum(dim=1) if reach is None else square @ reach.inputs @ reach.blocks
+    if reach is None:
+        return layer.inputs.square().sum(dim=1)
+    return _block_squares(layer.inputs, reach.inputs) @ reach.blocks
 
 
 def _lookup_norms(layer: Lookup, reach: Reach | None) -> Tensor:
@@ -224,7 +293,17 @@ def _lookup_norms(layer: Lookup, reach: Reach | None) -> Tensor:
 
 
 def _add_dense(layer: Dense, scaled: Tensor, into: Tensor) -> None:
-    into.addmm_(layer.inputs.T.double(), scaled)
+    inputs = layer.inputs.double()
+    for units, first in [(slice(None), 0)] if layer.reach is None else _strips(layer.reach):
+        into[units, first:].addmm_(inputs[:, units].T, scaled[:, first:])
+
+
+@lru_cache(maxsize=64)
+def _strips(reach: Reach) -> list[tuple[slice, int]]:
+    """A few runs of inputs and the first output that any of them reaches: what lies before needs no product."""
+    first = _first_outputs(reach)[reach.inputs.argmax(dim=1).cpu().numpy()]
+    edges = np.linspace(0, len(first), STRIPS + 1).astype(int).tolist()
+    return [(slice(start, end), int(first[start:end].min())) for start, end in pairwise(edges) if start < end]
 
 
 def _summed_rows(table: Tensor, rows: Tensor) -> Tensor:
@@ -234,15 +313,25 @@ def _summed_rows(table: Tensor, rows: Tensor) -> Tensor:
 
 
 def _add_lookup(layer: Lookup, scaled: Tensor, into: Tensor) -> None:
-    columns = layer.rows.shape[1]
     if layer.centre is not None:
         into.addr_(layer.centre.shares.double(), scaled.sum(dim=0), alpha=-1.0)
-    if into.shape[1] == 1:
-        values = scaled.expand(-1, columns).reshape(-1)
-        into[:, 0].add_(torch.bincount(layer.rows.reshape(-1), values, minlength=len(into)))
+    columns = layer.rows.shape[1]
+    if into.device.type != "cpu":
+        for column in range(columns):
+            into.index_add_(0, layer.rows[:, column], scaled)
         return
-    for column in range(columns):
-        into.index_add_(0, layer.rows[:, column], scaled)
+    first = np.zeros(columns, dtype=np.int64) if layer.reach is None else _first_outputs(layer.reach)
+    rows = layer.rows.contiguous().numpy()
+    if not add_rows()(rows, first, scaled.contiguous().numpy(), into.numpy()):
+        raise IndexError("a code lies outside its column")
+
+
+@lru_cache(maxsize=64)
+def _first_outputs(reach: Reach) -> NDArray[np.int64]:
+    """The first output that each input block reaches, or their number where it reaches none."""
+    reached = (reach.blocks @ reach.outputs.T).cpu().numpy() > 0
+    found: NDArray[Any] = np.where(reached.any(axis=1), reached.argmax(axis=1), reached.shape[1])
+    return found.astype(np.int64)
 
 
 _INPUT_NORMS: dict[type, Callable[..., Tensor]] = {Dense: _dense_norms, Lookup: _lookup_norms}

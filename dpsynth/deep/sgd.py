@@ -10,10 +10,14 @@ Source: Abadi et al. 2016 (arXiv:1607.00133), Algorithm 1, with the norms of ``l
 the noise is a float64 normal, and a sum's rounding depends on all its terms. So scaled gradients are made and summed in
 float64, each chunk by itself and then the chunks. The rounding of n people's sum is then at most n 2^-53 (CHUNK +
 n / CHUNK) times the bound, and between neighbours twice that: up to 2^25 people in one batch below a quarter of
-``MARGIN``, which lowers the bound for it and for norms in float32. It is as large as it is for another reason: a
-record's signals are products of float32 matrices, which may round otherwise in other company, typically by 2^-20 of
-the bound; all of 4,096 people's together, were they to point the same way, by half of ``MARGIN``. Step 4 leaves no bit
-below the grid.
+``MARGIN``, which lowers the bound for it and for norms in float32. A record's signals are products of float32 matrices,
+which may round otherwise in other company, typically by 2^-20 of the bound. So company is dealt by chance: everybody
+has a place of their own in [0, 1), independent of who else is there, and those of one public interval are worked on
+together. A neighbour has one person more in one interval, and all the others' chunks hold the very same records in the
+very same order, so that one interval's people alone can round otherwise: of about ``DEALT`` people, were all of it to
+point the same way, 2^-10 of the bound, an eighth of ``MARGIN``. Step 4 leaves no bit
+below the grid. Sums of weights that aren't free are left unfinished and never leave: only free weights have noise, and
+only they are returned.
 """
 
 import math
@@ -28,11 +32,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dpsynth.deep.device import to_array, to_tensor
+from dpsynth.deep.kernel import add_noise
 from dpsynth.deep.layers import Memo, Tape, squared_norms, weighted_gradients
 from dpsynth.deep.plan import ChargedSteps, Phase, require_one_row
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.coins import row_coins
-from dpsynth.noise.normal import draw_normal, round_to_grid
+from dpsynth.noise.normal import draw_normal, draw_uniform
 from dpsynth.sources.base import RowSource
 
 MARGIN = 2.0**-7
@@ -40,6 +45,9 @@ MARGIN = 2.0**-7
 
 CHUNK = 1024
 """Records whose signals are held at a time, whatever the batch."""
+
+DEALT = 870
+"""People of the expected batch in one interval: so few that more than ``CHUNK`` of them hardly ever meet there."""
 
 GRID_BITS = 20
 """A step's sum is a multiple of the power of two next below its noise's deviation over 2^20."""
@@ -56,7 +64,7 @@ class Network(Protocol):
         ...
 
     def objective(self, tape: Tape, codes: Tensor) -> Tensor:
-        """A number per record whose gradient is that of its loss; nothing else reads it.
+        """A number per record, or their sum, whose gradient is that of the records' loss; nothing else reads it.
 
         Args:
           tape: Every parameter is used through it, once.
@@ -85,7 +93,7 @@ class People:
       ParameterError: A person may have several records: their summed gradient would have to be clipped.
     """
 
-    __slots__ = ("_codes",)
+    __slots__ = ("_codes", "_places")
 
     def __init__(self, source: PeopleSource, *, order: Sequence[int] | None = None) -> None:
         require_one_row(source.max_rows)
@@ -93,22 +101,42 @@ class People:
         columns = len(source.domain.names)
         codes = np.concatenate([np.zeros((columns, 0), dtype=np.uint8), *blocks], axis=1)
         self._codes: NDArray[Any] = codes if order is None else codes[list(order)]
+        self._places: NDArray[np.float64] | None = None
 
     def __repr__(self) -> str:
         return "People(private)"
 
-    def batch(self, *, sampling_probability: float, random: RandomSource) -> Iterator[Tensor]:
+    def batch(
+        self, *, sampling_probability: float, random: RandomSource, expected: float = float(DEALT)
+    ) -> Iterator[Tensor]:
         """A Poisson batch in chunks: every person is in it with this probability, once at most. Private.
+
+        Args:
+          sampling_probability: Of each coin.
+          random: Source of the coins and, the first time, of everybody's places.
+          expected: The public expected batch, which says how many intervals there are.
 
         Privacy:
           None by itself; the step that reads it was charged.
-          Checked by: tests/dpsynth/deep/test_sgd.py::test_batches_are_independent_coins_of_every_person
+          Checked by: tests/dpsynth/deep/test_sgd.py::test_batches_are_independent_coins_of_every_person,
+            tests/dpsynth/deep/test_sgd.py::test_one_person_more_changes_the_company_of_one_interval_alone
         """
-        share = Fraction(sampling_probability)
+        share, places = Fraction(sampling_probability), self._dealt(random)
         chosen = np.flatnonzero(row_coins(self._codes.shape[1], share=share, random=random))
-        for start in range(0, len(chosen), CHUNK):
-            codes = self._codes[:, chosen[start : start + CHUNK]].T
-            yield to_tensor(codes.astype(np.int64))
+        intervals = max(1, math.ceil(expected / DEALT))
+        edges = np.searchsorted(places[chosen], np.arange(1, intervals) / intervals)
+        for group in np.split(chosen, edges):
+            for start in range(0, len(group), CHUNK):
+                codes = self._codes[:, group[start : start + CHUNK]].T
+                yield to_tensor(codes.astype(np.int64, order="C"))
+
+    def _dealt(self, random: RandomSource) -> NDArray[np.float64]:
+        """Everybody's place, in ascending order; the first time, people are put into it."""
+        if self._places is None:
+            places = draw_uniform(self._codes.shape[1], random=random)
+            order = np.argsort(places, kind="stable")
+            self._codes, self._places = self._codes[:, order], places[order]
+        return self._places
 
 
 def noisy_gradient(
@@ -147,13 +175,15 @@ def noisy_gradient(
     charged.take(phase)
     layout = tuple((value.shape, network.masks.get(name)) for name, value in parameters.items())
     whole = torch.zeros(sum(shape.numel() for shape, _ in layout), dtype=torch.float64)
-    for n, codes in enumerate(people.batch(sampling_probability=phase.sampling_probability, random=random)):
+    expected = charged.plan.expected_batch(phase)
+    batch = people.batch(sampling_probability=phase.sampling_probability, random=random, expected=expected)
+    for n, codes in enumerate(batch):
         part = torch.zeros_like(whole) if n else whole
-        (add or add_clipped)(network, parameters, codes, clip=phase.clip, into=_named(part, parameters))
+        (add or _add_clipped)(network, parameters, codes, clip=phase.clip, into=_named(part, parameters))
         if n:
             whole.add_(part)
     deviation = charged.plan.noise_of(phase) * phase.clip
-    return _named(_noised(whole, layout, deviation, charged.plan.expected_batch(phase), random), parameters)
+    return _named(_noised(whole, layout, deviation, expected, random), parameters)
 
 
 def add_clipped(
@@ -173,6 +203,15 @@ def add_clipped(
     Raises:
       ValueError: A sum isn't float64: one person could move the rounding of all others' by more than the bound.
     """
+    _add_clipped(network, parameters, codes, clip=clip, into=into)
+    for name, mask in network.masks.items():
+        into[name].mul_(mask)
+
+
+def _add_clipped(
+    network: Network, parameters: Mapping[str, Tensor], codes: Tensor, *, clip: float, into: Mapping[str, Tensor]
+) -> None:
+    """As :func:`add_clipped`; what is added to weights that aren't free has no meaning."""
     require_float64(into)
     tape = Tape(parameters)
     objective = network.objective(tape, codes)
@@ -183,15 +222,13 @@ def add_clipped(
         finite = torch.isfinite(square)
     if not bool(finite.all()):
         if bool(finite.any()):
-            add_clipped(network, parameters, codes[finite], clip=clip, into=into)
+            _add_clipped(network, parameters, codes[finite], clip=clip, into=into)
         return
     with torch.no_grad():
         weights = torch.clamp(clip * (1.0 - MARGIN) / torch.sqrt(square), max=1.0)
         weights, memo = weights.double(), {}
         for layer, signal in zip(tape.layers, signals, strict=True):
             weighted_gradients(layer, signal, weights, into, memo)
-        for name, mask in network.masks.items():
-            into[name].mul_(mask)
 
 
 def require_float64(sums: Mapping[str, Tensor]) -> None:
@@ -211,23 +248,16 @@ def _named(whole: Tensor, parameters: Mapping[str, Tensor]) -> Parameters:
 
 
 @lru_cache(maxsize=16)
-def _free(layout: Layout) -> Tensor | None:
-    """Places of the weights that may differ from zero in a vector of all parameters; None where all may."""
-    if all(mask is None for _, mask in layout):
-        return None
-    parts = [torch.ones(shape).flatten() if mask is None else mask.flatten() for shape, mask in layout]
-    return torch.cat(parts).nonzero()[:, 0]
+def _free(layout: Layout) -> NDArray[np.int64]:
+    """Places of the weights that may differ from zero in a vector of all parameters."""
+    parts = [np.ones(shape.numel()) if mask is None else to_array(mask).ravel() for shape, mask in layout]
+    return np.flatnonzero(np.concatenate(parts))
 
 
 def _noised(whole: Tensor, layout: Layout, deviation: float, divisor: float, random: RandomSource) -> Tensor:
     """Sum plus noise on every free weight, on the grid, over the divisor; the noise comes to the sum on the CPU."""
     step = 2.0 ** (math.floor(math.log2(deviation)) - GRID_BITS)
-    places = _free(layout)
-    free = whole if places is None else whole.index_select(0, places)
-    noisy = draw_normal(len(free), random=random)
-    noisy *= deviation
-    noisy += to_array(free)
-    rounded = round_to_grid(noisy, step=step)
-    rounded /= divisor
-    found = to_tensor(rounded.astype(np.float32))
-    return found if places is None else torch.zeros(len(whole)).index_copy_(0, places, found)
+    places, found = _free(layout), np.zeros(len(whole), dtype=np.float32)
+    noise = draw_normal(len(places), random=random)
+    add_noise()(to_array(whole), places, noise, deviation, step, divisor, found)
+    return to_tensor(found)

@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dpsynth.deep.autoregressive import LOWEST, SAMPLED_AT_ONCE
+from dpsynth.deep.autoregressive import SAMPLED_AT_ONCE
 from dpsynth.deep.config import VaeConfig
 from dpsynth.deep.device import to_tensor
-from dpsynth.deep.layers import Tape, code_starts
+from dpsynth.deep.layers import LOWEST, Tape, code_starts
 from dpsynth.deep.mixture import Mixture
 from dpsynth.deep.optimise import Adam, cosine
 from dpsynth.deep.sgd import CHUNK, PeopleSource

@@ -8,6 +8,7 @@ as long as the key is secret; each purpose has its own domain, so that coins of 
 import hmac
 from collections.abc import Sequence
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,14 @@ def row_coins(rows: int, *, share: Fraction, random: RandomSource) -> NDArray[np
       ParameterError: ``share`` isn't in [0, 1].
     """
     _check_share(share)
-    table = CumulativeTable.from_weights([share.denominator - share.numerator, share.numerator])
-    return random.draw(table, rows).astype(np.bool_)
+    if share in (0, 1):
+        return np.full(rows, share == 1)
+    return random.draw(_coin(share), rows).astype(np.bool_)
+
+
+@lru_cache(maxsize=64)
+def _coin(share: Fraction) -> CumulativeTable:
+    return CumulativeTable.from_weights([share.denominator - share.numerator, share.numerator])
 
 
 def keyed_coins(ids: Sequence[bytes], *, key: bytes, share: Fraction, purpose: str = "holdout") -> NDArray[np.bool_]:

@@ -6,7 +6,8 @@ SGD, PLAN, LAYERS = (f"dpsynth/deep/{name}.py" for name in ("sgd", "plan", "laye
 ROWS, TRAINING, WEIGHING = (f"dpsynth/deep/{name}.py" for name in ("rows", "training", "weighing"))
 START, AUTOREGRESSIVE = (f"dpsynth/deep/{name}.py" for name in ("start", "autoregressive"))
 _START = "tests/dpsynth/deep/test_start.py::test_"
-NORMAL = "dpsynth/noise/normal.py"
+NORMAL, ZIGGURAT = "dpsynth/noise/normal.py", "dpsynth/noise/kernel.py"
+KERNEL = "dpsynth/deep/kernel.py"
 
 _SGD, _PLAN, _LAYERS, _GAN = (
     f"tests/dpsynth/deep/test_{name}.py::test_" for name in ("sgd", "plan", "layers", "trained")
@@ -27,12 +28,15 @@ _REFUSED = _GHOST + "what_joins_records_draws_decides_or_remembers_is_refused_un
 _KILLS = "tests/dpsynth/deep/test_checkpoints.py::test_killed_anywhere_no_step_is_taken_twice_or_uncharged"
 _NORMS = _LAYERS + "norms_of_every_layer_are_those_of_vmap"
 _NEIGHBOUR = _SGD + "a_neighbour_moves_the_sum_by_at_most_the_bound"
+_NORMAL = "tests/dpsynth/noise/test_normal.py::test_"
 _BATCHES = _SGD + "batches_are_independent_coins_of_every_person"
 _AUDIT = "tests/dpsynth/deep/test_audit.py::test_no_attack_beats_the_priced_curve_and_the_best_one_comes_near"
 _PEOPLE = (
     "    layout = tuple((value.shape, network.masks.get(name)) for name, value in parameters.items())\n"
     "    whole = torch.zeros(sum(shape.numel() for shape, _ in layout), dtype=torch.float64)\n"
-    "    for n, codes in enumerate(people.batch(sampling_probability=phase.sampling_probability, random=random)):\n"
+    "    expected = charged.plan.expected_batch(phase)\n"
+    "    batch = people.batch(sampling_probability=phase.sampling_probability, random=random, expected=expected)\n"
+    "    for n, codes in enumerate(batch):\n"
 )
 _COINS = "np.flatnonzero(row_coins(self._codes.shape[1], share=share, random=random))"
 
@@ -56,12 +60,12 @@ MUTANTS = (
         "one person changes how thousands of others round",
     ),
     Mutant(
-        "deep: gradients of people in float32", LAYERS, "lambda: signal * weights[:, None])",
+        "deep: gradients of people in float32", LAYERS, "lambda: signal.double().mul_(weights[:, None]))",
         "lambda: (signal * weights[:, None].float()).half().double())",
         (_LAYERS + "the_clipped_sum_is_that_of_clipped_gradients",), "a record's gradient is rounded past the bound",
     ),
     Mutant(
-        "deep: half noise", SGD, "noisy *= deviation", "noisy *= 0.5 * deviation",
+        "deep: half noise", KERNEL, "noise[k] * deviation", "noise[k] * 0.5 * deviation",
         (_SGD + "the_noise_is_the_plans", _AUDIT), "the noise is half of what was charged",
     ),
     Mutant(
@@ -81,14 +85,30 @@ MUTANTS = (
         (_BATCHES,), "a person moves the sum by twice the bound",
     ),
     Mutant(
-        "deep: the divisor counts people", SGD, "charged.plan.expected_batch(phase), random)",
-        "phase.sampling_probability * max(1, people._codes.shape[1]), random)",
+        "deep: the divisor counts people", SGD, "deviation, expected, random)",
+        "deviation, phase.sampling_probability * max(1, people._codes.shape[1]), random)",
         (_SGD + "the_gradient_is_sum_plus_noise_over_the_divisor",), "the number of people is private",
     ),
     Mutant(
         "deep: what isn't finite is summed", SGD, "finite = torch.isfinite(square)",
         "finite = torch.ones_like(square, dtype=torch.bool)",
         (_SGD + "a_gradient_that_is_not_finite_adds_nothing",), "one record makes the whole sum infinite",
+    ),
+    Mutant(
+        "deep: noise on the first weights alone", KERNEL, "noise[k] * deviation", "noise[min(k, 9)] * deviation",
+        (_SGD + "the_noise_is_the_plans", _SGD + "noise_is_one_call_for_all_parameters_and_lands_on_free_weights"),
+        "weights share their noise, which can be subtracted",
+    ),
+    Mutant(
+        "deep: squares of some outputs are left out", KERNEL, "total += part[k] * part[k]",
+        "total += part[k] * part[k] if k else np.float32(0.0)",
+        (_NORMS, _NEIGHBOUR), "norms are too small, so clipped gradients pass the bound",
+    ),
+    Mutant(
+        "deep: company by rank", SGD, "np.searchsorted(places[chosen], np.arange(1, intervals) / intervals)",
+        "np.arange(1, intervals) * len(chosen) // intervals",
+        (_SGD + "one_person_more_changes_the_company_of_one_interval_alone",),
+        "one person changes how everybody's products round",
     ),
     Mutant(
         "deep: a step for nothing", PLAN, "self._left[phase.label] -= 1", "self._left[phase.label] -= 0",
@@ -171,14 +191,34 @@ MUTANTS = (
         "the gate takes copies for strangers",
     ),
     Mutant(
-        "normal: a smaller disc", NORMAL, "(square < 1.0)", "(square < 0.99)",
-        ("tests/dpsynth/noise/test_normal.py::test_the_law_is_normal_to_its_tails",), "small noise is missing",
+        "normal: the wedge is kept whole", ZIGGURAT, ">= math.exp(-0.5 * value * value)", ">= 1.0",
+        (_NORMAL + "the_law_is_normal_in_every_strip_and_beyond_them",), "the law isn't normal",
     ),
     Mutant(
-        "normal: a lattice of 53 bits", NORMAL, ".view(np.int64).astype(np.float64) * _TO_UNIT",
-        ".view(np.int64).astype(np.float64) // 2**10 * 2**10 * _TO_UNIT",
-        ("tests/dpsynth/noise/test_normal.py::test_the_smallest_radius_gives_the_largest_normal",),
-        "the tail ends earlier than is stated",
+        "normal: the tail is exponential", ZIGGURAT, "found = 2.0 * other > beyond * beyond", "found = True",
+        (_NORMAL + "the_tail_is_exponential_places_that_a_second_word_keeps",
+         _NORMAL + "the_law_is_normal_in_every_strip_and_beyond_them"), "the tail isn't normal",
+    ),
+    Mutant(
+        "normal: no tail", ZIGGURAT, "value = BASE + beyond", "value = BASE",
+        (_NORMAL + "the_law_is_normal_in_every_strip_and_beyond_them",), "large noise is missing",
+    ),
+    Mutant(
+        "normal: a tail of 53 bits", ZIGGURAT,
+        "-math.log((np.float64(words[taken + 1] >> np.uint64(1)) + 1.0) * _TO_TAIL)",
+        "-math.log((np.float64(words[taken + 1] >> np.uint64(11)) + 1.0) * _TO_UNIT)",
+        (_NORMAL + "the_largest_normal_is_that_of_the_smallest_words",), "the tail ends earlier than is stated",
+    ),
+    Mutant(
+        "normal: the sign is the strip's", ZIGGURAT, "(word >> np.uint64(7)) & np.uint64(2)",
+        "(word << np.uint64(1)) & np.uint64(2)",
+        (_NORMAL + "signs_are_fair_and_independent_of_the_strip",), "one side of the noise is known from its size",
+    ),
+    Mutant(
+        "normal: numbers that need more words are dropped", ZIGGURAT,
+        "                if taken + 1 > left:\n                    return count, used",
+        "                if taken + 1 > left:\n                    return count, left",
+        (_NORMAL + "blocks_of_words_make_no_difference",), "large noise is rarer at the ends of blocks",
     ),
     Mutant(
         "normal: one key for all calls", NORMAL, "bytes(random.draw(_BYTE, 32).tolist())", "bytes(32)",

@@ -12,7 +12,7 @@ from scipy.stats import binom, chisquare, kstest
 from dpsynth.deep import sgd
 from dpsynth.deep.autoregressive import Autoregressive
 from dpsynth.deep.layers import Tape
-from dpsynth.deep.sgd import CHUNK, GRID_BITS, MARGIN, People, add_clipped, noisy_gradient
+from dpsynth.deep.sgd import CHUNK, DEALT, GRID_BITS, MARGIN, People, add_clipped, noisy_gradient
 from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
 from dpsynth.noise.random import SeededRandom
@@ -100,8 +100,40 @@ def test_batches_are_independent_coins_of_every_person():
 def test_large_batches_come_in_chunks_and_whole():
     rows = CHUNK + 10
     source = people(np.zeros((rows, 1)), sizes=(2,))
-    parts = [len(codes) for codes in source.batch(sampling_probability=1.0, random=SeededRandom(1))]
+    parts = [len(codes) for codes in source.batch(sampling_probability=1.0, random=SeededRandom(1), expected=100.0)]
     assert parts == [CHUNK, 10]
+    parts = [len(codes) for codes in source.batch(sampling_probability=1.0, random=SeededRandom(1), expected=rows)]
+    assert len(parts) == 2
+    assert sum(parts) == rows
+    assert abs(parts[0] - rows / 2) < 5.5 * math.sqrt(rows / 4)
+
+
+@pytest.mark.parametrize("who", [0, 700, 2999])
+def test_one_person_more_changes_the_company_of_one_interval_alone(monkeypatch, who):
+    """Places are everybody's own: given the others' places, their chunks are the same, record by record."""
+    places, people_there = np.random.default_rng(3).random(3000), np.arange(3000)
+    data = np.stack([people_there // 60, people_there % 60], axis=1)
+
+    def company(kept):
+        monkeypatch.setattr(sgd, "draw_uniform", lambda size, random: places[kept])
+        source = people(data[kept], sizes=(50, 60))
+        chunks = source.batch(sampling_probability=1.0, random=None, expected=3000.0)
+        return [(codes[:, 0] * 60 + codes[:, 1]).tolist() for codes in chunks]
+
+    whole, without = company(people_there), company(np.delete(people_there, who))
+    assert len(whole) == len(without) == math.ceil(3000 / DEALT)
+    moved = [(one, other) for one, other in zip(whole, without, strict=True) if one != other]
+    ((one, other),) = moved
+    assert [person for person in one if person != who] == other
+    assert sorted(itertools.chain(*whole)) == list(range(3000))
+
+
+def test_places_are_dealt_once():
+    source = people(np.arange(50)[:, None], sizes=(50,))
+    random = SeededRandom(5)
+    one, two = (next(iter(source.batch(sampling_probability=1.0, random=random))).tolist() for _ in range(2))
+    assert one == two
+    assert one != sorted(one)
 
 
 def noise_of(rows, *, noise=2.0, clip=1.5, share=0.5, count=100.0, seed=6, factor=1.0):
@@ -153,9 +185,8 @@ def test_a_step_is_taken_before_a_record_is_looked_at():
 
 def test_the_divisor_is_the_declared_batch_whoever_is_there():
     """The same seed: twice the declared people, half the step; the number of records plays no part."""
-    rows = people(np.zeros((0, 2)), sizes=(40, 40))
-    _, one = noise_of(rows, count=100.0)
-    _, two = noise_of(rows, count=200.0)
+    _, one = noise_of(people(np.zeros((0, 2)), sizes=(40, 40)), count=100.0)
+    _, two = noise_of(people(np.zeros((0, 2)), sizes=(40, 40)), count=200.0)
     for n in one:
         torch.testing.assert_close(one[n], two[n], rtol=1e-5, atol=1e-5)
 

@@ -1,0 +1,92 @@
+"""Compiled sums of rows, on the CPU: what torch does slowly. Importing this module imports numba."""
+
+from collections.abc import Callable
+from functools import cache
+from typing import Any, cast
+
+import numba  # type: ignore[import-untyped,unused-ignore]
+import numpy as np
+
+from dpsynth.compiling import compiled
+
+Compiled = Callable[..., Any]
+
+
+def _add_rows(rows: Any, first: Any, scaled: Any, into: Any) -> Any:
+    count, columns = rows.shape
+    for record in range(count):
+        for column in range(columns):
+            row, start = rows[record, column], first[column]
+            if row < 0 or row >= len(into):
+                return False
+            found, added = into[row][start:], scaled[record][start:]
+            for k in range(len(found)):
+                found[k] += added[k]
+    return True
+
+
+@cache
+def add_rows() -> Compiled:
+    """The compiled ``add_rows(rows, first, scaled, into)``: each record's vector is added to the rows that it names.
+
+    ``rows`` int64 (records, columns); ``first`` the first output that a column reaches, what lies before is left as it
+    is; ``scaled`` (records, outputs); ``into`` (rows, outputs). False where a row isn't there, and sums are unfinished.
+    """
+    whole, real = numba.int64, numba.float64[:, ::1]
+    return cast(Compiled, compiled(_add_rows, numba.boolean(whole[:, ::1], whole[::1], real, real)))
+
+
+def _normalise(powers: Any, edges: Any) -> None:
+    for record in range(len(powers)):
+        row = powers[record]
+        for block in range(len(edges) - 1):
+            part, total = row[edges[block] : edges[block + 1]], np.float32(0.0)
+            for k in range(len(part)):
+                total += part[k]
+            for k in range(len(part)):
+                part[k] /= total
+
+
+@cache
+def normalise() -> Compiled:
+    """The compiled ``normalise(powers, edges)``: each record's blocks are divided by their sums, in place.
+
+    ``powers`` float32 (records, columns); block b lies from ``edges[b]`` to ``edges[b + 1]``.
+    """
+    return cast(Compiled, compiled(_normalise, numba.void(numba.float32[:, ::1], numba.int64[::1])))
+
+
+def _block_squares(signal: Any, edges: Any, out: Any) -> None:
+    for record in range(len(signal)):
+        row = signal[record]
+        for block in range(len(edges) - 1):
+            part, total = row[edges[block] : edges[block + 1]], np.float32(0.0)
+            for k in range(len(part)):
+                total += part[k] * part[k]
+            out[record, block] = total
+
+
+@cache
+def block_squares() -> Compiled:
+    """The compiled ``block_squares(signal, edges, out)``: sums of squares by block, ``out`` (records, blocks)."""
+    table = numba.float32[:, ::1]
+    return cast(Compiled, compiled(_block_squares, numba.void(table, numba.int64[::1], table)))
+
+
+def _add_noise(whole: Any, places: Any, noise: Any, deviation: Any, step: Any, divisor: Any, out: Any) -> None:
+    finer = 1.0 / step  # exact: a step is a power of two
+    for k in range(len(places)):
+        place = places[k]
+        noisy = noise[k] * deviation + whole[place]
+        out[place] = np.float32(np.rint(noisy * finer) * step / divisor)
+
+
+@cache
+def add_noise() -> Compiled:
+    """The compiled ``add_noise(whole, places, noise, deviation, step, divisor, out)``: a sum with noise of its own in
+    each of these places, at the nearest multiple of a step (a power of two), over a divisor; ``out``, float32, is left
+    as it is elsewhere.
+    """
+    real, one = numba.float64[::1], numba.float64
+    signature = numba.void(real, numba.int64[::1], real, one, one, one, numba.float32[::1])
+    return cast(Compiled, compiled(_add_noise, signature))

@@ -1,0 +1,115 @@
+"""Compiled loops of the engine against what torch and NumPy make of the same numbers, on masks of every kind."""
+
+import numpy as np
+import pytest
+import torch
+
+from dpsynth.deep.kernel import add_noise, add_rows, block_squares, normalise
+from dpsynth.deep.layers import Reach, Tape, column_shares, squared_norms, total_along, weighted_gradients
+
+SIZES = (3, 1, 4, 2)
+D, CODES = len(SIZES), sum(SIZES)
+UNITS = 6
+
+
+def one_hot(sizes):
+    return torch.eye(len(sizes))[torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(sizes))]
+
+
+COLUMNS, HIDDEN = one_hot(SIZES), one_hot((2, 1, 2, 1))
+BLOCKS = {
+    "all": torch.ones(D, D),
+    "none": torch.zeros(D, D),
+    "before": torch.triu(torch.ones(D, D), diagonal=1),
+    "upto": torch.triu(torch.ones(D, D)),
+    "last alone": torch.nn.functional.one_hot(torch.tensor([3] * D), D).float(),
+    "holes": torch.tensor([[0.0, 1, 0, 1], [1, 0, 0, 1], [0, 0, 0, 0], [0, 0, 1, 0]]),
+}
+
+
+def drawn(*shape, seed=0):
+    return torch.from_numpy(np.random.default_rng(seed).normal(size=shape).astype(np.float32))
+
+
+def codes(records, seed=3):
+    rng = np.random.default_rng(seed)
+    return torch.from_numpy(np.stack([rng.integers(0, size, records) for size in SIZES], axis=1))
+
+
+def layers_of(kind, reach, records=9):
+    """A layer's tape, its inputs written out, and parameters."""
+    starts = torch.tensor([0, 3, 4, 8])
+    if kind == "lookup":
+        tape = Tape({"w": drawn(CODES, UNITS), "b": drawn(UNITS)})
+        given = codes(records)
+        tape.lookup(given, starts, "w", "b", reach)
+        return tape, torch.zeros(records, CODES).scatter_(1, given + starts, 1.0)
+    tape, inputs = Tape({"w": drawn(UNITS, CODES), "b": drawn(CODES)}), drawn(records, UNITS, seed=5)
+    tape.dense(inputs, "w", "b", reach)
+    return tape, inputs
+
+
+@pytest.mark.parametrize("blocks", BLOCKS)
+@pytest.mark.parametrize("kind", ["lookup", "dense"])
+def test_masked_gradients_and_norms_are_those_of_outer_products(kind, blocks):
+    rows, columns = (COLUMNS, HIDDEN) if kind == "lookup" else (HIDDEN, COLUMNS)
+    reach = Reach(inputs=rows, outputs=columns, blocks=BLOCKS[blocks])
+    tape, inputs = layers_of(kind, reach)
+    signal, weights = drawn(len(inputs), columns.shape[0], seed=7), drawn(len(inputs), seed=8).double()
+    (layer,), mask = tape.layers, reach.mask()
+    each = torch.einsum("ri,ro->rio", inputs, signal) * mask
+    into = {"w": torch.zeros(mask.shape, dtype=torch.float64), "b": torch.zeros(len(columns), dtype=torch.float64)}
+    weighted_gradients(layer, signal, weights, into)
+    torch.testing.assert_close(into["w"] * mask, torch.einsum("r,rio->io", weights, each.double()))
+    torch.testing.assert_close(into["b"], weights @ signal.double())
+    square = squared_norms(layer, signal)
+    torch.testing.assert_close(square, each.square().sum(dim=(1, 2)) + signal.square().sum(dim=1))
+
+
+def test_rows_that_are_not_there_are_told():
+    first, scaled, into = np.zeros(1, np.int64), np.ones((1, 2)), np.zeros((3, 2))
+    for row in (-1, 3):
+        assert not add_rows()(np.array([[row]]), first, scaled, into)
+    assert add_rows()(np.array([[2]]), first, scaled, into)
+    assert into.tolist() == [[0, 0], [0, 0], [1, 1]]
+
+
+def test_a_code_outside_its_column_is_refused():
+    tape, _ = layers_of("lookup", None)
+    (layer,) = tape.layers
+    layer.rows[0, 0] = CODES
+    into = {"w": torch.zeros(CODES, UNITS, dtype=torch.float64), "b": torch.zeros(UNITS, dtype=torch.float64)}
+    with pytest.raises(IndexError, match="outside its column"):
+        weighted_gradients(layer, drawn(9, UNITS), torch.ones(9, dtype=torch.float64), into)
+
+
+def test_shares_are_those_of_each_columns_softmax():
+    logits = 5.0 * drawn(20, CODES)
+    expected = torch.cat([torch.softmax(part, dim=1) for part in logits.split(list(SIZES), dim=1)], dim=1)
+    torch.testing.assert_close(column_shares(logits, COLUMNS), expected)
+    assert normalise() is normalise()
+
+
+def test_squares_are_summed_by_block():
+    values, out = drawn(20, CODES), np.zeros((20, D), np.float32)
+    block_squares()(values.numpy(), np.array([0, 3, 4, 8, 10]), out)
+    torch.testing.assert_close(torch.from_numpy(out), values.square() @ COLUMNS)
+
+
+def test_blocks_that_are_mixed_are_refused():
+    with pytest.raises(ValueError, match="side by side"):
+        column_shares(drawn(2, 3), torch.tensor([[1.0, 0], [0, 1], [1, 0]]))
+
+
+def test_the_noisy_sum_is_on_the_grid_over_the_divisor_in_its_places_alone():
+    whole, noise, places = np.array([0.3, -2.0, 7.0]), np.array([1.0, -0.5]), np.array([0, 2])
+    out = np.full(3, 9.0, np.float32)
+    add_noise()(whole, places, noise, 2.0, 0.25, 4.0, out)
+    assert out.tolist() == [2.25 / 4.0, 9.0, 6.0 / 4.0]
+
+
+@pytest.mark.parametrize("factor", [1.0, 3.0])
+def test_an_objective_that_is_its_gradient_alone(factor):
+    outputs, slope = drawn(4, 3).requires_grad_(), drawn(4, 3, seed=1)
+    (found,) = torch.autograd.grad(factor * total_along(outputs, slope), outputs)
+    torch.testing.assert_close(found, factor * slope)
