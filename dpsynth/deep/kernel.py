@@ -78,7 +78,7 @@ def _add_noise(whole: Any, places: Any, noise: Any, deviation: Any, step: Any, d
     for k in range(len(places)):
         place = places[k]
         noisy = noise[k] * deviation + whole[place]
-        out[place] = np.float32(np.rint(noisy * finer) * step / divisor)
+        out[place] = np.float32((np.rint(noisy * finer) + 0.0) * step / divisor)  # zero has one sign
 
 
 @cache

@@ -69,8 +69,9 @@ def total_along(outputs: Tensor, slope: Tensor) -> Tensor:
 @lru_cache(maxsize=64)
 def _edges(blocks: Tensor) -> NDArray[np.int64]:
     """Where blocks that stand side by side begin and end, of their one-hot matrix; shape (blocks + 1,)."""
-    own = blocks.argmax(dim=1).cpu().numpy()
-    if (np.diff(own) < 0).any():
+    table = blocks.cpu().numpy()
+    own = table.argmax(axis=1)
+    if ((table != 0).sum(axis=1) != 1).any() or (np.diff(own) < 0).any():
         raise ValueError("blocks don't stand side by side in their order")
     return np.searchsorted(own, np.arange(blocks.shape[1] + 1)).astype(np.int64)
 
@@ -157,14 +158,26 @@ Layer = Dense | Lookup
 
 
 class Tape:
-    """What a forward pass wrote down. Each parameter is used by one layer once: norms of shared ones would not add."""
+    """What a forward pass wrote down. Each parameter is used by one layer once: norms of shared ones would not add.
 
-    __slots__ = ("_parameters", "_used", "layers")
+    Args:
+      parameters: By name.
+      own: Standard normals of each record's own, shape (records, numbers); None where the network asks for none.
+    """
 
-    def __init__(self, parameters: Mapping[str, Tensor]) -> None:
-        self._parameters = parameters
+    __slots__ = ("_own", "_parameters", "_used", "layers")
+
+    def __init__(self, parameters: Mapping[str, Tensor], own: Tensor | None = None) -> None:
+        self._parameters, self._own = parameters, own
         self._used: set[str] = set()
         self.layers: list[Layer] = []
+
+    @property
+    def own(self) -> Tensor:
+        """Standard normals of each record's own, which nobody else's depend on; raises ValueError where none are."""
+        if self._own is None:
+            raise ValueError("the network draws numbers for each record, and none were given")
+        return self._own
 
     def dense(self, inputs: Tensor, weight: str, bias: str | None = None, reach: Reach | None = None) -> Tensor:
         """A dense layer; returns its outputs."""
@@ -261,7 +274,7 @@ def weighted_gradients(
       memo: As in :func:`squared_norms`; for one set of weights.
     """
     memo = {} if memo is None else memo
-    scaled = _once(memo, ("scaled", *_name(signal)), lambda: signal.double().mul_(weights[:, None]))
+    scaled = _once(memo, ("scaled", *_name(signal)), lambda: signal.to(torch.float64, copy=True).mul_(weights[:, None]))
     _ADD_WEIGHTS[type(layer)](layer, scaled, into[layer.weight])
     if layer.bias is not None:
         into[layer.bias].add_(scaled.sum(dim=0))

@@ -56,7 +56,10 @@ Parameters = dict[str, Tensor]
 
 
 class Network(Protocol):
-    """A network that the engine can train: each record's objective depends on that record and the parameters alone."""
+    """A network that the engine can train: each record's objective depends on that record and the parameters alone.
+
+    One that has a number of ``numbers`` above 0 also has so many standard normals of each record's own, on its tape.
+    """
 
     @property
     def masks(self) -> Mapping[str, Tensor]:
@@ -179,15 +182,39 @@ def noisy_gradient(
     batch = people.batch(sampling_probability=phase.sampling_probability, random=random, expected=expected)
     for n, codes in enumerate(batch):
         part = torch.zeros_like(whole) if n else whole
-        (add or _add_clipped)(network, parameters, codes, clip=phase.clip, into=_named(part, parameters))
+        into = _named(part, parameters)
+        if add is None:
+            own = _drawn(network, len(codes), random)
+            _add_clipped(network, parameters, codes, clip=phase.clip, into=into, own=own)
+        else:
+            add(network, parameters, codes, clip=phase.clip, into=into)
         if n:
             whole.add_(part)
     deviation = charged.plan.noise_of(phase) * phase.clip
     return _named(_noised(whole, layout, deviation, expected, random), parameters)
 
 
+def _drawn(network: Network, records: int, random: RandomSource) -> Tensor | None:
+    """Standard normals of each record's own, shape (records, numbers): two records never share any, in no two chunks.
+
+    Where they did, one person more would pair everybody after them with other numbers, and nothing bounds what that
+    moves.
+    """
+    numbers = int(getattr(network, "numbers", 0))
+    if numbers == 0:
+        return None
+    found = draw_normal(records * numbers, random=random).reshape(records, numbers)
+    return to_tensor(found.astype(np.float32))
+
+
 def add_clipped(
-    network: Network, parameters: Mapping[str, Tensor], codes: Tensor, *, clip: float, into: Mapping[str, Tensor]
+    network: Network,
+    parameters: Mapping[str, Tensor],
+    codes: Tensor,
+    *,
+    clip: float,
+    into: Mapping[str, Tensor],
+    own: Tensor | None = None,
 ) -> None:
     """Add each record's gradient, scaled to an L2 norm of at most ``clip``; exact and private, without noise.
 
@@ -199,21 +226,28 @@ def add_clipped(
       codes: int64, shape (records, columns).
       clip: The bound.
       into: The sums by parameter, float64, added to in place.
+      own: Standard normals of each record's own, as in :class:`layers.Tape`.
 
     Raises:
       ValueError: A sum isn't float64: one person could move the rounding of all others' by more than the bound.
     """
-    _add_clipped(network, parameters, codes, clip=clip, into=into)
+    _add_clipped(network, parameters, codes, clip=clip, into=into, own=own)
     for name, mask in network.masks.items():
         into[name].mul_(mask)
 
 
 def _add_clipped(
-    network: Network, parameters: Mapping[str, Tensor], codes: Tensor, *, clip: float, into: Mapping[str, Tensor]
+    network: Network,
+    parameters: Mapping[str, Tensor],
+    codes: Tensor,
+    *,
+    clip: float,
+    into: Mapping[str, Tensor],
+    own: Tensor | None = None,
 ) -> None:
     """As :func:`add_clipped`; what is added to weights that aren't free has no meaning."""
     require_float64(into)
-    tape = Tape(parameters)
+    tape = Tape(parameters, own)
     objective = network.objective(tape, codes)
     signals = torch.autograd.grad(objective.sum(), [layer.outputs for layer in tape.layers])
     with torch.no_grad():
@@ -222,7 +256,8 @@ def _add_clipped(
         finite = torch.isfinite(square)
     if not bool(finite.all()):
         if bool(finite.any()):
-            _add_clipped(network, parameters, codes[finite], clip=clip, into=into)
+            kept = None if own is None else own[finite]
+            _add_clipped(network, parameters, codes[finite], clip=clip, into=into, own=kept)
         return
     with torch.no_grad():
         weights = torch.clamp(clip * (1.0 - MARGIN) / torch.sqrt(square), max=1.0)

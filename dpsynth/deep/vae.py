@@ -8,7 +8,7 @@ alone.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from dpsynth.deep.device import to_tensor
 from dpsynth.deep.layers import LOWEST, Tape, code_starts
 from dpsynth.deep.mixture import Mixture
 from dpsynth.deep.optimise import Adam, cosine
-from dpsynth.deep.sgd import CHUNK, PeopleSource
+from dpsynth.deep.sgd import PeopleSource
 from dpsynth.deep.start import measured_start, quieted, raked
 from dpsynth.deep.training import Terms, begin_training, pool_of
 from dpsynth.estimation.pool import PoolModel
@@ -42,15 +42,13 @@ class Autoencoder:
     Attributes:
       sizes: Codes of each column.
       hidden: Hidden units, of both networks.
-      numbers: Hidden numbers of a record.
+      numbers: Hidden numbers of a record; as many standard normals are drawn for it at each step.
       masks: None: every weight is free.
-      noise: Standard normal numbers, a row for each record of a batch, shape (records or 1, numbers).
     """
 
     sizes: tuple[int, ...]
     hidden: int
     numbers: int
-    noise: Tensor = field(repr=False)
     masks: Mapping[str, Tensor] = field(default_factory=dict, repr=False)
 
     def initial(self, *, random: RandomSource) -> dict[str, Tensor]:
@@ -83,7 +81,7 @@ class Autoencoder:
         mean = tape.dense(inner, "mean", "mean bias")
         spread = WIDEST * torch.tanh(tape.dense(inner, "spread", "spread bias") / WIDEST)
         apart = 0.5 * (mean.square() + torch.exp(2.0 * spread) - 1.0) - spread
-        numbers = mean + torch.exp(spread) * self.noise[: len(codes)]
+        numbers = mean + torch.exp(spread) * tape.own
         logits = self.logits(tape, numbers)
         with torch.no_grad():
             slope = self.shares(logits)
@@ -115,8 +113,8 @@ class Autoencoder:
 
 
 def autoencoder(sizes: Sequence[int], *, hidden: int, numbers: int) -> Autoencoder:
-    """The networks of a domain, without noise."""
-    return Autoencoder(sizes=tuple(sizes), hidden=hidden, numbers=numbers, noise=torch.zeros(1, numbers))
+    """The networks of a domain."""
+    return Autoencoder(sizes=tuple(sizes), hidden=hidden, numbers=numbers)
 
 
 def fit_vae(source: PeopleSource, config: VaeConfig, terms: Terms) -> PoolModel:
@@ -142,9 +140,7 @@ def fit_vae(source: PeopleSource, config: VaeConfig, terms: Terms) -> PoolModel:
     parameters["bias"] = torch.log(shares)
     highest = config.rate * quieted(terms.plan, phase, loud=LOUD)
     for step in training.steps(phase, {"parameters": parameters, "adam": adam}):
-        noise = draw_normal(CHUNK * config.numbers, random=training.random).reshape(CHUNK, config.numbers)
-        noisy = replace(network, noise=to_tensor(noise.astype(np.float32)))
-        gradient = training.gradient(noisy, parameters, phase)
+        gradient = training.gradient(network, parameters, phase)
         adam.step(parameters, gradient, rate=highest * cosine(step, phase.steps))
     rows = network.sample(parameters, config.pool_rows(terms.plan.people), random=training.random)
     return pool_of(training, rows, raked(np.ones(len(rows)), rows, shares.split(list(training.sizes))))

@@ -46,9 +46,9 @@ def draw_normal(size: int, *, random: RandomSource) -> Floats:
     """
     edges, heights = strips()
     stream, out, filled, left = _stream(random), np.empty(size), 0, 0
-    words = np.empty(min(_BLOCK, size + 16) + _SPARE, dtype=np.uint64)
+    words = np.empty(_BLOCK + _SPARE, dtype=np.uint64)
     while filled < size:
-        count = min(len(words) - _SPARE, left + size - filled + 16)
+        count = min(_BLOCK, left + size - filled + 16)
         stream.update_into(_ZEROS[: 8 * (count - left)], words[left:].data.cast("B"))
         filled, used = fill()(words[:count], edges, heights, out, filled)
         left = count - used
@@ -80,7 +80,7 @@ def round_to_grid(values: Floats, *, step: float) -> Floats:
     Privacy:
       None; post-processing.
     """
-    out: Floats = np.rint(values / step)
+    out: Floats = np.rint(values / step) + 0.0  # zero has one sign
     out *= step
     return out
 

@@ -60,7 +60,8 @@ MUTANTS = (
         "one person changes how thousands of others round",
     ),
     Mutant(
-        "deep: gradients of people in float32", LAYERS, "lambda: signal.double().mul_(weights[:, None]))",
+        "deep: gradients of people in float32", LAYERS,
+        "lambda: signal.to(torch.float64, copy=True).mul_(weights[:, None]))",
         "lambda: (signal * weights[:, None].float()).half().double())",
         (_LAYERS + "the_clipped_sum_is_that_of_clipped_gradients",), "a record's gradient is rounded past the bound",
     ),
@@ -103,6 +104,17 @@ MUTANTS = (
         "deep: squares of some outputs are left out", KERNEL, "total += part[k] * part[k]",
         "total += part[k] * part[k] if k else np.float32(0.0)",
         (_NORMS, _NEIGHBOUR), "norms are too small, so clipped gradients pass the bound",
+    ),
+    Mutant(
+        "deep: numbers of a record's own are shared by position", SGD,
+        "    found = draw_normal(records * numbers, random=random).reshape(records, numbers)\n",
+        "    network.__dict__.setdefault('kept', draw_normal(CHUNK * numbers, random=random).reshape(CHUNK, numbers))\n"
+        "    found = network.__dict__['kept'][:records]\n",
+        (_SGD + "every_record_of_a_batch_has_numbers_of_its_own",), "one person more gives all after them other noise",
+    ),
+    Mutant(
+        "deep: numbers stay where records are left out", SGD, "own[finite]", "own[: int(finite.sum())]",
+        (_SGD + "a_record_keeps_its_numbers_when_others_are_left_out",), "one record moves the noise of all after it",
     ),
     Mutant(
         "deep: company by rank", SGD, "np.searchsorted(places[chosen], np.arange(1, intervals) / intervals)",
@@ -236,6 +248,7 @@ MUTANTS = (
         "    found = {name: value.double() for name, value in found.items()}\n"
         "    for codes in training.people.batch(sampling_probability=1.0, random=training.random):\n"
         "        add_clipped(counter, found, codes, clip=phase.clip, into=found)\n"
+        "    found = {name: value / training.people._codes.shape[1] for name, value in found.items()}\n"
         "    noisy = counter.shares(found,",
         (_GAN + "people_are_seen_through_noisy_gradients_alone",), "raw frequencies of codes make the rows",
     ),

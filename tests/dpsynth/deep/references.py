@@ -111,13 +111,19 @@ def classifier(sizes=SIZES, hidden=5):
 
 
 def coder(sizes=SIZES, hidden=6, numbers=2):
-    """The same of a variational autoencoder whose records all have one noise."""
-    from dataclasses import replace
-
+    """The same of a variational autoencoder whose records all have one noise, that of :func:`own_of`."""
     from dpsynth.deep.vae import autoencoder
 
-    network = replace(autoencoder(sizes, hidden=hidden, numbers=numbers), noise=torch.tensor([[0.7, -1.3]]))
+    network = autoencoder(sizes, hidden=hidden, numbers=numbers)
     return network, _random(network), lambda p, codes: evidence_bound(p, codes, network)
+
+
+OWN = torch.tensor([0.7, -1.3])
+
+
+def own_of(network, records):
+    """The same numbers for each record, where the network asks for some."""
+    return OWN.expand(records, 2) if hasattr(network, "numbers") else None
 
 
 NETWORKS = {
@@ -185,7 +191,7 @@ def evidence_bound(p, codes, network):
     inner = torch.relu(x @ p["in"] + p["in bias"])
     mean = inner @ p["mean"] + p["mean bias"]
     deviation = torch.exp(WIDEST * torch.tanh((inner @ p["spread"] + p["spread bias"]) / WIDEST))
-    back = torch.relu((mean + deviation * network.noise[0]) @ p["back"] + p["back bias"])
+    back = torch.relu((mean + deviation * OWN) @ p["back"] + p["back bias"])
     parts = (back @ p["out"] + p["bias"]).split(list(network.sizes))
     loss = -(torch.cat([torch.log_softmax(part, 0) for part in parts]) * x).sum()
     return loss + (0.5 * (mean**2 + deviation**2 - 1) - torch.log(deviation)).sum()

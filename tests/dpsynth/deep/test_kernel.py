@@ -97,8 +97,9 @@ def test_squares_are_summed_by_block():
 
 
 def test_blocks_that_are_mixed_are_refused():
-    with pytest.raises(ValueError, match="side by side"):
-        column_shares(drawn(2, 3), torch.tensor([[1.0, 0], [0, 1], [1, 0]]))
+    for mixed in ([[1.0, 0], [0, 1], [1, 0]], [[1, 1], [0, 1], [0, 1]], [[1, 0], [0, 0], [0, 1]]):
+        with pytest.raises(ValueError, match="side by side"):
+            column_shares(drawn(2, 3), torch.tensor(mixed))
 
 
 def test_the_noisy_sum_is_on_the_grid_over_the_divisor_in_its_places_alone():
@@ -106,6 +107,8 @@ def test_the_noisy_sum_is_on_the_grid_over_the_divisor_in_its_places_alone():
     out = np.full(3, 9.0, np.float32)
     add_noise()(whole, places, noise, 2.0, 0.25, 4.0, out)
     assert out.tolist() == [2.25 / 4.0, 9.0, 6.0 / 4.0]
+    add_noise()(np.array([-0.01]), np.array([0]), np.zeros(1), 1.0, 0.25, 4.0, out)
+    assert not np.signbit(out[0])
 
 
 @pytest.mark.parametrize("factor", [1.0, 3.0])

@@ -6,7 +6,7 @@ from torch.func import grad, vmap
 
 from dpsynth.deep.layers import Tape, squared_norms
 from dpsynth.deep.sgd import MARGIN, add_clipped
-from tests.dpsynth.deep.references import NETWORKS, records
+from tests.dpsynth.deep.references import NETWORKS, own_of, records
 
 TOLERANCE = 1e-5
 
@@ -22,7 +22,7 @@ def made(name):
 
 def norms(network, parameters, codes):
     """Norms as the engine finds them."""
-    tape = Tape(parameters)
+    tape = Tape(parameters, own_of(network, len(codes)))
     objective = network.objective(tape, codes)
     signals = torch.autograd.grad(objective.sum(), [layer.outputs for layer in tape.layers])
     return sum(squared_norms(layer, g) for layer, g in zip(tape.layers, signals, strict=True)).sqrt()
@@ -43,7 +43,7 @@ def test_the_clipped_sum_is_that_of_clipped_gradients(name, clip):
     scale = torch.clamp(clip * (1 - MARGIN) / sizes, max=1.0)
     assert bool((scale < 1).any()) == (clip < 1)
     found = {n: torch.zeros_like(v, dtype=torch.float64) for n, v in parameters.items()}
-    add_clipped(network, parameters, codes, clip=clip, into=found)
+    add_clipped(network, parameters, codes, clip=clip, into=found, own=own_of(network, len(codes)))
     for n, g in each.items():
         expected = torch.einsum("b,b...->...", scale, g)
         torch.testing.assert_close(found[n].float(), expected, rtol=1e-4, atol=1e-4)

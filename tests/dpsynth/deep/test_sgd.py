@@ -17,7 +17,7 @@ from dpsynth.domain import Domain
 from dpsynth.errors import ParameterError
 from dpsynth.noise.random import SeededRandom
 from dpsynth.sources import MemorySource
-from tests.dpsynth.deep.references import NETWORKS, SIZES, autoregressive, charged_for, people, phase, records
+from tests.dpsynth.deep.references import NETWORKS, SIZES, autoregressive, charged_for, own_of, people, phase, records
 
 THRESHOLD = 1e-6
 
@@ -26,7 +26,8 @@ def clipped(network, parameters, codes, clip):
     """The exact clipped sum as one vector."""
     found = {n: torch.zeros_like(v, dtype=torch.float64) for n, v in parameters.items()}
     if len(codes):
-        add_clipped(network, parameters, torch.tensor(codes), clip=clip, into=found)
+        own = own_of(network, len(codes))
+        add_clipped(network, parameters, torch.tensor(codes), clip=clip, into=found, own=own)
     return torch.cat([v.flatten() for v in found.values()])
 
 
@@ -108,10 +109,11 @@ def test_large_batches_come_in_chunks_and_whole():
     assert abs(parts[0] - rows / 2) < 5.5 * math.sqrt(rows / 4)
 
 
-@pytest.mark.parametrize("who", [0, 700, 2999])
-def test_one_person_more_changes_the_company_of_one_interval_alone(monkeypatch, who):
+@pytest.mark.parametrize("rank", [0, 1400, 2999])
+def test_one_person_more_changes_the_company_of_one_interval_alone(monkeypatch, rank):
     """Places are everybody's own: given the others' places, their chunks are the same, record by record."""
     places, people_there = np.random.default_rng(3).random(3000), np.arange(3000)
+    who = int(np.argsort(places)[rank])
     data = np.stack([people_there // 60, people_there % 60], axis=1)
 
     def company(kept):
@@ -223,6 +225,49 @@ def test_a_gradient_that_is_not_finite_adds_nothing(value):
         add_clipped(network, parameters, torch.tensor(data), clip=1.0, into=found)
         zeros = sum(row == [0] for row in data)
         torch.testing.assert_close(found["w"], torch.tensor([[zeros * (1 - MARGIN)], [0.0]], dtype=torch.float64))
+
+
+@dataclass
+class Drawing:
+    """One weight; notes every record with the numbers that are its own. The gradient of code 1 isn't finite."""
+
+    noted: list
+    numbers = 2
+    masks = {}  # noqa: RUF012
+
+    def objective(self, tape, codes):
+        self.noted.append((codes[:, 0].tolist(), tape.own.clone()))
+        out = tape.lookup(codes, torch.zeros(1, dtype=torch.int64), "w")[:, 0]
+        return out * torch.where(codes[:, 0] == 1, torch.tensor(math.inf), torch.tensor(1.0))
+
+
+def test_every_record_of_a_batch_has_numbers_of_its_own():
+    """Were they shared by position, a person more would give everybody after them others', beyond any bound."""
+    network, step = Drawing([]), phase(share=1.0, steps=2)
+    charged = charged_for(step, count=3.0 * CHUNK)
+    source, random = people(np.zeros((3 * CHUNK, 1)), sizes=(2,)), SeededRandom(8)
+    for _ in range(2):
+        noisy_gradient(network, {"w": torch.zeros(2, 1)}, source, step, charged=charged, random=random)
+    own = torch.cat([numbers for _, numbers in network.noted])
+    assert own.shape == (2 * 3 * CHUNK, 2)
+    assert len(own.unique(dim=0)) == len(own)
+    assert kstest(own.flatten().numpy(), "norm").pvalue > THRESHOLD
+
+
+def test_a_record_keeps_its_numbers_when_others_are_left_out():
+    network, own = Drawing([]), torch.arange(6.0).reshape(3, 2)
+    found = {"w": torch.zeros(2, 1, dtype=torch.float64)}
+    add_clipped(network, {"w": torch.zeros(2, 1)}, torch.tensor([[0], [1], [0]]), clip=1.0, into=found, own=own)
+    (_, before), (codes, after) = network.noted
+    assert torch.equal(before, own)
+    assert codes == [0, 0]
+    assert torch.equal(after, own[[0, 2]])
+
+
+def test_a_network_that_draws_is_refused_without_numbers():
+    found = {"w": torch.zeros(2, 1, dtype=torch.float64)}
+    with pytest.raises(ValueError, match="none were given"):
+        add_clipped(Drawing([]), {"w": torch.zeros(2, 1)}, torch.tensor([[0]]), clip=1.0, into=found)
 
 
 def test_units_of_several_rows_are_refused():
