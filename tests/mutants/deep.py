@@ -299,6 +299,12 @@ MUTANTS = (
         "a module keeps one batch for the next, where one person moves everybody's gradient",
     ),
     Mutant(
+        "deep: a module draws for everybody at once", ALONE, "vmap(graph, in_dims=(None, 0))",
+        'vmap(graph, in_dims=(None, 0), randomness="different")',
+        (_OWN + "what_draws_decides_writes_or_calls_other_code_is_refused_uncharged",),
+        "what a module draws depends on a record's position, and isn't the system's randomness",
+    ),
+    Mutant(
         "deep: a module calls any code", ALONE, "    _require_torch(graph)\n", "",
         (_OWN + "what_draws_decides_writes_or_calls_other_code_is_refused_uncharged",),
         "code that isn't torch's sees people",
