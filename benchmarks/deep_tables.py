@@ -60,6 +60,7 @@ TABLES = (
         file="nhanes_2017.parquet",
         target="DoctorToldYouHaveDiabetes",
         omitted=("UsualSleepTimeOnWeekdaysOrWorkdays",),
+        seeds=(0, 1, 2),
     ),
     RealTable(name="german_credit", file="german_credit.csv.gz", target="class-label", seeds=(0, 1, 2, 3)),
 )
