@@ -20,7 +20,7 @@ from torch import Tensor
 
 from benchmarks.harness import ROOT, SHARED
 from dpsynth.deep import ChargedSteps, Phase, SgdPlan
-from dpsynth.deep.layers import Tape, column_shares, squared_norms, total_along
+from dpsynth.deep.layers import Tape, code_columns, code_starts, column_shares, squared_norms, total_along
 from dpsynth.deep.plan import plan_event
 from dpsynth.deep.sgd import People, noisy_gradient
 from dpsynth.domain import Domain
@@ -42,13 +42,12 @@ class TwoLayers:
     @cached_property
     def columns(self) -> Tensor:
         """Which logits are of which column, one-hot."""
-        d = len(self.sizes)
-        return torch.eye(d)[torch.repeat_interleave(torch.arange(d), torch.tensor(self.sizes))]
+        return code_columns(self.sizes)
 
     @cached_property
     def starts(self) -> Tensor:
         """First logit of each column."""
-        return torch.tensor([0, *np.cumsum(self.sizes)[:-1].tolist()])
+        return code_starts(self.sizes)
 
     def objective(self, tape: Tape, codes: Tensor) -> Tensor:
         """Of which the gradient alone is worked out: that of the sum of cross-entropies."""

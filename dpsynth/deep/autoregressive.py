@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dpsynth.deep.device import to_array, to_tensor
-from dpsynth.deep.layers import Centre, Reach, Tape, code_starts, column_shares, total_along
+from dpsynth.deep.layers import Centre, Reach, Tape, code_columns, code_starts, column_shares, total_along
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.normal import draw_normal, draw_uniform
 
@@ -64,7 +64,7 @@ class Autoregressive:
           last_alone: Whether the last column alone is learned, and the others stay independent.
         """
         d = len(sizes)
-        columns = torch.eye(d)[torch.repeat_interleave(torch.arange(d), torch.tensor(list(sizes)))]
+        columns = code_columns(sizes)
         units = torch.eye(d)[torch.arange(hidden) * max(1, d - 1) // hidden]
         upto, before = torch.triu(torch.ones(d, d)), torch.triu(torch.ones(d, d), diagonal=1)
         if last_alone:

@@ -25,6 +25,12 @@ def code_starts(sizes: Sequence[int]) -> Tensor:
     return torch.tensor([0, *accumulate(sizes)][: len(sizes)], dtype=torch.int64)
 
 
+def code_columns(sizes: Sequence[int]) -> Tensor:
+    """The column of each code where the codes of all columns stand side by side, one-hot; shape (codes, columns)."""
+    d = len(sizes)
+    return torch.eye(d)[torch.repeat_interleave(torch.arange(d), torch.tensor(list(sizes)))]
+
+
 STRIPS = 3
 """Products that a masked layer's is cut into, so that most of what its mask drops isn't made."""
 
@@ -181,10 +187,8 @@ class Tape:
 
     def dense(self, inputs: Tensor, weight: str, bias: str | None = None, reach: Reach | None = None) -> Tensor:
         """A dense layer; returns its outputs."""
-        if bias is None:
-            outputs = self._begin(inputs @ self._take(weight), None)
-        else:
-            outputs = self._begin(torch.addmm(self._take(bias), inputs, self._take(weight)), None)
+        table = self._take(weight)
+        outputs = self._begin(inputs @ table if bias is None else torch.addmm(self._take(bias), inputs, table))
         self.layers.append(Dense(weight=weight, bias=bias, reach=reach, inputs=inputs.detach(), outputs=outputs))
         return outputs
 
@@ -209,7 +213,8 @@ class Tape:
         """
         rows, table = codes + starts, self._take(weight)
         found = _summed_rows(table, rows)
-        outputs = self._begin(found if centre is None else found - centre.shares @ table, bias)
+        found = found if centre is None else found - centre.shares @ table
+        outputs = self._begin(found if bias is None else found + self._take(bias))
         self.layers.append(
             Lookup(weight=weight, bias=bias, reach=reach, centre=centre, rows=rows, outputs=outputs)
         )
@@ -221,8 +226,7 @@ class Tape:
         self._used.add(name)
         return self._parameters[name]
 
-    def _begin(self, outputs: Tensor, bias: str | None) -> Tensor:
-        outputs = outputs if bias is None else outputs + self._take(bias)
+    def _begin(self, outputs: Tensor) -> Tensor:
         return outputs if outputs.requires_grad else outputs.requires_grad_()
 
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dpsynth.deep.device import to_array, to_tensor
+from dpsynth.deep.layers import code_columns
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.normal import draw_normal, draw_uniform
 
@@ -40,8 +41,7 @@ class Mixture:
     @classmethod
     def of(cls, sizes: Sequence[int], *, parts: int) -> "Mixture":
         """The mixture of a domain."""
-        d = len(sizes)
-        columns = torch.eye(d)[torch.repeat_interleave(torch.arange(d), torch.tensor(list(sizes)))]
+        columns = code_columns(sizes)
         return cls(sizes=tuple(sizes), parts=parts, _columns=columns)
 
     def initial(

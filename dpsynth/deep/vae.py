@@ -7,7 +7,7 @@ alone.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -112,11 +112,6 @@ class Autoencoder:
         return np.concatenate(made)
 
 
-def autoencoder(sizes: Sequence[int], *, hidden: int, numbers: int) -> Autoencoder:
-    """The networks of a domain."""
-    return Autoencoder(sizes=tuple(sizes), hidden=hidden, numbers=numbers)
-
-
 def fit_vae(source: PeopleSource, config: VaeConfig, terms: Terms) -> PoolModel:
     """Charge the plan, train the networks, and return their rows; arguments as in :func:`begin_training`.
 
@@ -135,7 +130,7 @@ def fit_vae(source: PeopleSource, config: VaeConfig, terms: Terms) -> PoolModel:
     training = begin_training(source, config, terms)
     first, phase = terms.plan.phases
     shares = measured_start(training, first).shares
-    network = autoencoder(training.sizes, hidden=config.hidden, numbers=config.numbers)
+    network = Autoencoder(sizes=training.sizes, hidden=config.hidden, numbers=config.numbers)
     parameters, adam = network.initial(random=training.random), Adam()
     parameters["bias"] = torch.log(shares)
     highest = config.rate * quieted(terms.plan, phase, loud=LOUD)

@@ -2,7 +2,7 @@
 
 Unlike every other law of this room these can't be exact: a float has 53 bits, and sums of floats round. What is done
 about it: each call has a fresh 256-bit key, places in the tail have 63 bits and not 53, so that the tail is there, and
-whoever adds the noise rounds the sum to a public grid afterwards (:func:`round_to_grid`): no low bit of a float leaves.
+whoever adds the noise rounds the sum to a public grid afterwards (``deep.kernel``): no low bit of a float leaves.
 """
 
 import math
@@ -68,21 +68,6 @@ def draw_uniform(size: int, *, random: RandomSource) -> Floats:
     """
     words = np.frombuffer(_stream(random).update(bytes(8 * size)), dtype="<u8")
     return (words >> np.uint64(11)).astype(np.float64) * 2.0**-53
-
-
-def round_to_grid(values: Floats, *, step: float) -> Floats:
-    """The nearest multiples of a public step, as float64.
-
-    Args:
-      values: Sums to which noise was added, any shape.
-      step: A power of two, so that multiples are exact.
-
-    Privacy:
-      None; post-processing.
-    """
-    out: Floats = np.rint(values / step) + 0.0  # zero has one sign
-    out *= step
-    return out
 
 
 def _stream(random: RandomSource) -> CipherContext:

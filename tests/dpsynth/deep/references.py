@@ -112,9 +112,9 @@ def classifier(sizes=SIZES, hidden=5):
 
 def coder(sizes=SIZES, hidden=6, numbers=2):
     """The same of a variational autoencoder whose records all have one noise, that of :func:`own_of`."""
-    from dpsynth.deep.vae import autoencoder
+    from dpsynth.deep.vae import Autoencoder
 
-    network = autoencoder(sizes, hidden=hidden, numbers=numbers)
+    network = Autoencoder(sizes=tuple(sizes), hidden=hidden, numbers=numbers)
     return network, _random(network), lambda p, codes: evidence_bound(p, codes, network)
 
 

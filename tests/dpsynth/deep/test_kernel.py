@@ -111,6 +111,13 @@ def test_the_noisy_sum_is_on_the_grid_over_the_divisor_in_its_places_alone():
     assert not np.signbit(out[0])
 
 
+def test_sums_are_multiples_of_the_grid():
+    values, rounded = np.array([0.1, -0.3, 5.0, 1e-9]), np.zeros(4, np.float32)
+    add_noise()(values, np.arange(4), np.zeros(4), 1.0, 2.0**-10, 1.0, rounded)
+    assert (rounded * 2**10 == np.rint(values * 2**10)).all()
+    assert np.abs(rounded - values).max() <= 2.0**-11
+
+
 @pytest.mark.parametrize("factor", [1.0, 3.0])
 def test_an_objective_that_is_its_gradient_alone(factor):
     outputs, slope = drawn(4, 3).requires_grad_(), drawn(4, 3, seed=1)

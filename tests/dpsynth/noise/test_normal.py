@@ -1,4 +1,4 @@
-"""Normal noise of DP-SGD: the law, its strips, the fresh key of every call, words that run out, the grid."""
+"""Normal noise of DP-SGD: the law, its strips, the fresh key of every call, words that run out."""
 
 import math
 
@@ -8,7 +8,7 @@ from scipy.special import chdtrc, ndtr
 
 from dpsynth.noise import kernel, normal
 from dpsynth.noise.kernel import BASE, STRIPS, strips
-from dpsynth.noise.normal import LARGEST_NORMAL, draw_normal, draw_uniform, round_to_grid
+from dpsynth.noise.normal import LARGEST_NORMAL, draw_normal, draw_uniform
 from dpsynth.noise.random import SeededRandom, SystemRandom
 
 THRESHOLD = 1e-6
@@ -154,10 +154,3 @@ def test_blocks_of_words_make_no_difference(monkeypatch, block):
     whole = draw_normal(size, random=SeededRandom(25))
     monkeypatch.setattr(normal, "_BLOCK", block)
     np.testing.assert_array_equal(draw_normal(size, random=SeededRandom(25)), whole)
-
-
-def test_sums_are_multiples_of_the_grid():
-    values = np.array([0.1, -0.3, 5.0, 1e-9])
-    rounded = round_to_grid(values, step=2.0**-10)
-    assert (rounded * 2**10 == np.rint(values * 2**10)).all()
-    assert np.abs(rounded - values).max() <= 2.0**-11
