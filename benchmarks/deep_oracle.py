@@ -20,7 +20,8 @@ from torch import Tensor
 
 from benchmarks.harness import ROOT, SHARED
 from dpsynth.deep import ChargedSteps, Phase, SgdPlan
-from dpsynth.deep.layers import Tape, code_columns, code_starts, column_shares, squared_norms, total_along
+from dpsynth.deep.gradients import squared_norms
+from dpsynth.deep.layers import Tape, code_columns, code_starts, column_shares, total_along
 from dpsynth.deep.plan import plan_event
 from dpsynth.deep.sgd import People, noisy_gradient
 from dpsynth.domain import Domain

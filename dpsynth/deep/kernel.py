@@ -11,6 +11,9 @@ from dpsynth.compiling import compiled
 
 Compiled = Callable[..., Any]
 
+_ANY_ORDER = {"reassoc"}
+"""Sums may be made in another order, the same one every time: several numbers at once."""
+
 
 def _add_rows(rows: Any, first: Any, scaled: Any, into: Any) -> Any:
     count, columns = rows.shape
@@ -32,8 +35,42 @@ def add_rows() -> Compiled:
     ``rows`` int64 (records, columns); ``first`` the first output that a column reaches, what lies before is left as it
     is; ``scaled`` (records, outputs); ``into`` (rows, outputs). False where a row isn't there, and sums are unfinished.
     """
-    whole, real = numba.int64, numba.float64[:, ::1]
-    return cast(Compiled, compiled(_add_rows, numba.boolean(whole[:, ::1], whole[::1], real, real)))
+    whole = numba.int64
+    signature = numba.boolean(whole[:, ::1], whole[::1], numba.float32[:, ::1], numba.float64[:, ::1])
+    return cast(Compiled, compiled(_add_rows, signature))
+
+
+def _totals(scaled: Any, out: Any) -> None:
+    for record in range(len(scaled)):
+        row = scaled[record]
+        for k in range(len(row)):
+            out[k] += row[k]
+
+
+@cache
+def totals() -> Compiled:
+    """The compiled ``totals(scaled, out)``: float32 vectors, shape (records, outputs), are added to a float64 one."""
+    return cast(Compiled, compiled(_totals, numba.void(numba.float32[:, ::1], numba.float64[::1])))
+
+
+def _shift(logits: Any, lowest: Any, out: Any) -> None:
+    for record in range(len(logits)):
+        row = logits[record]
+        largest = row[0]
+        for k in range(len(row)):
+            largest = max(largest, row[k])
+        for k in range(len(row)):
+            out[record, k] = max(row[k] - largest, lowest)
+
+
+@cache
+def shift() -> Compiled:
+    """The compiled ``shift(logits, lowest, out)``: how far each lies below its record's largest, ``lowest`` at least.
+
+    ``logits`` and ``out`` float32 (records, columns), of one column at least.
+    """
+    table = numba.float32[:, ::1]
+    return cast(Compiled, compiled(_shift, numba.void(table, numba.float32, table), fastmath=_ANY_ORDER))
 
 
 def _normalise(powers: Any, edges: Any) -> None:
@@ -53,7 +90,8 @@ def normalise() -> Compiled:
 
     ``powers`` float32 (records, columns); block b lies from ``edges[b]`` to ``edges[b + 1]``.
     """
-    return cast(Compiled, compiled(_normalise, numba.void(numba.float32[:, ::1], numba.int64[::1])))
+    signature = numba.void(numba.float32[:, ::1], numba.int64[::1])
+    return cast(Compiled, compiled(_normalise, signature, fastmath=_ANY_ORDER))
 
 
 def _block_squares(signal: Any, edges: Any, out: Any) -> None:
@@ -70,7 +108,8 @@ def _block_squares(signal: Any, edges: Any, out: Any) -> None:
 def block_squares() -> Compiled:
     """The compiled ``block_squares(signal, edges, out)``: sums of squares by block, ``out`` (records, blocks)."""
     table = numba.float32[:, ::1]
-    return cast(Compiled, compiled(_block_squares, numba.void(table, numba.int64[::1], table)))
+    signature = numba.void(table, numba.int64[::1], table)
+    return cast(Compiled, compiled(_block_squares, signature, fastmath=_ANY_ORDER))
 
 
 def _add_noise(whole: Any, places: Any, noise: Any, deviation: Any, step: Any, divisor: Any, out: Any) -> None:

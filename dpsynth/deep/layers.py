@@ -1,15 +1,12 @@
-"""The layers of our networks: each knows the norm of one record's gradient without making the gradient.
+"""The layers of our networks: a forward pass writes down, for each, its inputs and its outputs (:class:`Tape`).
 
-A forward pass writes down, for every layer, its inputs and its outputs (:class:`Tape`). One backward pass to the
-outputs alone gives each record's signal g there. A layer's gradient for one record is the outer product of g and its
-inputs, so its norm is a product of norms; the gradient of a weighted batch is one matrix product. No gradient of a
-single record is ever held.
+One backward pass to the outputs alone gives each record's signal there; ``gradients`` makes norms and sums of it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -17,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from dpsynth.deep.kernel import add_rows, block_squares, normalise
+from dpsynth.deep.kernel import normalise, shift
 
 
 def code_starts(sizes: Sequence[int]) -> Tensor:
@@ -31,19 +28,19 @@ def code_columns(sizes: Sequence[int]) -> Tensor:
     return torch.eye(d)[torch.repeat_interleave(torch.arange(d), torch.tensor(list(sizes)))]
 
 
-STRIPS = 3
-"""Products that a masked layer's is cut into, so that most of what its mask drops isn't made."""
-
 LOWEST = -60.0
 """Logits further below a record's largest one count as this far below."""
 
 
 def column_shares(logits: Tensor, columns: Tensor) -> Tensor:
     """Every column's probabilities, side by side; ``columns`` says which logits are of which column, one-hot."""
-    powers = (logits.detach() - logits.detach().amax(dim=1, keepdim=True)).clamp_(min=LOWEST).exp_()
-    if powers.device.type != "cpu":
+    logits = logits.detach()
+    if logits.device.type != "cpu":
+        powers = (logits - logits.amax(dim=1, keepdim=True)).clamp_(min=LOWEST).exp_()
         return powers.div_((powers @ columns) @ columns.T)
-    normalise()(powers.numpy(), _edges(columns))
+    powers = torch.empty(logits.shape)
+    shift()(logits.contiguous().numpy(), LOWEST, powers.numpy())
+    normalise()(powers.exp_().numpy(), edges_of_blocks(columns))
     return powers
 
 
@@ -73,7 +70,7 @@ def total_along(outputs: Tensor, slope: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def _edges(blocks: Tensor) -> NDArray[np.int64]:
+def edges_of_blocks(blocks: Tensor) -> NDArray[np.int64]:
     """Where blocks that stand side by side begin and end, of their one-hot matrix; shape (blocks + 1,)."""
     table = blocks.cpu().numpy()
     own = table.argmax(axis=1)
@@ -230,126 +227,7 @@ class Tape:
         return outputs if outputs.requires_grad else outputs.requires_grad_()
 
 
-Memo = dict[tuple[object, ...], Tensor]
-"""What was worked out of a signal that several layers share."""
-
-
-def squared_norms(layer: Layer, signal: Tensor, memo: Memo | None = None) -> Tensor:
-    """Squared L2 norm of each record's gradient of a layer's parameters.
-
-    Args:
-      layer: What a forward pass wrote down.
-      signal: Gradient of each record's loss at the layer's outputs, shape (records, outputs).
-      memo: Where what layers share is kept, while their signals live.
-
-    Returns:
-      Shape (records,).
-    """
-    memo = {} if memo is None else memo
-    own = 0.0 if layer.bias is None else 1.0
-    if layer.reach is None:
-        square = _once(memo, ("square", *_name(signal)), lambda: signal.square().sum(dim=1))
-        return square * (_INPUT_NORMS[type(layer)](layer, None) + own)
-    outputs = layer.reach.outputs
-    by_block = _once(memo, ("blocks", id(outputs), *_name(signal)), lambda: _block_squares(signal, outputs))
-    reached = _INPUT_NORMS[type(layer)](layer, layer.reach)
-    return (by_block * (reached + own)).sum(dim=1)
-
-
-def _block_squares(values: Tensor, blocks: Tensor) -> Tensor:
-    """Sums of squares by block, shape (records, blocks)."""
-    if values.device.type != "cpu":
-        return values.square() @ blocks
-    out = torch.empty(len(values), blocks.shape[1])
-    block_squares()(values.detach().contiguous().numpy(), _edges(blocks), out.numpy())
-    return out
-
-
-def weighted_gradients(
-    layer: Layer, signal: Tensor, weights: Tensor, into: Mapping[str, Tensor], memo: Memo | None = None
-) -> None:
-    """Add the gradients of a batch, each record's times its weight.
-
-    Args:
-      layer: What a forward pass wrote down.
-      signal: As in :func:`squared_norms`.
-      weights: float64, shape (records,).
-      into: The sums by parameter, float64, added to in place.
-      memo: As in :func:`squared_norms`; for one set of weights.
-    """
-    memo = {} if memo is None else memo
-    scaled = _once(memo, ("scaled", *_name(signal)), lambda: signal.to(torch.float64, copy=True).mul_(weights[:, None]))
-    _ADD_WEIGHTS[type(layer)](layer, scaled, into[layer.weight])
-    if layer.bias is not None:
-        into[layer.bias].add_(scaled.sum(dim=0))
-
-
-def _name(signal: Tensor) -> tuple[object, ...]:
-    """What tells signals apart that live at the same time."""
-    return signal.data_ptr(), signal.shape, signal.stride()
-
-
-def _once(memo: Memo, key: tuple[object, ...], make: Callable[[], Tensor]) -> Tensor:
-    if key not in memo:
-        memo[key] = make()
-    return memo[key]
-
-
-def _dense_norms(layer: Dense, reach: Reach | None) -> Tensor:
-    if reach is None:
-        return layer.inputs.square().sum(dim=1)
-    return _block_squares(layer.inputs, reach.inputs) @ reach.blocks
-
-
-def _lookup_norms(layer: Lookup, reach: Reach | None) -> Tensor:
-    if layer.centre is not None:
-        far = layer.centre.far[layer.rows]
-        return far.sum(dim=1) if reach is None else far @ reach.blocks
-    columns = float(layer.rows.shape[1])
-    return torch.tensor(columns) if reach is None else reach.blocks.sum(dim=0)
-
-
-def _add_dense(layer: Dense, scaled: Tensor, into: Tensor) -> None:
-    inputs = layer.inputs.double()
-    for units, first in [(slice(None), 0)] if layer.reach is None else _strips(layer.reach):
-        into[units, first:].addmm_(inputs[:, units].T, scaled[:, first:])
-
-
-@lru_cache(maxsize=64)
-def _strips(reach: Reach) -> list[tuple[slice, int]]:
-    """A few runs of inputs and the first output that any of them reaches: what lies before needs no product."""
-    first = _first_outputs(reach)[reach.inputs.argmax(dim=1).cpu().numpy()]
-    edges = np.linspace(0, len(first), STRIPS + 1).astype(int).tolist()
-    return [(slice(start, end), int(first[start:end].min())) for start, end in pairwise(edges) if start < end]
-
-
 def _summed_rows(table: Tensor, rows: Tensor) -> Tensor:
     if table.shape[1] == 1:  # many times faster than bags of single numbers
         return table[:, 0][rows].sum(dim=1, keepdim=True)
     return torch.nn.functional.embedding_bag(rows, table, mode="sum")
-
-
-def _add_lookup(layer: Lookup, scaled: Tensor, into: Tensor) -> None:
-    if layer.centre is not None:
-        into.addr_(layer.centre.shares.double(), scaled.sum(dim=0), alpha=-1.0)
-    columns = layer.rows.shape[1]
-    if into.device.type != "cpu":
-        for column in range(columns):
-            into.index_add_(0, layer.rows[:, column], scaled)
-        return
-    first = np.zeros(columns, dtype=np.int64) if layer.reach is None else _first_outputs(layer.reach)
-    rows = layer.rows.contiguous().numpy()
-    if not add_rows()(rows, first, scaled.contiguous().numpy(), into.numpy()):
-        raise IndexError("a code lies outside its column")
-
-
-@lru_cache(maxsize=64)
-def _first_outputs(reach: Reach) -> NDArray[np.int64]:
-    """The first output that each input block reaches, or their number where it reaches none."""
-    reached = (reach.blocks @ reach.outputs.T).cpu().numpy() > 0
-    found: NDArray[Any] = np.where(reached.any(axis=1), reached.argmax(axis=1), reached.shape[1])
-    return found.astype(np.int64)
-
-
-_INPUT_NORMS: dict[type, Callable[..., Tensor]] = {Dense: _dense_norms, Lookup: _lookup_norms}
-_ADD_WEIGHTS: dict[type, Callable[..., None]] = {Dense: _add_dense, Lookup: _add_lookup}

@@ -6,18 +6,23 @@
   4. normal noise of the plan's noise multiplier times the bound is added, and the sum is rounded to a public grid
   5. the sum is divided by the public expected batch
 
-Source: Abadi et al. 2016 (arXiv:1607.00133), Algorithm 1, with the norms of ``layers``. What floats can't keep exactly:
-the noise is a float64 normal, and a sum's rounding depends on all its terms. So scaled gradients are made and summed in
-float64, each chunk by itself and then the chunks. The rounding of n people's sum is then at most n 2^-53 (CHUNK +
-n / CHUNK) times the bound, and between neighbours twice that: up to 2^25 people in one batch below a quarter of
-``MARGIN``, which lowers the bound for it and for norms in float32. A record's signals are products of float32 matrices,
-which may round otherwise in other company, typically by 2^-20 of the bound. So company is dealt by chance: everybody
-has a place of their own in [0, 1), independent of who else is there, and those of one public interval are worked on
-together. A neighbour has one person more in one interval, and all the others' chunks hold the very same records in the
-very same order, so that one interval's people alone can round otherwise: of about ``DEALT`` people, were all of it to
-point the same way, 2^-10 of the bound, an eighth of ``MARGIN``. Step 4 leaves no bit
-below the grid. Sums of weights that aren't free are left unfinished and never leave: only free weights have noise, and
-only they are returned.
+Source: Abadi et al. 2016 (arXiv:1607.00133), Algorithm 1, with the norms of ``gradients``. What floats can't keep: the
+noise is a float64 normal, and a sum's rounding depends on all its terms. ``MARGIN`` lowers the bound for that and for
+norms in float32. Between neighbours, in shares of the bound:
+
+* Records' scaled gradients, in float32, are summed in float64, thousands by themselves and then these sums. That rounds
+  n people's sum by at most n 2^-53 (HELD + 2 n / HELD), where a centre is subtracted times the root of the columns'
+  number: up to 2^25 people in one batch and 1,000 columns below 2^-9, and twice that.
+* Products of dense layers are summed in float32 over few records, as ``gradients.slices`` proves, by at most 2^-8 in a
+  chunk. Company is dealt by chance: everybody has a place of their own in [0, 1), independent of who else is there,
+  and those of one public interval are worked on together. A neighbour has one person more in one interval, and all the
+  others' chunks hold the very same records in the very same order. An interval's chunks after its first one, of more
+  people than were declared, are summed in float64; so one chunk alone rounds otherwise, by at most 2^-7.
+* A record's signals are products of float32 matrices, which may round otherwise in other company, typically by 2^-20
+  of the bound: those of one interval alone, of about ``DEALT`` people, 2^-10 were all of it to point the same way.
+
+Together with 2^-11 for norms that is less than ``MARGIN``. Step 4 leaves no bit below the grid. Sums of weights that
+aren't free are left unfinished and never leave: only free weights have noise, and only they are returned.
 """
 
 import math
@@ -32,19 +37,23 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from dpsynth.deep.device import to_array, to_tensor
+from dpsynth.deep.gradients import Memo, squared_norms, weighted_gradients
 from dpsynth.deep.kernel import add_noise
-from dpsynth.deep.layers import Memo, Tape, squared_norms, weighted_gradients
+from dpsynth.deep.layers import Tape
 from dpsynth.deep.plan import ChargedSteps, Phase, require_one_row
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.coins import row_coins
 from dpsynth.noise.normal import draw_normal, draw_uniform
 from dpsynth.sources.base import RowSource
 
-MARGIN = 2.0**-7
-"""The bound is lowered by this share, for the rounding of signals and norms in float32 and of sums in float64."""
+MARGIN = 2.0**-6
+"""The bound is lowered by this share, for the rounding of signals, norms and sums."""
 
 CHUNK = 1024
 """Records whose signals are held at a time, whatever the batch."""
+
+HELD = 8192
+"""People whose gradients are summed by themselves, at most."""
 
 DEALT = 870
 """People of the expected batch in one interval: so few that more than ``CHUNK`` of them hardly ever meet there."""
@@ -103,7 +112,7 @@ class People:
         blocks = [codes for codes, _ in source.blocks()]
         columns = len(source.domain.names)
         codes = np.concatenate([np.zeros((columns, 0), dtype=np.uint8), *blocks], axis=1)
-        self._codes: NDArray[Any] = codes if order is None else codes[list(order)]
+        self._codes: NDArray[Any] = np.ascontiguousarray((codes if order is None else codes[list(order)]).T)
         self._places: NDArray[np.float64] | None = None
 
     def __repr__(self) -> str:
@@ -111,7 +120,7 @@ class People:
 
     def batch(
         self, *, sampling_probability: float, random: RandomSource, expected: float = float(DEALT)
-    ) -> Iterator[Tensor]:
+    ) -> Iterator[tuple[Tensor, bool]]:
         """A Poisson batch in chunks: every person is in it with this probability, once at most. Private.
 
         Args:
@@ -119,26 +128,28 @@ class People:
           random: Source of the coins and, the first time, of everybody's places.
           expected: The public expected batch, which says how many intervals there are.
 
+        Yields:
+          Codes, int64, shape (records, columns), and whether they are the first of their interval.
+
         Privacy:
           None by itself; the step that reads it was charged.
           Checked by: tests/dpsynth/deep/test_sgd.py::test_batches_are_independent_coins_of_every_person,
             tests/dpsynth/deep/test_sgd.py::test_one_person_more_changes_the_company_of_one_interval_alone
         """
         share, places = Fraction(sampling_probability), self._dealt(random)
-        chosen = np.flatnonzero(row_coins(self._codes.shape[1], share=share, random=random))
+        chosen = np.flatnonzero(row_coins(len(self._codes), share=share, random=random))
         intervals = max(1, math.ceil(expected / DEALT))
         edges = np.searchsorted(places[chosen], np.arange(1, intervals) / intervals)
         for group in np.split(chosen, edges):
             for start in range(0, len(group), CHUNK):
-                codes = self._codes[:, group[start : start + CHUNK]].T
-                yield to_tensor(codes.astype(np.int64, order="C"))
+                yield to_tensor(self._codes[group[start : start + CHUNK]].astype(np.int64)), start == 0
 
     def _dealt(self, random: RandomSource) -> NDArray[np.float64]:
         """Everybody's place, in ascending order; the first time, people are put into it."""
         if self._places is None:
-            places = draw_uniform(self._codes.shape[1], random=random)
+            places = draw_uniform(len(self._codes), random=random)
             order = np.argsort(places, kind="stable")
-            self._codes, self._places = self._codes[:, order], places[order]
+            self._codes, self._places = self._codes[order], places[order]
         return self._places
 
 
@@ -180,16 +191,19 @@ def noisy_gradient(
     whole = torch.zeros(sum(shape.numel() for shape, _ in layout), dtype=torch.float64)
     expected = charged.plan.expected_batch(phase)
     batch = people.batch(sampling_probability=phase.sampling_probability, random=random, expected=expected)
-    for n, codes in enumerate(batch):
-        part = torch.zeros_like(whole) if n else whole
+    part, held = whole, 0
+    for codes, first in batch:
+        if held + len(codes) > HELD:
+            whole = whole if part is whole else whole.add_(part)
+            part, held = torch.zeros_like(whole), 0
+        held += len(codes)
         into = _named(part, parameters)
         if add is None:
             own = _drawn(network, len(codes), random)
-            _add_clipped(network, parameters, codes, clip=phase.clip, into=into, own=own)
+            _add_clipped(network, parameters, codes, clip=phase.clip, into=into, own=own, exact=not first)
         else:
             add(network, parameters, codes, clip=phase.clip, into=into)
-        if n:
-            whole.add_(part)
+    whole = whole if part is whole else whole.add_(part)
     deviation = charged.plan.noise_of(phase) * phase.clip
     return _named(_noised(whole, layout, deviation, expected, random), parameters)
 
@@ -215,6 +229,7 @@ def add_clipped(
     clip: float,
     into: Mapping[str, Tensor],
     own: Tensor | None = None,
+    exact: bool = True,
 ) -> None:
     """Add each record's gradient, scaled to an L2 norm of at most ``clip``; exact and private, without noise.
 
@@ -227,11 +242,12 @@ def add_clipped(
       clip: The bound.
       into: The sums by parameter, float64, added to in place.
       own: Standard normals of each record's own, as in :class:`layers.Tape`.
+      exact: As in :func:`gradients.weighted_gradients`.
 
     Raises:
       ValueError: A sum isn't float64: one person could move the rounding of all others' by more than the bound.
     """
-    _add_clipped(network, parameters, codes, clip=clip, into=into, own=own)
+    _add_clipped(network, parameters, codes, clip=clip, into=into, own=own, exact=exact)
     for name, mask in network.masks.items():
         into[name].mul_(mask)
 
@@ -244,6 +260,7 @@ def _add_clipped(
     clip: float,
     into: Mapping[str, Tensor],
     own: Tensor | None = None,
+    exact: bool = True,
 ) -> None:
     """As :func:`add_clipped`; what is added to weights that aren't free has no meaning."""
     require_float64(into)
@@ -257,13 +274,13 @@ def _add_clipped(
     if not bool(finite.all()):
         if bool(finite.any()):
             kept = None if own is None else own[finite]
-            _add_clipped(network, parameters, codes[finite], clip=clip, into=into, own=kept)
+            _add_clipped(network, parameters, codes[finite], clip=clip, into=into, own=kept, exact=exact)
         return
     with torch.no_grad():
         weights = torch.clamp(clip * (1.0 - MARGIN) / torch.sqrt(square), max=1.0)
-        weights, memo = weights.double(), {}
+        memo = {}
         for layer, signal in zip(tape.layers, signals, strict=True):
-            weighted_gradients(layer, signal, weights, into, memo)
+            weighted_gradients(layer, signal, weights, into, memo, exact=exact)
 
 
 def require_float64(sums: Mapping[str, Tensor]) -> None:

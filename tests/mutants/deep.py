@@ -2,12 +2,12 @@
 
 from tests.mutants.base import Mutant
 
-SGD, PLAN, LAYERS = (f"dpsynth/deep/{name}.py" for name in ("sgd", "plan", "layers"))
+SGD, PLAN, LAYERS, GRADIENTS = (f"dpsynth/deep/{name}.py" for name in ("sgd", "plan", "layers", "gradients"))
 ROWS, TRAINING, WEIGHING = (f"dpsynth/deep/{name}.py" for name in ("rows", "training", "weighing"))
 START, AUTOREGRESSIVE = (f"dpsynth/deep/{name}.py" for name in ("start", "autoregressive"))
 _START = "tests/dpsynth/deep/test_start.py::test_"
 NORMAL, ZIGGURAT = "dpsynth/noise/normal.py", "dpsynth/noise/kernel.py"
-KERNEL = "dpsynth/deep/kernel.py"
+KERNEL, _KERNEL = "dpsynth/deep/kernel.py", "tests/dpsynth/deep/test_kernel.py::test_"
 
 _SGD, _PLAN, _LAYERS, _GAN = (
     f"tests/dpsynth/deep/test_{name}.py::test_" for name in ("sgd", "plan", "layers", "trained")
@@ -36,9 +36,9 @@ _PEOPLE = (
     "    whole = torch.zeros(sum(shape.numel() for shape, _ in layout), dtype=torch.float64)\n"
     "    expected = charged.plan.expected_batch(phase)\n"
     "    batch = people.batch(sampling_probability=phase.sampling_probability, random=random, expected=expected)\n"
-    "    for n, codes in enumerate(batch):\n"
+    "    part, held = whole, 0\n"
 )
-_COINS = "np.flatnonzero(row_coins(self._codes.shape[1], share=share, random=random))"
+_COINS = "np.flatnonzero(row_coins(len(self._codes), share=share, random=random))"
 
 MUTANTS = (
     Mutant(
@@ -48,9 +48,9 @@ MUTANTS = (
     ),
     Mutant(
         "deep: the bound for layers one by one", SGD,
-        "            weighted_gradients(layer, signal, weights, into, memo)",
-        "            weights = torch.clamp(clip / torch.sqrt(squared_norms(layer, signal)), max=1.0).double()\n"
-        "            weighted_gradients(layer, signal, weights, into)",
+        "            weighted_gradients(layer, signal, weights, into, memo, exact=exact)",
+        "            weights = torch.clamp(clip / torch.sqrt(squared_norms(layer, signal)), max=1.0)\n"
+        "            weighted_gradients(layer, signal, weights, into, exact=exact)",
         (_NEIGHBOUR,), "together they pass the bound",
     ),
     Mutant(
@@ -60,9 +60,8 @@ MUTANTS = (
         "one person changes how thousands of others round",
     ),
     Mutant(
-        "deep: gradients of people in float32", LAYERS,
-        "lambda: signal.to(torch.float64, copy=True).mul_(weights[:, None]))",
-        "lambda: (signal * weights[:, None].float()).half().double())",
+        "deep: gradients of people in float32", GRADIENTS,
+        "lambda: signal * weights[:, None])", "lambda: (signal * weights[:, None]).half().float())",
         (_LAYERS + "the_clipped_sum_is_that_of_clipped_gradients",), "a record's gradient is rounded past the bound",
     ),
     Mutant(
@@ -77,7 +76,7 @@ MUTANTS = (
     Mutant(
         "deep: shuffled batches accounted as Poisson", SGD, _COINS,
         f"np.argsort(-{_COINS[15:-1]}.astype(int), kind='stable')"
-        "[: round(self._codes.shape[1] * sampling_probability)]",
+        "[: round(len(self._codes) * sampling_probability)]",
         (_BATCHES,), "a batch of a fixed size isn't amplified as independent coins are",
     ),
     Mutant(
@@ -87,7 +86,7 @@ MUTANTS = (
     ),
     Mutant(
         "deep: the divisor counts people", SGD, "deviation, expected, random)",
-        "deviation, phase.sampling_probability * max(1, people._codes.shape[1]), random)",
+        "deviation, phase.sampling_probability * max(1, len(people._codes)), random)",
         (_SGD + "the_gradient_is_sum_plus_noise_over_the_divisor",), "the number of people is private",
     ),
     Mutant(
@@ -123,6 +122,26 @@ MUTANTS = (
         "one person changes how everybody's products round",
     ),
     Mutant(
+        "deep: float32 sums of too many people", GRADIENTS, "ROUNDED = 2**16", "ROUNDED = 2**17",
+        (_KERNEL + "float32_sums_of_a_chunk_round_by_a_256th_of_the_bound_at_most",),
+        "one person changes how others' gradients round by more than the margin",
+    ),
+    Mutant(
+        "deep: slices are taken for shorter than they are", GRADIENTS,
+        "2 * math.ceil(records / parts) / 3", "parts / 3",
+        (_KERNEL + "float32_sums_of_a_chunk_round_by_a_256th_of_the_bound_at_most",),
+        "one person changes how others' gradients round by more than the margin",
+    ),
+    Mutant(
+        "deep: any number of people in float32", SGD, "exact=not first)", "exact=False)",
+        (_SGD + "what_is_beyond_the_declared_people_is_summed_in_float64",),
+        "with more people than were declared, one person changes how all of them round",
+    ),
+    Mutant(
+        "deep: gradients are multiplied in bfloat16", GRADIENTS, 'asked in ("none", "ieee")', "True",
+        (_KERNEL + "products_of_fewer_bits_are_not_asked_for",), "products round past the margin",
+    ),
+    Mutant(
         "deep: a step for nothing", PLAN, "self._left[phase.label] -= 1", "self._left[phase.label] -= 0",
         (_PLAN + "no_step_is_taken_twice_or_uncharged", _SGD + "an_empty_batch_takes_its_step_and_its_noise"),
         "more steps are taken than were charged",
@@ -137,15 +156,16 @@ MUTANTS = (
         (_PLAN + "the_events_are_what_is_done",), "a whole phase is paid as one step",
     ),
     Mutant(
-        "deep: a bias is free", LAYERS, "own = 0.0 if layer.bias is None else 1.0", "own = 0.0",
+        "deep: a bias is free", GRADIENTS, "own = 0.0 if layer.bias is None else 1.0", "own = 0.0",
         (_NORMS,), "norms leave out biases, so clipped gradients pass the bound",
     ),
     Mutant(
-        "deep: lookups count as one column", LAYERS, "columns = float(layer.rows.shape[1])", "columns = 1.0",
+        "deep: lookups count as one column", GRADIENTS, "columns = float(layer.rows.shape[1])", "columns = 1.0",
         (_NORMS,), "norms of lookups are too small",
     ),
     Mutant(
-        "deep: one reach for all blocks", LAYERS, "torch.tensor(columns) if reach is None else reach.blocks.sum(dim=0)",
+        "deep: one reach for all blocks", GRADIENTS,
+        "torch.tensor(columns) if reach is None else reach.blocks.sum(dim=0)",
         "torch.tensor(columns) if reach is None else reach.blocks.amax(dim=0)",
         (_NORMS,), "norms of masked lookups are too small",
     ),
@@ -172,7 +192,7 @@ MUTANTS = (
         "deep: the critic's people without noise", WEIGHING,
         "        add_clipped(made, parameters, chosen, clip=phase.clip, into=other)\n",
         "        add_clipped(made, parameters, chosen, clip=phase.clip, into=other)\n"
-        "        for codes in training.people.batch(sampling_probability=1.0, random=training.random):\n"
+        "        for codes, _ in training.people.batch(sampling_probability=1.0, random=training.random):\n"
         "            add_clipped(critic, parameters, codes, clip=phase.clip, into=other)\n",
         (_GAN + "people_are_seen_through_noisy_gradients_alone",), "exact gradients of people reach the critic",
     ),
@@ -187,7 +207,7 @@ MUTANTS = (
     ),
     Mutant(
         "deep: the pool counts people", ROWS, "config.pool_rows(training.charged.plan.people)",
-        "config.pool_rows(training.people._codes.shape[1])",
+        "config.pool_rows(training.len(people._codes))",
         (_GAN + "people_are_seen_through_noisy_gradients_alone",), "the model's size tells how many people there are",
     ),
     Mutant(
@@ -246,9 +266,9 @@ MUTANTS = (
         "deep: shares of codes are counted", START, "    noisy = counter.shares(found,",
         "    from dpsynth.deep.sgd import add_clipped\n"
         "    found = {name: value.double() for name, value in found.items()}\n"
-        "    for codes in training.people.batch(sampling_probability=1.0, random=training.random):\n"
+        "    for codes, _ in training.people.batch(sampling_probability=1.0, random=training.random):\n"
         "        add_clipped(counter, found, codes, clip=phase.clip, into=found)\n"
-        "    found = {name: value / training.people._codes.shape[1] for name, value in found.items()}\n"
+        "    found = {name: value / len(training.people._codes) for name, value in found.items()}\n"
         "    noisy = counter.shares(found,",
         (_GAN + "people_are_seen_through_noisy_gradients_alone",), "raw frequencies of codes make the rows",
     ),

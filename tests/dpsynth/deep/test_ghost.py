@@ -13,7 +13,8 @@ from accountant.errors import BudgetExceeded
 from dpsynth.deep import extra
 from dpsynth.deep.alone import gradients_alone
 from dpsynth.deep.ghost import _of_one, ghost_network, made_up, train_by_opacus
-from dpsynth.deep.layers import Tape, squared_norms
+from dpsynth.deep.gradients import squared_norms
+from dpsynth.deep.layers import Tape
 from dpsynth.deep.modules import train_module
 from dpsynth.deep.plan import plan_event
 from dpsynth.deep.sgd import add_clipped

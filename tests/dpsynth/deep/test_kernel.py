@@ -1,11 +1,17 @@
 """Compiled loops of the engine against what torch and NumPy make of the same numbers, on masks of every kind."""
 
+import math
+
 import numpy as np
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
-from dpsynth.deep.kernel import add_noise, add_rows, block_squares, normalise
-from dpsynth.deep.layers import Reach, Tape, column_shares, squared_norms, total_along, weighted_gradients
+from dpsynth.deep.gradients import slices, squared_norms, weighted_gradients
+from dpsynth.deep.kernel import add_noise, add_rows, block_squares, normalise, shift, totals
+from dpsynth.deep.layers import LOWEST, Reach, Tape, column_shares, total_along
+from dpsynth.deep.sgd import CHUNK
 
 SIZES = (3, 1, 4, 2)
 D, CODES = len(SIZES), sum(SIZES)
@@ -49,25 +55,28 @@ def layers_of(kind, reach, records=9):
     return tape, inputs
 
 
+@pytest.mark.parametrize("exact", [True, False])
 @pytest.mark.parametrize("blocks", BLOCKS)
 @pytest.mark.parametrize("kind", ["lookup", "dense"])
-def test_masked_gradients_and_norms_are_those_of_outer_products(kind, blocks):
+def test_masked_gradients_and_norms_are_those_of_outer_products(kind, blocks, exact):
     rows, columns = (COLUMNS, HIDDEN) if kind == "lookup" else (HIDDEN, COLUMNS)
     reach = Reach(inputs=rows, outputs=columns, blocks=BLOCKS[blocks])
-    tape, inputs = layers_of(kind, reach)
-    signal, weights = drawn(len(inputs), columns.shape[0], seed=7), drawn(len(inputs), seed=8).double()
+    tape, inputs = layers_of(kind, reach, records=700)
+    signal, weights = drawn(len(inputs), columns.shape[0], seed=7), drawn(len(inputs), seed=8)
     (layer,), mask = tape.layers, reach.mask()
     each = torch.einsum("ri,ro->rio", inputs, signal) * mask
+    scaled = (signal * weights[:, None]).double()
+    close = {"rtol": 1e-12, "atol": 1e-12} if exact or kind == "lookup" else {"rtol": 1e-5, "atol": 1e-4}
     into = {"w": torch.zeros(mask.shape, dtype=torch.float64), "b": torch.zeros(len(columns), dtype=torch.float64)}
-    weighted_gradients(layer, signal, weights, into)
-    torch.testing.assert_close(into["w"] * mask, torch.einsum("r,rio->io", weights, each.double()))
-    torch.testing.assert_close(into["b"], weights @ signal.double())
+    weighted_gradients(layer, signal, weights, into, exact=exact)
+    torch.testing.assert_close(into["w"] * mask, inputs.double().T @ scaled * mask, **close)
+    torch.testing.assert_close(into["b"], scaled.sum(dim=0), rtol=1e-12, atol=1e-12)
     square = squared_norms(layer, signal)
     torch.testing.assert_close(square, each.square().sum(dim=(1, 2)) + signal.square().sum(dim=1))
 
 
 def test_rows_that_are_not_there_are_told():
-    first, scaled, into = np.zeros(1, np.int64), np.ones((1, 2)), np.zeros((3, 2))
+    first, scaled, into = np.zeros(1, np.int64), np.ones((1, 2), np.float32), np.zeros((3, 2))
     for row in (-1, 3):
         assert not add_rows()(np.array([[row]]), first, scaled, into)
     assert add_rows()(np.array([[2]]), first, scaled, into)
@@ -80,7 +89,7 @@ def test_a_code_outside_its_column_is_refused():
     layer.rows[0, 0] = CODES
     into = {"w": torch.zeros(CODES, UNITS, dtype=torch.float64), "b": torch.zeros(UNITS, dtype=torch.float64)}
     with pytest.raises(IndexError, match="outside its column"):
-        weighted_gradients(layer, drawn(9, UNITS), torch.ones(9, dtype=torch.float64), into)
+        weighted_gradients(layer, drawn(9, UNITS), torch.ones(9), into)
 
 
 def test_shares_are_those_of_each_columns_softmax():
@@ -88,6 +97,79 @@ def test_shares_are_those_of_each_columns_softmax():
     expected = torch.cat([torch.softmax(part, dim=1) for part in logits.split(list(SIZES), dim=1)], dim=1)
     torch.testing.assert_close(column_shares(logits, COLUMNS), expected)
     assert normalise() is normalise()
+
+
+def test_logits_are_told_from_their_records_largest():
+    logits, out = torch.tensor([[3.0, 5.0, -200.0], [-1.0, -1.0, -9.0]]), np.ones((2, 3), np.float32)
+    shift()(logits.numpy(), LOWEST, out)
+    assert out.tolist() == [[-2.0, 0.0, LOWEST], [0.0, 0.0, -8.0]]
+
+
+def test_totals_are_sums_in_float64():
+    values, out = np.full((3000, 2), np.float32(0.1)), np.array([0.0, 1.0])
+    totals()(values, out)
+    np.testing.assert_allclose(out, 3000 * float(np.float32(0.1)) + np.array([0.0, 1.0]), rtol=1e-13)
+
+
+@given(st.integers(1, CHUNK))
+def test_float32_sums_of_a_chunk_round_by_a_256th_of_the_bound_at_most(records):
+    """The bound that ``slices`` states, written again: 2^-8 of the largest norm, whatever the order of the sums."""
+    found = slices(records)
+    lengths = [part.stop - part.start for part in found]
+    assert [part.start for part in found] == [sum(lengths[:k]) for k in range(len(found))]
+    assert sum(lengths) == records
+    within = sum(sum(math.sqrt(m * k) for m in range(2, k + 1)) + k for k in lengths)
+    between = sum(sum(lengths[: s + 1]) for s in range(1, len(lengths)))
+    assert (within + between) * 2.0**-24 <= 2.0**-8
+
+
+def test_more_records_than_float32_sums_bear_are_summed_in_float64():
+    assert slices(CHUNK)
+    assert slices(4 * CHUNK) == ()
+    rows = 4 * CHUNK
+    tape, signal = Tape({"w": torch.zeros(1, 1)}), torch.full((rows, 1), 0.1)
+    tape.dense(torch.ones(rows, 1), "w")
+    into = {"w": torch.zeros(1, 1, dtype=torch.float64)}
+    weighted_gradients(tape.layers[0], signal, torch.ones(rows), into, exact=False)
+    assert into["w"].item() == pytest.approx(rows * float(np.float32(0.1)), rel=1e-12)
+
+
+@pytest.mark.parametrize("order", ["rising", "drawn", "half and half"])
+def test_the_worst_sums_round_within_the_bound(order):
+    """Terms that a float32 sum rounds all in one direction: as long as it grows, by nearly half its last place."""
+    records, width = CHUNK, 64
+    values = {
+        "rising": np.linspace(0.5, 1.0, records),
+        "drawn": np.random.default_rng(2).random(records),
+        "half and half": np.where(np.arange(records) < records // 2, 1.0, 0.49999 * 2.0**-16),
+    }[order]
+    inputs = torch.from_numpy(np.repeat(values[:, None], width, axis=1).astype(np.float32) / math.sqrt(width))
+    tape, signal = Tape({"w": torch.zeros(width, 1)}), torch.full((records, 1), 1.0)
+    tape.dense(inputs, "w")
+    found = {"w": torch.zeros(width, 1, dtype=torch.float64)}
+    weighted_gradients(tape.layers[0], signal, torch.ones(records), found, exact=False)
+    error = (found["w"] - inputs.double().T @ signal.double()).norm().item()
+    assert 0.0 < error <= 2.0**-8
+
+
+def test_products_of_fewer_bits_are_not_asked_for():
+    """Whoever lets torch multiply float32 matrices in bfloat16 gets float64 sums of gradients."""
+    tape, inputs = layers_of("dense", None, records=700)
+    signal, settings = drawn(700, CODES, seed=7), torch.backends.mkldnn.matmul
+
+    def error():
+        into = {"w": torch.zeros(UNITS, CODES, dtype=torch.float64), "b": torch.zeros(CODES, dtype=torch.float64)}
+        weighted_gradients(tape.layers[0], signal, torch.ones(700), into, exact=False)
+        return (into["w"] - inputs.double().T @ signal.double()).abs().max().item()
+
+    assert error() > 1e-7
+    before = settings.fp32_precision
+    settings.fp32_precision = "bf16"
+    try:
+        assert error() < 1e-11
+    finally:
+        settings.fp32_precision = before
+    assert error() > 1e-7
 
 
 def test_squares_are_summed_by_block():

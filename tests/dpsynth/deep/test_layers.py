@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch.func import grad, vmap
 
-from dpsynth.deep.layers import Tape, squared_norms
+from dpsynth.deep.gradients import squared_norms
+from dpsynth.deep.layers import Tape
 from dpsynth.deep.sgd import MARGIN, add_clipped
 from tests.dpsynth.deep.references import NETWORKS, own_of, records
 

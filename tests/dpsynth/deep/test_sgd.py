@@ -84,7 +84,7 @@ def test_batches_are_independent_coins_of_every_person():
     source, random = people(data, sizes=(8, 8)), SeededRandom(4)
     counts = np.zeros((times, rows), dtype=np.int64)
     for t in range(times):
-        for codes in source.batch(sampling_probability=share, random=random):
+        for codes, _ in source.batch(sampling_probability=share, random=random):
             np.add.at(counts[t], (codes[:, 0] + 8 * codes[:, 1]).numpy(), 1)
     assert counts.max() == 1  # nobody twice
     sizes = counts.sum(axis=1)
@@ -101,12 +101,45 @@ def test_batches_are_independent_coins_of_every_person():
 def test_large_batches_come_in_chunks_and_whole():
     rows = CHUNK + 10
     source = people(np.zeros((rows, 1)), sizes=(2,))
-    parts = [len(codes) for codes in source.batch(sampling_probability=1.0, random=SeededRandom(1), expected=100.0)]
-    assert parts == [CHUNK, 10]
-    parts = [len(codes) for codes in source.batch(sampling_probability=1.0, random=SeededRandom(1), expected=rows)]
+    found = list(source.batch(sampling_probability=1.0, random=SeededRandom(1), expected=100.0))
+    assert [(len(codes), first) for codes, first in found] == [(CHUNK, True), (10, False)]
+    found = list(source.batch(sampling_probability=1.0, random=SeededRandom(1), expected=rows))
+    parts = [len(codes) for codes, _ in found]
     assert len(parts) == 2
+    assert all(first for _, first in found)
     assert sum(parts) == rows
     assert abs(parts[0] - rows / 2) < 5.5 * math.sqrt(rows / 4)
+
+
+def test_what_is_beyond_the_declared_people_is_summed_in_float64(monkeypatch):
+    """An interval's first chunk alone may round otherwise with a person more: however many people are there."""
+    asked = []
+    real = sgd.weighted_gradients
+    monkeypatch.setattr(
+        sgd, "weighted_gradients", lambda *args, exact: asked.append((len(args[1]), exact)) or real(*args, exact=exact)
+    )
+    network, parameters, _ = autoregressive()
+    step, rows = phase(share=1.0), people(records(SIZES, 3 * CHUNK))
+    noisy_gradient(network, parameters, rows, step, charged=charged_for(step, count=50.0), random=SeededRandom(1))
+    layers = 3
+    assert asked == [(CHUNK, False)] * layers + [(CHUNK, True)] * 2 * layers
+    asked.clear()
+    found = {n: torch.zeros_like(v, dtype=torch.float64) for n, v in parameters.items()}
+    add_clipped(network, parameters, records(SIZES, 5), clip=1.0, into=found)
+    assert asked == [(5, True)] * layers
+
+
+def test_large_batches_are_summed_in_parts(monkeypatch):
+    monkeypatch.setattr(sgd, "HELD", 2 * CHUNK)
+    monkeypatch.setattr(sgd, "draw_normal", lambda size, random: np.zeros(size))
+    network, parameters, _ = autoregressive()
+    codes, step = records(SIZES, 7000), phase(share=1.0, clip=0.7)
+    found = noisy_gradient(
+        network, parameters, people(codes), step, charged=charged_for(step, count=7000.0), random=SeededRandom(1)
+    )
+    together = torch.cat([v.flatten() for v in found.values()]).double()
+    expected = clipped(network, parameters, codes.tolist(), 0.7) / 7000.0
+    torch.testing.assert_close(together, expected, rtol=1e-3, atol=1e-6)
 
 
 @pytest.mark.parametrize("rank", [0, 1400, 2999])
@@ -120,7 +153,7 @@ def test_one_person_more_changes_the_company_of_one_interval_alone(monkeypatch, 
         monkeypatch.setattr(sgd, "draw_uniform", lambda size, random: places[kept])
         source = people(data[kept], sizes=(50, 60))
         chunks = source.batch(sampling_probability=1.0, random=None, expected=3000.0)
-        return [(codes[:, 0] * 60 + codes[:, 1]).tolist() for codes in chunks]
+        return [(codes[:, 0] * 60 + codes[:, 1]).tolist() for codes, _ in chunks]
 
     whole, without = company(people_there), company(np.delete(people_there, who))
     assert len(whole) == len(without) == math.ceil(3000 / DEALT)
@@ -133,7 +166,7 @@ def test_one_person_more_changes_the_company_of_one_interval_alone(monkeypatch, 
 def test_places_are_dealt_once():
     source = people(np.arange(50)[:, None], sizes=(50,))
     random = SeededRandom(5)
-    one, two = (next(iter(source.batch(sampling_probability=1.0, random=random))).tolist() for _ in range(2))
+    one, two = (next(iter(source.batch(sampling_probability=1.0, random=random)))[0].tolist() for _ in range(2))
     assert one == two
     assert one != sorted(one)
 

@@ -8,7 +8,8 @@ import torch
 
 from dpsynth.deep import sgd
 from dpsynth.deep.config import FEW, FEW_CODES, ArConfig, ArGanConfig, GanConfig, VaeConfig
-from dpsynth.deep.layers import Tape, squared_norms
+from dpsynth.deep.gradients import squared_norms
+from dpsynth.deep.layers import Tape
 from dpsynth.deep.plan import Phase, SgdPlan
 from dpsynth.deep.rows import fit_ar
 from dpsynth.deep.start import Codes, distribution_near, joint_near, measured_start, quieted, raked
