@@ -112,20 +112,23 @@ def block_squares() -> Compiled:
     return cast(Compiled, compiled(_block_squares, signature, fastmath=_ANY_ORDER))
 
 
-def _add_noise(whole: Any, places: Any, noise: Any, deviation: Any, step: Any, divisor: Any, out: Any) -> None:
-    finer = 1.0 / step  # exact: a step is a power of two
-    for k in range(len(places)):
-        place = places[k]
-        noisy = noise[k] * deviation + whole[place]
-        out[place] = np.float32((np.rint(noisy * finer) + 0.0) * step / divisor)  # zero has one sign
+def _add_noise(whole: Any, runs: Any, noise: Any, deviation: Any, step: Any, divisor: Any, out: Any) -> None:
+    finer, used = 1.0 / step, 0  # exact: a step is a power of two
+    for run in range(len(runs)):
+        start, end = runs[run, 0], runs[run, 1]
+        sums, found, drawn = whole[start:end], out[start:end], noise[used : used + end - start]
+        for k in range(len(drawn)):
+            noisy = drawn[k] * deviation + sums[k]
+            found[k] = np.float32((np.rint(noisy * finer) + 0.0) * step / divisor)  # zero has one sign
+        used += end - start
 
 
 @cache
 def add_noise() -> Compiled:
-    """The compiled ``add_noise(whole, places, noise, deviation, step, divisor, out)``: a sum with noise of its own in
-    each of these places, at the nearest multiple of a step (a power of two), over a divisor; ``out``, float32, is left
-    as it is elsewhere.
+    """The compiled ``add_noise(whole, runs, noise, deviation, step, divisor, out)``: a sum with noise of its own in
+    each place of these runs (from, to), at the nearest multiple of a step (a power of two), over a divisor; ``out``,
+    float32, is left as it is elsewhere.
     """
     real, one = numba.float64[::1], numba.float64
-    signature = numba.void(real, numba.int64[::1], real, one, one, one, numba.float32[::1])
+    signature = numba.void(real, numba.int64[:, ::1], real, one, one, one, numba.float32[::1])
     return cast(Compiled, compiled(_add_noise, signature))

@@ -301,15 +301,16 @@ def _named(whole: Tensor, parameters: Mapping[str, Tensor]) -> Parameters:
 
 @lru_cache(maxsize=16)
 def _free(layout: Layout) -> NDArray[np.int64]:
-    """Places of the weights that may differ from zero in a vector of all parameters."""
+    """Runs (from, to) of the weights that may differ from zero in a vector of all parameters; shape (runs, 2)."""
     parts = [np.ones(shape.numel()) if mask is None else to_array(mask).ravel() for shape, mask in layout]
-    return np.flatnonzero(np.concatenate(parts))
+    free = np.concatenate([[False], *(part != 0 for part in parts), [False]])
+    return np.flatnonzero(np.diff(free)).reshape(-1, 2)
 
 
 def _noised(whole: Tensor, layout: Layout, deviation: float, divisor: float, random: RandomSource) -> Tensor:
     """Sum plus noise on every free weight, on the grid, over the divisor; the noise comes to the sum on the CPU."""
     step = 2.0 ** (math.floor(math.log2(deviation)) - GRID_BITS)
-    places, found = _free(layout), np.zeros(len(whole), dtype=np.float32)
-    noise = draw_normal(len(places), random=random)
-    add_noise()(to_array(whole), places, noise, deviation, step, divisor, found)
+    runs, found = _free(layout), np.zeros(len(whole), dtype=np.float32)
+    noise = draw_normal(int(np.diff(runs).sum()), random=random)
+    add_noise()(to_array(whole), runs, noise, deviation, step, divisor, found)
     return to_tensor(found)

@@ -65,7 +65,7 @@ MUTANTS = (
         (_LAYERS + "the_clipped_sum_is_that_of_clipped_gradients",), "a record's gradient is rounded past the bound",
     ),
     Mutant(
-        "deep: half noise", KERNEL, "noise[k] * deviation", "noise[k] * 0.5 * deviation",
+        "deep: half noise", KERNEL, "drawn[k] * deviation", "drawn[k] * 0.5 * deviation",
         (_SGD + "the_noise_is_the_plans", _AUDIT), "the noise is half of what was charged",
     ),
     Mutant(
@@ -95,7 +95,7 @@ MUTANTS = (
         (_SGD + "a_gradient_that_is_not_finite_adds_nothing",), "one record makes the whole sum infinite",
     ),
     Mutant(
-        "deep: noise on the first weights alone", KERNEL, "noise[k] * deviation", "noise[min(k, 9)] * deviation",
+        "deep: weights share their noise", KERNEL, "noise[used : used + end - start]", "noise[: end - start]",
         (_SGD + "the_noise_is_the_plans", _SGD + "noise_is_one_call_for_all_parameters_and_lands_on_free_weights"),
         "weights share their noise, which can be subtracted",
     ),

@@ -184,18 +184,18 @@ def test_blocks_that_are_mixed_are_refused():
             column_shares(drawn(2, 3), torch.tensor(mixed))
 
 
-def test_the_noisy_sum_is_on_the_grid_over_the_divisor_in_its_places_alone():
-    whole, noise, places = np.array([0.3, -2.0, 7.0]), np.array([1.0, -0.5]), np.array([0, 2])
+def test_the_noisy_sum_is_on_the_grid_over_the_divisor_in_its_runs_alone():
+    whole, noise, runs = np.array([0.3, -2.0, 7.0]), np.array([1.0, -0.5]), np.array([[0, 1], [2, 3]])
     out = np.full(3, 9.0, np.float32)
-    add_noise()(whole, places, noise, 2.0, 0.25, 4.0, out)
+    add_noise()(whole, runs, noise, 2.0, 0.25, 4.0, out)
     assert out.tolist() == [2.25 / 4.0, 9.0, 6.0 / 4.0]
-    add_noise()(np.array([-0.01]), np.array([0]), np.zeros(1), 1.0, 0.25, 4.0, out)
+    add_noise()(np.array([-0.01]), np.array([[0, 1]]), np.zeros(1), 1.0, 0.25, 4.0, out)
     assert not np.signbit(out[0])
 
 
 def test_sums_are_multiples_of_the_grid():
     values, rounded = np.array([0.1, -0.3, 5.0, 1e-9]), np.zeros(4, np.float32)
-    add_noise()(values, np.arange(4), np.zeros(4), 1.0, 2.0**-10, 1.0, rounded)
+    add_noise()(values, np.array([[0, 4]]), np.zeros(4), 1.0, 2.0**-10, 1.0, rounded)
     assert (rounded * 2**10 == np.rint(values * 2**10)).all()
     assert np.abs(rounded - values).max() <= 2.0**-11
 
