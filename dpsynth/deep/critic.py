@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from dpsynth.deep.device import to_tensor
+from dpsynth.deep.kernel import pair_codes
 from dpsynth.deep.layers import Tape, code_starts
 from dpsynth.noise.base import RandomSource
 from dpsynth.noise.normal import draw_normal
@@ -63,8 +64,15 @@ class Pairs:
 
     def sum(self, tape: Tape, codes: Tensor) -> Tensor:
         """The sum of the cells of each record's pairs, shape (records,)."""
-        one, other = codes[:, self.columns[:, 0]], codes[:, self.columns[:, 1]]
-        return tape.lookup(one * self._widths + other, self.starts, self.name)[:, 0]
+        return tape.lookup(self._codes(codes), self.starts, self.name)[:, 0]
+
+    def _codes(self, codes: Tensor) -> Tensor:
+        """The code of each of a record's pairs within its cells, shape (records, pairs)."""
+        if codes.device.type != "cpu":
+            return codes[:, self.columns[:, 0]] * self._widths + codes[:, self.columns[:, 1]]
+        found = torch.empty(len(codes), len(self.columns), dtype=torch.int64)
+        pair_codes()(codes.contiguous().numpy(), self.columns.numpy(), self._widths.numpy(), found.numpy())
+        return found
 
     def matrix(self, table: Tensor) -> Tensor:
         """The cells of a table, shape (cells, 1), between all codes; symmetric, and zero within a column."""

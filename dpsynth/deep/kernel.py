@@ -15,8 +15,57 @@ _ANY_ORDER = {"reassoc"}
 """Sums may be made in another order, the same one every time: several numbers at once."""
 
 
+def _pair_codes(codes: Any, pairs: Any, widths: Any, out: Any) -> None:
+    for record in range(len(codes)):
+        row = codes[record]
+        for pair in range(len(pairs)):
+            out[record, pair] = row[pairs[pair, 0]] * widths[pair] + row[pairs[pair, 1]]
+
+
+@cache
+def pair_codes() -> Compiled:
+    """The compiled ``pair_codes(codes, pairs, widths, out)``: one code for each pair of a record's columns.
+
+    All int64: ``codes`` (records, columns), ``pairs`` (pairs, 2), ``widths`` the codes of each pair's second column,
+    ``out`` (records, pairs).
+    """
+    table, row = numba.int64[:, ::1], numba.int64[::1]
+    return cast(Compiled, compiled(_pair_codes, numba.void(table, table, row, table)))
+
+
+def _sum_numbers(numbers: Any, rows: Any, out: Any) -> Any:
+    for record in range(len(rows)):
+        row, total = rows[record], np.float32(0.0)
+        for k in range(len(row)):
+            if row[k] < 0 or row[k] >= len(numbers):
+                return False
+            total += numbers[row[k]]
+        out[record] = total
+    return True
+
+
+@cache
+def sum_numbers() -> Compiled:
+    """The compiled ``sum_numbers(numbers, rows, out)``: the sum of the float32 numbers that each record's rows name.
+
+    False where a row isn't there, and sums are unfinished.
+    """
+    numbers, rows = numba.float32[::1], numba.int64[:, ::1]
+    return cast(Compiled, compiled(_sum_numbers, numba.boolean(numbers, rows, numbers)))
+
+
 def _add_rows(rows: Any, first: Any, scaled: Any, into: Any) -> Any:
     count, columns = rows.shape
+    if into.shape[1] == 1:
+        for record in range(count):
+            number = scaled[record, 0]
+            for column in range(columns):
+                row = rows[record, column]
+                if row < 0 or row >= len(into):
+                    return False
+                if first[column] == 0:
+                    into[row, 0] += number
+        return True
     for record in range(count):
         for column in range(columns):
             row, start = rows[record, column], first[column]

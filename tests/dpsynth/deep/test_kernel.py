@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dpsynth.deep.gradients import slices, squared_norms, weighted_gradients
-from dpsynth.deep.kernel import add_noise, add_rows, block_squares, normalise, shift, totals
+from dpsynth.deep.kernel import add_noise, add_rows, block_squares, normalise, pair_codes, shift, sum_numbers, totals
 from dpsynth.deep.layers import LOWEST, Reach, Tape, column_shares, total_along
 from dpsynth.deep.sgd import CHUNK
 
@@ -81,6 +81,30 @@ def test_rows_that_are_not_there_are_told():
         assert not add_rows()(np.array([[row]]), first, scaled, into)
     assert add_rows()(np.array([[2]]), first, scaled, into)
     assert into.tolist() == [[0, 0], [0, 0], [1, 1]]
+
+
+def test_numbers_of_rows_are_summed_and_rows_that_are_not_there_told():
+    numbers, out = np.array([1.0, 2.0, 4.0], np.float32), np.zeros(2, np.float32)
+    assert sum_numbers()(numbers, np.array([[0, 2], [2, 2]]), out)
+    assert out.tolist() == [5.0, 8.0]
+    for row in (-1, 3):
+        assert not sum_numbers()(numbers, np.array([[0, row]]), out)
+        tape = Tape({"w": torch.zeros(3, 1)})
+        with pytest.raises(IndexError, match="outside its column"):
+            tape.lookup(torch.tensor([[row]]), torch.tensor([0]), "w")
+        into = np.zeros((3, 1))
+        assert not add_rows()(np.array([[row]]), np.zeros(1, np.int64), np.ones((1, 1), np.float32), into)
+    into = np.zeros((3, 1))
+    assert add_rows()(np.array([[0, 2], [1, 2]]), np.array([0, 1]), np.array([[1.0], [2.0]], np.float32), into)
+    assert into[:, 0].tolist() == [1.0, 2.0, 0.0]  # what the second column reaches begins behind the only output
+
+
+def test_codes_of_pairs_count_the_cells_of_both_columns():
+    given, pairs = codes(20), np.array([[0, 2], [1, 3], [2, 3]])
+    widths, out = np.array([SIZES[k] for _, k in pairs]), np.zeros((20, 3), np.int64)
+    pair_codes()(given.numpy(), pairs, widths, out)
+    expected = [[np.ravel_multi_index((r[j], r[k]), (SIZES[j], SIZES[k])) for j, k in pairs] for r in given.numpy()]
+    assert out.tolist() == expected
 
 
 def test_a_code_outside_its_column_is_refused():
