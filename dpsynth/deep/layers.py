@@ -210,8 +210,11 @@ class Tape:
         """
         rows, table = codes + starts, self._take(weight)
         found = _summed_rows(table, rows)
-        found = found if centre is None else found - centre.shares @ table
-        outputs = self._begin(found if bias is None else found + self._take(bias))
+        added = None if bias is None else self._take(bias)
+        if centre is not None:
+            middle = centre.shares @ table
+            added = -middle if added is None else added - middle
+        outputs = self._begin(found if added is None else found.add_(added))
         self.layers.append(
             Lookup(weight=weight, bias=bias, reach=reach, centre=centre, rows=rows, outputs=outputs)
         )
