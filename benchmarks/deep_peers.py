@@ -87,7 +87,7 @@ def measured(epsilon: float, *, epochs: int | None = None) -> Found:
 
 
 def _measure(epsilon: float, epochs: int | None) -> dict[str, Any]:
-    training, test = split(PERMUTATION)
+    training, _ = split(PERMUTATION)
     with tempfile.TemporaryDirectory() as folder:
         real, out = Path(folder) / "training.parquet", Path(folder) / "made.parquet"
         training.to_parquet(real, index=False)
@@ -103,4 +103,4 @@ def _measure(epsilon: float, epochs: int | None) -> dict[str, Any]:
             if not why.startswith("stopped"):
                 raise RuntimeError(f"DPCTGAN broke: {why}")
             return {"unscored": why, **used}
-        return {**json.loads(done.output.strip().splitlines()[-1]), **scored(out, real, test), **used}
+        return {**json.loads(done.output.strip().splitlines()[-1]), **scored(out, real, PERMUTATION), **used}

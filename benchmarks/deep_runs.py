@@ -6,6 +6,7 @@ import statistics
 import sys
 import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ def _kept(name: str, epsilon: float, permutation: int, seed: int) -> dict[str, A
 
 def _train(name: str, epsilon: float, permutation: int, seed: int) -> dict[str, Any]:
     domain = SHARED / "data" / f"{TABLE}-domain.json"
-    training, test = split(permutation)
+    training, _ = split(permutation)
     with tempfile.TemporaryDirectory() as folder:
         real, out = Path(folder) / "training.parquet", Path(folder) / "made.parquet"
         training.to_parquet(real, index=False)
@@ -73,22 +74,27 @@ def _train(name: str, epsilon: float, permutation: int, seed: int) -> dict[str, 
         done = run(command, environment=ONE_THREAD)
         if done.code != 0:
             raise RuntimeError(done.output[-800:])
-        found = scored(out, real, test)
+        found = scored(out, real, permutation)
     said = json.loads(done.output.strip().splitlines()[-1])
     return {**said, **found, "process_cpu_seconds": done.cpu_seconds, "peak_mb": done.peak_mb}
 
 
-def scored(out: Path, real: Path, test: pd.DataFrame) -> dict[str, float]:
+def scored(out: Path, real: Path, permutation: int) -> dict[str, float]:
     """Errors of made codes against training codes, both Parquet, and AUC on test rows, by the independent scorers."""
     sizes = json.loads((SHARED / "data" / f"{TABLE}-domain.json").read_text())
-    learn, marginals = scorer("learn"), scorer("marginals")
-    training = pd.read_parquet(real)
+    marginals, (training, test) = scorer("marginals"), split(permutation)
     made = pd.read_parquet(out)[list(sizes)].astype(training.dtypes.to_dict())
     found = marginals.score(*(marginals.read(path, list(sizes)) for path in (real, out)), sizes, limit=150)
-    best = learn.evaluate(training, test, training, TARGET)["auc"]
-    got = learn.evaluate(made, test, training, TARGET)["auc"]
+    best = _real_auc(permutation)
+    got = scorer("learn").evaluate(made, test, training, TARGET)["auc"]
     errors = {name: found[name] for name in ("1way_tv", "2way_tv", "3way_tv")}
     return {**errors, "auc_real": best, "auc": got, "auc_below_real": best - got}
+
+
+@cache
+def _real_auc(permutation: int) -> float:
+    training, test = split(permutation)
+    return float(scorer("learn").evaluate(training, test, training, TARGET)["auc"])
 
 
 def split(permutation: int) -> tuple[pd.DataFrame, pd.DataFrame]:
