@@ -28,7 +28,7 @@ WIDE, MOST_OF_WIDE = 4.0, 0.4
 PAIRS_OF_FEW, FEW_CODES = 0.25, 8
 """Share of the start that pairs with the target take, of few people, and the most codes that such a target has."""
 
-ROOM = 1.0 + 2.0**-6 + 2.0**-11
+ROOM = 1.0 + 2.0**-6 + 2.0**-10
 """A bound that every record reaches is raised by this, so that what the engine keeps for rounding cuts off nothing."""
 
 

@@ -6,6 +6,7 @@ held.
 """
 
 import math
+import platform
 from collections.abc import Callable, Mapping
 from functools import lru_cache
 from itertools import pairwise
@@ -161,9 +162,10 @@ def slices(records: int) -> tuple[slice, ...]:
     """Runs of records whose float32 products are summed by themselves, then with each other: the fewest that keep the
     rounding within ``ROUNDED`` 2^-24 of the largest norm; none where no number of them does.
 
-    A sum of K products in any order, another one for each weight, rounds by at most (2 K^2 / 3 + 3 K / 2) 2^-24 of it
-    in L2: the j-th largest of a sum's partial sums has at most K - j + 1 terms, and the vector of every weight's m
-    largest terms a norm of at most the root of m K. Sums of S slices of K add S K (S + 1) / 2 2^-24.
+    Where every product and sum is the nearest float32, a sum of K products in any order, another one for each weight,
+    rounds by at most (2 K^2 / 3 + 3 K / 2) 2^-24 of that norm in L2: the j-th largest of a sum's partial sums has at
+    most K - j + 1 terms, and the vector of every weight's m largest terms a norm of at most the root of m K. Sums of S
+    slices of K add S K (S + 1) / 2 2^-24. That is to first order; the rest is below 2^-13 of it.
 
     Args:
       records: How many there are.
@@ -175,7 +177,12 @@ def slices(records: int) -> tuple[slice, ...]:
 
 
 def _keeps_all_bits() -> bool:
-    """Whether products of float32 matrices are made of all their bits, as they are unless somebody asks for less."""
+    """Whether products of float32 matrices are made of all their bits, as they are unless somebody asks for less.
+
+    Elsewhere than on x86 a library may be told by the environment to use fewer, which torch doesn't know.
+    """
+    if platform.machine().lower() not in ("x86_64", "amd64") or torch.is_autocast_enabled("cpu"):
+        return False
     asked = getattr(getattr(torch.backends.mkldnn, "matmul", None), "fp32_precision", None)
     return torch.get_float32_matmul_precision() == "highest" if asked is None else asked in ("none", "ieee")
 

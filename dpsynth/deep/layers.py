@@ -207,7 +207,12 @@ class Tape:
           bias: Name of the bias.
           reach: Which columns reach which blocks of outputs.
           centre: What is subtracted from the one-hot inputs.
+
+        Raises:
+          ValueError: A centre without a bias: signals of records at the centre would have no bound.
         """
+        if centre is not None and bias is None:
+            raise ValueError("a lookup with a centre has a bias")
         rows, table = codes + starts, self._take(weight)
         found = _summed_rows(table, rows)
         added = None if bias is None else self._take(bias)

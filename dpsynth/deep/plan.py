@@ -18,6 +18,9 @@ from accountant.spend import Side, Spend, Step
 from dpsynth.deep.checkpoints import Checkpoints
 from dpsynth.errors import ParameterError
 
+LARGEST_CLIP = 2.0**60
+"""Clip bounds lie below it and above its inverse: weights of gradients are float32."""
+
 SMALLEST_NOISE, LARGEST_NOISE = 0.3, 1e4
 """Noise multipliers that a plan may have; below, the price says nothing and float sums would show through the noise."""
 
@@ -33,7 +36,7 @@ class Phase:
       label: What it trains, in public words.
       steps: Steps, each charged, whatever is in its batch.
       sampling_probability: With which each person joins each batch, independently; above 0, at most 1.
-      clip: Public bound on the L2 norm of one person's gradient.
+      clip: Public bound on the L2 norm of one person's gradient, from 2^-60 to 2^60.
       noise_factor: Its noise multiplier over the plan's.
     """
 
@@ -45,13 +48,13 @@ class Phase:
 
     def __post_init__(self) -> None:
         fits = self.steps >= 1 and 0.0 < self.sampling_probability <= 1.0
-        scales = 0.0 < self.clip < math.inf and 0.0 < self.noise_factor < math.inf
+        scales = 1.0 / LARGEST_CLIP <= self.clip <= LARGEST_CLIP and 0.0 < self.noise_factor < math.inf
         if type(self.steps) is not int or not (fits and scales):
             raise ParameterError(
                 f"A phase has {self.steps} steps, the sampling probability {self.sampling_probability}, the bound "
                 f"{self.clip} and {self.noise_factor} times the plan's noise.",
-                "It takes a whole number of steps, a probability above 0 and at most 1, and finite bounds and factors "
-                "above 0.",
+                "It takes a whole number of steps, a probability above 0 and at most 1, a finite factor above 0, and a "
+                "bound within 2^60 and 2^-60, where float32 keeps all its places.",
                 "Mend the settings of the synthesizer.",
             )
 

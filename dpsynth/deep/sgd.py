@@ -19,7 +19,8 @@ norms in float32. Between neighbours, in shares of the bound:
   others' chunks hold the very same records in the very same order. An interval's chunks after its first one, of more
   people than were declared, are summed in float64; so one chunk alone rounds otherwise, by at most 2^-7.
 * A record's signals are products of float32 matrices, which may round otherwise in other company, typically by 2^-20
-  of the bound: those of one interval alone, of about ``DEALT`` people, 2^-10 were all of it to point the same way.
+  of the bound (more where a unit of ``vae``'s decoder lies within rounding of zero): those of one interval alone, of
+  about ``DEALT`` people, 2^-10 were all of it to point the same way.
 
 Together with 2^-11 for norms that is less than ``MARGIN``. Step 4 leaves no bit below the grid. Sums of weights that
 aren't free are left unfinished and never leave: only free weights have noise, and only they are returned.

@@ -138,6 +138,21 @@ MUTANTS = (
         "with more people than were declared, one person changes how all of them round",
     ),
     Mutant(
+        "deep: gradients are multiplied in bfloat16 where somebody asks for it elsewhere", GRADIENTS,
+        ' or torch.is_autocast_enabled("cpu")', "",
+        (_KERNEL + "products_of_fewer_bits_are_not_asked_for",), "products round past the margin",
+    ),
+    Mutant(
+        "deep: a large batch forgets its last people", SGD,
+        "    whole = whole if part is whole else whole.add_(part)\n    dev", "    dev",
+        (_SGD + "large_batches_are_summed_in_parts",), "people who paid aren't in the sum",
+    ),
+    Mutant(
+        "deep: a large batch counts people twice", SGD, "part, held = torch.zeros_like(whole), 0",
+        "part, held = whole.clone(), 0",
+        (_SGD + "large_batches_are_summed_in_parts",), "a person moves the sum by twice the bound",
+    ),
+    Mutant(
         "deep: gradients are multiplied in bfloat16", GRADIENTS, 'asked in ("none", "ieee")', "True",
         (_KERNEL + "products_of_fewer_bits_are_not_asked_for",), "products round past the margin",
     ),

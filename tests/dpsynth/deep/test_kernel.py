@@ -8,6 +8,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dpsynth.deep import gradients
 from dpsynth.deep.gradients import slices, squared_norms, weighted_gradients
 from dpsynth.deep.kernel import add_noise, add_rows, block_squares, normalise, pair_codes, shift, sum_numbers, totals
 from dpsynth.deep.layers import LOWEST, Reach, Tape, column_shares, total_along
@@ -176,8 +177,8 @@ def test_the_worst_sums_round_within_the_bound(order):
     assert 0.0 < error <= 2.0**-8
 
 
-def test_products_of_fewer_bits_are_not_asked_for():
-    """Whoever lets torch multiply float32 matrices in bfloat16 gets float64 sums of gradients."""
+def test_products_of_fewer_bits_are_not_asked_for(monkeypatch):
+    """Whoever lets torch multiply float32 matrices in bfloat16 gets float64 sums of gradients; so do other machines."""
     tape, inputs = layers_of("dense", None, records=700)
     signal, settings = drawn(700, CODES, seed=7), torch.backends.mkldnn.matmul
 
@@ -187,6 +188,11 @@ def test_products_of_fewer_bits_are_not_asked_for():
         return (into["w"] - inputs.double().T @ signal.double()).abs().max().item()
 
     assert error() > 1e-7
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert error() < 1e-11
+    with monkeypatch.context() as patch:
+        patch.setattr(gradients.platform, "machine", lambda: "aarch64")
+        assert error() < 1e-11
     before = settings.fp32_precision
     settings.fp32_precision = "bf16"
     try:

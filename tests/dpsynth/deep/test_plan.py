@@ -140,6 +140,8 @@ def test_an_amount_that_no_noise_reaches_is_refused(monkeypatch):
         {"sampling_probability": 0.0},
         {"sampling_probability": 1.1},
         {"clip": 0.0},
+        {"clip": 1e-40},
+        {"clip": 1e40},
         {"clip": float("inf")},
         {"clip": float("nan")},
     ],

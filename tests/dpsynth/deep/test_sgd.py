@@ -22,18 +22,19 @@ from tests.dpsynth.deep.references import NETWORKS, SIZES, autoregressive, charg
 THRESHOLD = 1e-6
 
 
-def clipped(network, parameters, codes, clip):
-    """The exact clipped sum as one vector."""
+def clipped(network, parameters, codes, clip, exact=True):
+    """The exact clipped sum as one vector, or as it is found of an interval's first chunk."""
     found = {n: torch.zeros_like(v, dtype=torch.float64) for n, v in parameters.items()}
     if len(codes):
         own = own_of(network, len(codes))
-        add_clipped(network, parameters, torch.tensor(codes), clip=clip, into=found, own=own)
+        add_clipped(network, parameters, torch.tensor(codes), clip=clip, into=found, own=own, exact=exact)
     return torch.cat([v.flatten() for v in found.values()])
 
 
+@pytest.mark.parametrize("exact", [True, False])
 @pytest.mark.parametrize("clip", [0.05, 1.0, 50.0])
 @pytest.mark.parametrize("name", ["autoregressive", "critic"])
-def test_a_neighbour_moves_the_sum_by_at_most_the_bound(name, clip):
+def test_a_neighbour_moves_the_sum_by_at_most_the_bound(name, clip, exact):
     """All data sets of at most three records on a 2x2 domain, and every record that may join."""
     if name == "critic":
         from tests.dpsynth.deep.references import critic
@@ -45,8 +46,8 @@ def test_a_neighbour_moves_the_sum_by_at_most_the_bound(name, clip):
     moves = []
     for rows in range(4):
         for data in itertools.combinations_with_replacement(cells, rows):
-            before = clipped(network, parameters, list(data), clip)
-            moves += [(clipped(network, parameters, [*data, one], clip) - before).norm().item() for one in cells]
+            before = clipped(network, parameters, list(data), clip, exact)
+            moves += [(clipped(network, parameters, [*data, one], clip, exact) - before).norm().item() for one in cells]
     assert max(moves) <= clip
     if clip < 1.0:
         assert max(moves) >= clip * (1 - 2 * MARGIN)
@@ -69,6 +70,25 @@ def test_one_person_never_moves_how_thousands_of_others_round():
         return sum(clipped(network, parameters, chunk, 1.0) for chunk in chunks)
 
     assert (whole(data) - whole(data[1:])).norm().item() <= 1.0
+
+
+def test_one_person_moves_a_whole_chunk_by_at_most_the_bound():
+    """Wherever they stand: all after them are in other slices, with other company, in float32 sums that all grow."""
+    network, parameters, _ = autoregressive(sizes=(2, 3), hidden=16)
+    parameters["in bias"] += 3.0
+    alike = np.tile([1, 2], (CHUNK, 1))
+    mixed = np.where(np.arange(CHUNK)[:, None] % 3 == 0, [1, 1], alike)
+    for data in (alike, mixed):
+        whole = clipped(network, parameters, data, 0.5, exact=False)
+        for place in (0, 1, CHUNK // 2, CHUNK - 1):
+            without = clipped(network, parameters, np.delete(data, place, axis=0), 0.5, exact=False)
+            assert 0.5 * (1 - 2 * MARGIN) <= (whole - without).norm().item() <= 0.5
+
+
+def test_a_centre_needs_a_bias():
+    network, parameters, _ = NETWORKS["centred"]()
+    with pytest.raises(ValueError, match="has a bias"):
+        Tape(parameters).lookup(records(SIZES, 3), torch.zeros(3, dtype=torch.int64), "skip", centre=network.centre)
 
 
 def test_a_sum_in_float32_is_refused():
