@@ -37,6 +37,7 @@ _PEOPLE = (
     "    expected = charged.plan.expected_batch(phase)\n"
     "    batch = people.batch(sampling_probability=phase.sampling_probability, random=random, expected=expected)\n"
     "    part, held = whole, 0\n"
+    "    for codes, first in batch:\n"
 )
 _COINS = "np.flatnonzero(row_coins(len(self._codes), share=share, random=random))"
 
