@@ -28,6 +28,9 @@ WIDE, MOST_OF_WIDE = 4.0, 0.4
 PAIRS_OF_FEW, FEW_CODES = 0.25, 8
 """Share of the start that pairs with the target take, of few people, and the most codes that such a target has."""
 
+SOME = 10_000
+"""From so many people on pairs with the target take less of the start, and of twice as many nothing."""
+
 ROOM = 1.0 + 2.0**-6 + 2.0**-10
 """A bound that every record reaches is raised by this, so that what the engine keeps for rounding cuts off nothing."""
 
@@ -108,14 +111,18 @@ class TrainedConfig(ABC):
         return Phase(label=SHARES, steps=1, sampling_probability=1.0, clip=ROOM, noise_factor=factor)
 
     def pairs(self, domain: Domain, *, people: float) -> float:
-        """Share of the start that pairs of each other column with the target take: of few people, 0 of many.
+        """Share of the start that pairs of each other column with the target take.
+
+        It is ``PAIRS_OF_FEW`` up to ``SOME`` people, falls from there, and is 0 of ``2 SOME`` or more, who teach a
+        network as much by its steps.
 
         Args:
           domain: The public domain.
           people: Declared magnitude of the people that are trained on.
         """
         sizes = [domain.sizes[i] for i in self.order(domain)]
-        return PAIRS_OF_FEW if people < FEW and len(sizes) > 1 and sizes[-1] <= FEW_CODES else 0.0
+        few = min(1.0, max(0.0, 2.0 - people / SOME)) if len(sizes) > 1 and sizes[-1] <= FEW_CODES else 0.0
+        return PAIRS_OF_FEW * few
 
     def order(self, domain: Domain) -> tuple[int, ...]:
         """Positions of the columns in the order in which they are drawn: the domain's, the target last.

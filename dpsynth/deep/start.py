@@ -24,6 +24,15 @@ LEAST_SHARE, FEWEST = 0.002, 1e-9
 REACHES = (0, 1, 2, 3, 5, 8)
 """How far neighbouring codes are averaged at most: to so many on either side, the nearer the more."""
 
+ALIKE = (0, 1, 2, 4, 8, 16)
+"""How far apart rows of a pair are alike, in codes; at most half the rows."""
+
+OF_ITS_OWN = 0.1
+"""Share of its variance that a row doesn't have in common with those near it."""
+
+DEPENDENCES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 3.2)
+"""How far pairs may be from independence, over what they would be then."""
+
 LEAST_OF_PRODUCT = 0.1
 """A pair is at least this much as often as if its codes were independent."""
 
@@ -185,8 +194,11 @@ def _by_precision(told: Sequence[tuple[Floats, float]]) -> tuple[Floats, float]:
 def joint_near(table: Floats, rows: Floats, columns: Floats, *, deviation: float) -> Floats:
     """The joint distribution with these shares that a noisy table speaks for.
 
-    What the table has beyond independence is shrunk towards nothing as far as its noise explains it (James, Stein
-    1961).
+    What a pair has beyond independence is taken as normal before it is seen: as large as the pair would be if its codes
+    were independent, times one deviation for all, alike in rows that stand near each other, and adding up to nothing in
+    each row. The deviation, and how far rows are alike, are those under which the noisy table is the most likely
+    (MacKay 1992); then its mean given the table is what is expected. So a rare code tells next to nothing, a column of
+    numbers tells a curve, and where noise explains everything the codes are independent.
 
     Args:
       table: Noisy shares of pairs, shape (rows, columns).
@@ -194,19 +206,26 @@ def joint_near(table: Floats, rows: Floats, columns: Floats, *, deviation: float
       columns: Shares of the columns' codes.
       deviation: Of the noise.
     """
-    product = np.outer(rows, columns)
-    beyond = _centred(table - product)
-    explained = deviation**2 * (len(rows) - 1) * (len(columns) - 1) / max(float(np.square(beyond).sum()), FEWEST)
-    found = np.maximum(product + max(0.0, 1.0 - explained) * beyond, LEAST_OF_PRODUCT * product)
+    product, places = np.outer(rows, columns), np.arange(len(rows))
+    apart = columns[:, None] * (np.eye(len(columns)) - columns)
+    spreads, turned = np.linalg.eigh(apart @ apart.T)
+    likely, beyond = -math.inf, np.zeros_like(product)
+    for reach in (reach for reach in ALIKE if 2 * reach < len(rows)):
+        near = np.exp(-0.5 * np.square((places[:, None] - places) / max(reach, FEWEST)))
+        alike = OF_ITS_OWN * np.eye(len(rows)) + (1.0 - OF_ITS_OWN) * near
+        scales, basis = np.linalg.eigh(rows[:, None] * alike * rows)
+        seen, unit = basis.T @ (table - product) @ turned, np.outer(np.maximum(scales, 0.0), np.maximum(spreads, 0.0))
+        for dependence in DEPENDENCES:
+            signal = dependence**2 * unit
+            whole = signal + max(deviation, FEWEST) ** 2
+            evidence = -float((np.log(whole) + np.square(seen) / whole).sum())
+            if evidence > likely:
+                likely, beyond = evidence, basis @ (signal / whole * seen) @ turned.T
+    found = np.maximum(product + beyond, LEAST_OF_PRODUCT * product)
     for _ in range(RAKINGS_OF_PAIRS):
         found *= (rows / found.sum(axis=1))[:, None]
         found *= columns / found.sum(axis=0)
     return np.asarray(found)
-
-
-def _centred(table: Floats) -> Floats:
-    centred = table - table.mean(axis=0)
-    return np.asarray(centred - centred.mean(axis=1, keepdims=True))
 
 
 def quieted(plan: SgdPlan, phase: Phase, *, loud: float) -> float:

@@ -293,6 +293,16 @@ MUTANTS = (
         (_START + "every_record_moves_the_counts_by_one_in_all",), "every record is clipped, and shares are wrong",
     ),
     Mutant(
+        "deep: noise in pairs is believed", START, "max(deviation, FEWEST) ** 2", "FEWEST**2",
+        (_START + "what_noise_explains_of_a_pair_is_taken_away", _START + "a_column_of_numbers_tells_a_curve"),
+        "rows are made of noise",
+    ),
+    Mutant(
+        "deep: rare codes are believed as common ones are", START, "rows[:, None] * alike * rows",
+        "alike / len(rows) ** 2",
+        (_START + "a_rare_code_does_not_tell_what_its_noise_says",), "noise decides what goes with a rare code",
+    ),
+    Mutant(
         "deep: biases of columns that aren't learned have noise", AUTOREGRESSIVE,
         "(weights > 0).float()", "(weights >= 0).float()",
         (_SGD + "weights_outside_the_masks_stay_zero", _START + "columns_that_are_not_learned_stay_where_they_start"),
@@ -397,11 +407,6 @@ MUTANTS = (
         "deep: pairs are measured beside the bound", START, '("pairs of", len(sizes), joint, pairs)):',
         '("pairs of", len(sizes), joint, 1.0)):',
         (_START + "every_record_moves_the_counts_by_one_in_all",), "every record is clipped, and shares are wrong",
-    ),
-    Mutant(
-        "deep: pairs are believed whole", START, "max(0.0, 1.0 - explained) * beyond", "beyond",
-        (_START + "what_noise_explains_of_a_pair_is_taken_away",),
-        "noise becomes a relation of columns",
     ),
     Mutant(
         "deep: a release that goes on splits anew", "dpsynth/resuming.py", 'KeptRandom(found["split key"].tobytes())',

@@ -7,7 +7,17 @@ import pytest
 import torch
 
 from dpsynth.deep import sgd
-from dpsynth.deep.config import FEW, FEW_CODES, ArConfig, ArGanConfig, GanConfig, VaeConfig
+from dpsynth.deep.config import (
+    FEW,
+    FEW_CODES,
+    PAIRS_OF_FEW,
+    ROOM,
+    SOME,
+    ArConfig,
+    ArGanConfig,
+    GanConfig,
+    VaeConfig,
+)
 from dpsynth.deep.gradients import squared_norms
 from dpsynth.deep.layers import Tape
 from dpsynth.deep.plan import Phase, SgdPlan
@@ -129,13 +139,68 @@ def test_what_noise_explains_of_a_pair_is_taken_away():
     assert shrunk < 0.4 * believed
 
 
+def curved(codes, *, rare=None):
+    """Shares of numbered codes, and a joint distribution with a target that rises along them; one code may be rare."""
+    places = np.arange(codes)
+    rows = np.exp(-0.5 * np.square((places - codes / 2) / (codes / 4)))
+    if rare is not None:
+        rows[rare] = 1e-4 * rows.sum()
+    rows /= rows.sum()
+    reached = 1.0 / (1.0 + np.exp(-(places - 0.7 * codes) / (codes / 10)))
+    return rows, rows[:, None] * np.stack([1.0 - reached, 0.8 * reached, 0.2 * reached], axis=1)
+
+
+def test_a_column_of_numbers_tells_a_curve():
+    """What codes near each other have in common is told apart from noise that drowns each of them."""
+    rows, truth = curved(36)
+    product, rng = np.outer(rows, truth.sum(axis=0)), np.random.default_rng(8)
+    errors, mixed = [], rng.permutation(36)
+    for _ in range(40):
+        noisy = truth + 0.006 * rng.normal(size=truth.shape)
+        found = joint_near(noisy, rows, truth.sum(axis=0), deviation=0.006)
+        apart = joint_near(noisy[mixed], rows[mixed], truth.sum(axis=0), deviation=0.006)
+        pairs = (found, truth), (apart, truth[mixed]), (product, truth), (noisy, truth)
+        errors.append([np.square(one - other).sum() for one, other in pairs])
+    curve, unordered, independent, raw = np.mean(errors, axis=0)
+    assert curve < 0.6 * unordered
+    assert curve < 0.2 * min(independent, raw)
+
+
+@pytest.mark.parametrize("rare", [3, 30])
+def test_a_rare_code_does_not_tell_what_its_noise_says(rare):
+    """It stays between independence and its neighbours, whatever the noise in its row is."""
+    rows, truth = curved(36, rare=rare)
+    rng, columns = np.random.default_rng(9), truth.sum(axis=0)
+    for loud in (0.02, -0.02):
+        noisy = truth + 0.004 * rng.normal(size=truth.shape)
+        noisy[rare, 1] += loud
+        found = joint_near(noisy, rows, columns, deviation=0.004)
+        given = found[rare] / rows[rare]
+        near = truth[[rare - 1, rare + 1], 1].sum() / rows[[rare - 1, rare + 1]].sum()
+        low, high = sorted((near, columns[1]))
+        assert low - 0.1 < given[1] < high + 0.1
+
+
 def test_pairs_are_measured_of_few_people_with_a_small_target():
-    assert ArConfig().pairs(DOMAIN, people=FEW - 1) > 0
-    assert ArConfig().pairs(DOMAIN, people=FEW) == 0
+    config = ArConfig()
+    assert config.pairs(DOMAIN, people=1) == config.pairs(DOMAIN, people=SOME) == PAIRS_OF_FEW
+    assert config.pairs(DOMAIN, people=1.5 * SOME) == pytest.approx(PAIRS_OF_FEW / 2)
+    assert config.pairs(DOMAIN, people=2 * SOME) == config.pairs(DOMAIN, people=1e9) == 0
     wide = Domain.of({"a": 2, "b": FEW_CODES + 1})
     assert ArConfig().pairs(wide, people=500) == 0
     assert ArConfig(target="a").pairs(wide, people=500) > 0
     assert ArConfig().pairs(Domain.of({"a": 2}), people=500) == 0
+
+
+@CONFIGS
+def test_of_tens_of_thousands_of_people_the_start_counts_codes_alone(kind):
+    """Its plan is the same as ever: the start has its share, a bound above every record's, and no pairs."""
+    config = kind().for_epsilon(3.0)
+    first, *later = config.phases(DOMAIN, people=39_073)
+    sampled = sum(phase.steps * (phase.sampling_probability / phase.noise_factor) ** 2 for phase in later)
+    assert first.noise_factor**-2 / (first.noise_factor**-2 + sampled) == pytest.approx(config.share_of_codes)
+    assert (first.steps, first.sampling_probability, first.clip) == (1, 1.0, ROOM)
+    assert config.pairs(DOMAIN, people=39_073) == 0
 
 
 def pairs_with_the_last(seed=6):
