@@ -31,6 +31,10 @@ PAIRS_OF_FEW, FEW_CODES = 0.25, 8
 SOME = 10_000
 """From so many people on pairs with the target take less of the start, and of twice as many nothing."""
 
+TARGET_SHARE, FEWER = 0.4, 3
+"""Of ``FEW`` to ``SOME`` people: share of a game that pairs with the target have at least, and what the steps of the
+critic that follows are divided by."""
+
 ROOM = 1.0 + 2.0**-6 + 2.0**-10
 """A bound that every record reaches is raised by this, so that what the engine keeps for rounding cuts off nothing."""
 
@@ -138,7 +142,6 @@ class TrainedConfig(ABC):
             )
         last = len(domain.names) - 1 if self.target is None else domain.names.index(self.target)
         return (*(i for i in range(len(domain.names)) if i != last), last)
-
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,11 +266,14 @@ class ArGanConfig(RowsConfig):
 class GanConfig(TrainedConfig):
     """Purely adversarial: a mixture of products plays against a critic of pairs, and a second critic weighs its rows.
 
+    Of ``FEW`` to ``SOME`` people noise is large beside most pairs: those with the target weigh more, by :meth:`weight`,
+    and the second critic, who learns less than the game, takes one in ``FEWER`` of its steps.
+
     Attributes:
       game_steps: Steps of the game; None until an epsilon decides.
       parts: Parts of the mixture.
       spread: Standard deviation of the logits from which the parts start.
-      target_weight: Weight of pairs with the target over that of other pairs, in the game.
+      target_weight: Weight of pairs with the target over that of other pairs, in the game, at least.
       moves: Moves of the mixture between two steps of the critic.
       mixture_rate: Highest rate of the mixture, times the root of the noise multiplier where that is above 1; it falls
         along a cosine.
@@ -304,8 +310,21 @@ class GanConfig(TrainedConfig):
         """The shares of codes in one step over everybody, the game where there are pairs, and the critic's steps."""
         share, steps = self.joining(people), decided(self.name, self.game_steps)
         game = Phase(label=GAME, steps=steps, sampling_probability=share, clip=ROOM * 0.5)
-        later = (*((game,) if len(domain.names) > 1 else ()), self.critic.phase(share))
+        critic = self.critic.phase(share)
+        if FEW <= people < SOME:
+            critic = replace(critic, steps=math.ceil(critic.steps / FEWER))
+        later = (*((game,) if len(domain.names) > 1 else ()), critic)
         return self.start(later, people=people), *later
+
+    def weight(self, domain: Domain, *, people: float) -> float:
+        """Weight of pairs with the target over that of other pairs, in the game.
+
+        It is ``target_weight``, and of ``FEW`` to ``SOME`` people as much as gives those pairs ``TARGET_SHARE`` of the
+        squares of a record's weights, where they'd have less; arguments as in :meth:`pairs`.
+        """
+        others = max(0, len(domain.names) - 2) / 2  # pairs without the target for each with it
+        least = math.sqrt(TARGET_SHARE / (1.0 - TARGET_SHARE) * others) if FEW <= people < SOME else 0.0
+        return max(self.target_weight, least)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -64,7 +64,8 @@ def _play(
     training: Training, mixture: Mixture, logits: Tensor, shares: Tensor, config: GanConfig, phase: Phase
 ) -> Tensor:
     """The game; returns the mean of the mixture's last logits."""
-    critic = PairCritic.of(training.sizes, target_weight=config.target_weight)
+    weight = config.weight(training.domain, people=training.charged.plan.people)
+    critic = PairCritic.of(training.sizes, target_weight=weight)
     parameters, moved = critic.initial(), {"logits": logits}
     momentum, adam, mean = Momentum(decay=1.0), Adam(), Mean()
     parts: Parts = {"parameters": parameters, "moved": moved, "momentum": momentum, "adam": adam, "mean": mean}

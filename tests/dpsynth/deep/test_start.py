@@ -10,9 +10,11 @@ from dpsynth.deep import sgd
 from dpsynth.deep.config import (
     FEW,
     FEW_CODES,
+    FEWER,
     PAIRS_OF_FEW,
     ROOM,
     SOME,
+    TARGET_SHARE,
     ArConfig,
     ArGanConfig,
     GanConfig,
@@ -201,6 +203,25 @@ def test_of_tens_of_thousands_of_people_the_start_counts_codes_alone(kind):
     assert first.noise_factor**-2 / (first.noise_factor**-2 + sampled) == pytest.approx(config.share_of_codes)
     assert (first.steps, first.sampling_probability, first.clip) == (1, 1.0, ROOM)
     assert config.pairs(DOMAIN, people=39_073) == 0
+
+
+def test_of_some_thousand_people_a_game_is_about_the_target_more_and_a_critic_takes_fewer_steps():
+    from dpsynth.deep.critic import PairCritic
+
+    domain, config = Domain.of({f"c{j}": 2 for j in range(54)}), GanConfig().for_epsilon(3.0)
+    for people in (FEW, SOME - 1):
+        (_, target), (_, other) = PairCritic.of(
+            domain.sizes, target_weight=config.weight(domain, people=people)
+        ).groups
+        assert 53 * target**2 == pytest.approx(TARGET_SHARE)
+        assert 53 * 26 * other**2 == pytest.approx(1.0 - TARGET_SHARE)
+        assert config.phases(domain, people=people)[-1].steps == config.critic.steps / FEWER
+    for people in (FEW - 1, SOME, 39_073):
+        assert config.weight(domain, people=people) == config.target_weight
+        assert config.phases(domain, people=people)[-1] == config.critic.phase(config.joining(people))
+    for names in (1, 2, 3):
+        narrow = Domain.of({f"c{j}": 2 for j in range(names)})
+        assert config.weight(narrow, people=FEW) == config.target_weight
 
 
 def pairs_with_the_last(seed=6):
