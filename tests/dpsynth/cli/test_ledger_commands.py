@@ -25,6 +25,9 @@ from tests.dpsynth.cli.test_commands import Toy
 FINE_TIME = re.compile(rf"\d{{1,2}}:\d{{2}}|T\d{{2}}|\b{int(time.time()) // 10_000}\d{{4}}\b")
 """A time of day, or seconds since 1970 of about now: exact amounts have as many digits."""
 
+PAID_FOR = re.compile(r"synthetic\s+table\s+of\s+\d+\s+rows|number_of_privacy_units: \d+")
+"""Noisy counts of a registry's entry: now and then their noise is zero."""
+
 
 @pytest.fixture
 def toy(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Toy:
@@ -143,7 +146,7 @@ def test_an_export_holds_no_private_value_and_no_time_finer_than_a_date(released
         words = re.sub(r"[0-9a-f]{16,}", "", text)  # digits within a hash say nothing
         assert not FINE_TIME.search(words)
         assert not any(row in text for row in rows)
-        assert str(len(rows)) not in re.findall(r"\d+", words)
+        assert str(len(rows)) not in re.findall(r"\d+", PAID_FOR.sub("", words))
         assert str(released.folder) not in text
         for secret in secrets:
             assert secret.hex() not in text
