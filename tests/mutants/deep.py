@@ -223,7 +223,7 @@ MUTANTS = (
     ),
     Mutant(
         "deep: the pool counts people", ROWS, "config.pool_rows(training.charged.plan.people)",
-        "config.pool_rows(training.len(people._codes))",
+        "config.pool_rows(len(training.people._codes))",
         (_GAN + "people_are_seen_through_noisy_gradients_alone",), "the model's size tells how many people there are",
     ),
     Mutant(
